@@ -1,0 +1,12 @@
+//! Document viewing in front of an app that nobody may touch.
+
+mod client;
+mod document;
+mod problem;
+mod reason;
+mod telemetry;
+
+pub use client::ClientInfo;
+pub use document::{DocumentKey, InvalidId};
+pub use reason::Reason;
+

@@ -1,0 +1,71 @@
+//! Transom's own refusals, as RFC 9457 problems: the one place that turns a reason into a reply.
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use crate::reason::Reason;
+
+/// A problem reply. `detail` is for the person who reads it and holds no secret.
+pub(crate) fn problem(reason: Reason, request_id: &str) -> Response<Bytes> {
+    let status = reason.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = json!({
+        "type": "about:blank",
+        "title": title(reason),
+        "status": status.as_u16(),
+        "code": reason.code(),
+        "request_id": request_id,
+    });
+    let mut reply = Response::new(Bytes::from(body.to_string()));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            // RFC 6750 section 3.1: no error attribute when no token came at all.
+            let challenge = match reason {
+                Reason::TokenMissing => "Bearer",
+                _ => "Bearer error=\"invalid_token\"",
+            };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        StatusCode::ACCEPTED => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        _ => {}
+    }
+    reply
+}
+
+fn title(reason: Reason) -> &'static str {
+    match reason {
+        Reason::TokenMissing => "This request carries no token of the app",
+        Reason::TokenInvalid => "The token is not valid here",
+        Reason::TokenExpired => "The token has expired",
+        Reason::DeniedByPolicy => "The rules for this document do not let this caller view it",
+        Reason::DeniedByApp => "The app does not let this caller see the document",
+        Reason::OverrideUnclear => "The method of this request can be read in two ways",
+        Reason::DocumentUnknown => "No such document has come by",
+        Reason::DocumentPending => "The document is on its way to the viewer service",
+        Reason::KeysUnavailable => "The keys that verify tokens cannot be had at the moment",
+        Reason::AppUnavailable => "The app cannot be asked at the moment",
+        Reason::DwsUnavailable => "The viewer service cannot be reached at the moment",
+        Reason::QuotaExhausted => "The viewer service's plan is used up",
+        Reason::SessionTooWide => "The viewer service granted more than was asked for",
+        Reason::StoreUnavailable => "The record of documents cannot be read at the moment",
+        Reason::NotFound => "Nothing lives at this address",
+        Reason::MethodNotAllowed => "Only GET and HEAD are answered here",
+        _ => "The request could not be answered",
+    }
+}

@@ -1,0 +1,201 @@
+//! Every outcome that Transom can have, each with one stable code.
+//!
+//! The codes are the same in logs, metrics and problem replies; operators alert on them, so a code
+//! is never renamed and never gets a second meaning.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal,)+) => {
+        /// Why a request, a capture, a delivery or a session ended as it did.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)+];
+
+            /// The stable code, in `snake_case`.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code,)+ }
+            }
+
+            /// The reason with this code.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Reason> {
+                match code { $($code => Some(Reason::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Sessions: these are also the codes of problem replies.
+    /// The caller got a session.
+    SessionGiven = "session_given",
+    /// None of the configured places held a token.
+    TokenMissing = "token_missing",
+    /// A token that is malformed, forged, not yet valid, for somebody else, or contradicted by another.
+    TokenInvalid = "token_invalid",
+    /// A good token past its `exp`.
+    TokenExpired = "token_expired",
+    /// `allow` said no, or could not be evaluated.
+    DeniedByPolicy = "denied_by_policy",
+    /// The app itself did not answer the caller with 2xx.
+    DeniedByApp = "denied_by_app",
+    /// No document of this kind and id ever came by.
+    DocumentUnknown = "document_unknown",
+    /// The document is still on its way to DWS.
+    DocumentPending = "document_pending",
+    /// The keys that would verify the token can't be had now.
+    KeysUnavailable = "keys_unavailable",
+    /// The app can't be asked now.
+    AppUnavailable = "app_unavailable",
+    /// DWS can't be asked now.
+    DwsUnavailable = "dws_unavailable",
+    /// The DWS plan is used up.
+    QuotaExhausted = "quota_exhausted",
+    /// DWS granted more than was asked for, so the session was thrown away.
+    SessionTooWide = "session_too_wide",
+    /// The mapping store can't be read or written now.
+    StoreUnavailable = "store_unavailable",
+    /// Nothing lives at this address under Transom's own prefix.
+    NotFound = "not_found",
+    /// Transom's own addresses answer GET and HEAD only.
+    MethodNotAllowed = "method_not_allowed",
+
+    // Views whose reply could not carry the session.
+    /// The reply is compressed although identity was asked for.
+    ReplyEncoded = "reply_encoded",
+    /// The reply is longer than Transom reads (1 MiB).
+    ReplyTooLarge = "reply_too_large",
+    /// The reply is not JSON.
+    ReplyNotJson = "reply_not_json",
+    /// The JSON pointer leads nowhere in this reply.
+    PointerUnmatched = "pointer_unmatched",
+    /// The reply ended before its time.
+    ReplyIncomplete = "reply_incomplete",
+
+    // Captures.
+    /// The document rests in the journal.
+    Captured = "captured",
+    /// New bytes for a known document rest in the journal.
+    Replaced = "replaced",
+    /// The app deleted the document; its removal from DWS rests in the journal.
+    Deleted = "deleted",
+    /// A matched route whose request carried no file: an ordinary request.
+    NoFile = "no_file",
+    /// No rule of the route had a `when` that holds.
+    WhenUnmet = "when_unmet",
+    /// The method may be overridden in a way that can't be known.
+    OverrideUnclear = "override_unclear",
+    /// The app did not accept the upload (`accepted` does not hold).
+    NotAccepted = "not_accepted",
+    /// No locator found the app's id.
+    IdMissing = "id_missing",
+    /// The id is empty, too long, or holds control characters or dot segments.
+    IdInvalid = "id_invalid",
+    /// There are not as many ids as files.
+    IdCountMismatch = "id_count_mismatch",
+    /// The bytes are of a type that is not captured.
+    TypeNotCaptured = "type_not_captured",
+    /// The file is larger than `max_size`.
+    FileTooLarge = "file_too_large",
+    /// The file has no bytes.
+    FileEmpty = "file_empty",
+    /// More files in one request than are captured (32).
+    TooManyFiles = "too_many_files",
+    /// The multipart body does not follow RFC 7578, or exceeds a limit of the scanner.
+    MultipartMalformed = "multipart_malformed",
+    /// The body ended before its time, or the client went away.
+    BodyIncomplete = "body_incomplete",
+    /// The body is only a part of a document (Content-Range).
+    BodyPartial = "body_partial",
+    /// The request body is compressed.
+    BodyEncoded = "body_encoded",
+    /// New bytes for a document that Transom does not know.
+    ReplaceUnknown = "replace_unknown",
+    /// The spool could not be written.
+    SpoolFailed = "spool_failed",
+
+    // Delivery.
+    /// DWS has the document.
+    Delivered = "delivered",
+    /// DWS has the removal.
+    Removed = "removed",
+    /// A newer upload or a delete made this delivery pointless.
+    Superseded = "superseded",
+    /// An attempt failed in a way that is certain not to have stored the document; it will be repeated.
+    DeliveryRetried = "delivery_retried",
+    /// DWS refuses this document for good.
+    DeliveryRefused = "delivery_refused",
+    /// Whether DWS stored the document can't be known; parked for the operator.
+    OutcomeUnknown = "outcome_unknown",
+    /// The spooled bytes are gone or are not the captured ones; parked for the operator.
+    SpoolLost = "spool_lost",
+}
+
+impl Reason {
+    /// The status of a problem reply with this code; `None` for outcomes that are never a reply.
+    #[must_use]
+    pub const fn status(self) -> Option<StatusCode> {
+        Some(match self {
+            Self::TokenMissing | Self::TokenInvalid | Self::TokenExpired => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::DeniedByPolicy | Self::DeniedByApp | Self::OverrideUnclear => {
+                StatusCode::FORBIDDEN
+            }
+            Self::DocumentUnknown | Self::NotFound | Self::IdInvalid => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::DocumentPending => StatusCode::ACCEPTED,
+            Self::KeysUnavailable
+            | Self::AppUnavailable
+            | Self::DwsUnavailable
+            | Self::QuotaExhausted
+            | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SessionTooWide => StatusCode::BAD_GATEWAY,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        Reason::from_code(&code)
+            .ok_or_else(|| D::Error::custom(format_args!("unknown reason code `{code}`")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_read_back() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+        }
+    }
+}

@@ -1,0 +1,364 @@
+use std::array;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::reason::Reason;
+
+/// Every figure that Transom counts. Labels are bounded: lanes, steps, reason codes, operations.
+///
+/// A series shows up once it was counted, lanes at once. Counting takes no lock after a series' first time.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: [Counter; Lane::ALL.len()],
+    in_flight: Gauge,
+    outcomes: Family<OutcomeLabels, Counter>,
+    outcome: [[OnceLock<Counter>; Reason::ALL.len()]; Step::COUNT],
+    captured_files: Counter,
+    captured_bytes: Counter,
+    outbox: [Gauge; 3],
+    outbox_oldest: Gauge<f64, AtomicU64>,
+    sessions_minted: Counter,
+    session_cache: [Counter; 2],
+    dws_requests: Family<DwsLabels, Histogram>,
+    dws_request: [[OnceLock<Histogram>; DWS_STATUS.len()]; DwsCall::COUNT],
+    dependencies: Family<DependencyLabels, Gauge>,
+}
+
+/// Which way a request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    Pass,
+    Capture,
+    View,
+    Own,
+}
+
+/// Which step an outcome belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    Capture,
+    Delete,
+    Deliver,
+    Session,
+}
+
+/// Which DWS call was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum DwsCall {
+    Upload,
+    Remove,
+    Session,
+    List,
+}
+
+/// Counts a request as being answered until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("transom");
+        let requests = Family::<LaneLabels, Counter>::default();
+        let in_flight = Gauge::default();
+        let outcomes = Family::<OutcomeLabels, Counter>::default();
+        let captured_files = Counter::default();
+        let captured_bytes = Counter::default();
+        let outbox = Family::<StateLabels, Gauge>::default();
+        let outbox_oldest = Gauge::<f64, AtomicU64>::default();
+        let sessions_minted = Counter::default();
+        let session_cache = Family::<ResultLabels, Counter>::default();
+        let dws_requests = Family::<DwsLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.01, 2.0, 14)) // 10 ms to 82 s
+        });
+        let dependencies = Family::<DependencyLabels, Gauge>::default();
+
+        registry.register("requests", "Requests, by the lane they took", requests.clone());
+        registry.register(
+            "requests_in_flight",
+            "Requests whose reply has not started",
+            in_flight.clone(),
+        );
+        registry.register(
+            "outcomes",
+            "What became of captures, deletions, deliveries and sessions, by reason code",
+            outcomes.clone(),
+        );
+        registry.register(
+            "captured_files",
+            "Files that rest in the journal",
+            captured_files.clone(),
+        );
+        registry.register_with_unit(
+            "captured",
+            "Bytes of the files that rest in the journal",
+            Unit::Bytes,
+            captured_bytes.clone(),
+        );
+        registry.register("outbox_jobs", "Journal entries, by state", outbox.clone());
+        registry.register_with_unit(
+            "outbox_oldest",
+            "Age of the oldest journal entry that is not parked",
+            Unit::Seconds,
+            outbox_oldest.clone(),
+        );
+        registry.register(
+            "sessions_minted",
+            "Sessions that DWS was asked for and gave",
+            sessions_minted.clone(),
+        );
+        registry.register("session_cache", "Lookups of cached sessions", session_cache.clone());
+        registry.register_with_unit(
+            "dws_request",
+            "Duration of calls to DWS, by call and class of status",
+            Unit::Seconds,
+            dws_requests.clone(),
+        );
+        registry.register(
+            "dependency_up",
+            "Whether a dependency was in order when it was last asked (1) or not (0)",
+            dependencies.clone(),
+        );
+
+        Self {
+            registry,
+            requests: Lane::ALL
+                .map(|lane| requests.get_or_create_owned(&LaneLabels { lane: lane.name() })),
+            in_flight,
+            outcomes,
+            outcome: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
+            captured_files,
+            captured_bytes,
+            outbox: ["due", "sending", "parked"]
+                .map(|state| outbox.get_or_create_owned(&StateLabels { state })),
+            outbox_oldest,
+            sessions_minted,
+            session_cache: ["miss", "hit"]
+                .map(|result| session_cache.get_or_create_owned(&ResultLabels { result })),
+            dws_requests,
+            dws_request: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
+            dependencies,
+        }
+    }
+
+    /// `transom_requests_total{lane}`
+    pub(crate) fn request(&self, lane: Lane) {
+        self.requests[lane as usize].inc();
+    }
+
+    /// `transom_requests_in_flight`
+    pub(crate) fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// `transom_outcomes_total{step,reason}`
+    pub(crate) fn outcome(&self, step: Step, reason: Reason) {
+        self.outcome[step as usize][reason as usize]
+            .get_or_init(|| {
+                let labels = OutcomeLabels { step: step.name(), reason: reason.code() };
+                self.outcomes.get_or_create_owned(&labels)
+            })
+            .inc();
+    }
+
+    /// `transom_captured_files_total`, `transom_captured_bytes_total`
+    pub(crate) fn captured(&self, bytes: u64) {
+        self.captured_files.inc();
+        self.captured_bytes.inc_by(bytes);
+    }
+
+    /// `transom_outbox_jobs{state="due|sending|parked"}`, `transom_outbox_oldest_seconds`
+    pub(crate) fn outbox(&self, due: u64, sending: u64, parked: u64, oldest: Duration) {
+        for (gauge, jobs) in self.outbox.iter().zip([due, sending, parked]) {
+            gauge.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        }
+        self.outbox_oldest.set(oldest.as_secs_f64());
+    }
+
+    /// `transom_sessions_minted_total`
+    pub(crate) fn minted(&self) {
+        self.sessions_minted.inc();
+    }
+
+    /// `transom_session_cache_total{result="hit|miss"}`
+    pub(crate) fn session_cache(&self, hit: bool) {
+        self.session_cache[usize::from(hit)].inc();
+    }
+
+    /// `transom_dws_request_seconds{call,status}`: histogram; status is a class such as `2xx`, or `none`
+    /// when no reply came.
+    pub(crate) fn dws(&self, call: DwsCall, status: Option<u16>, took: Duration) {
+        let class = match status.map(|status| status / 100) {
+            Some(class @ 1..=5) => usize::from(class),
+            _ => 0,
+        };
+        self.dws_request[call as usize][class]
+            .get_or_init(|| {
+                let labels = DwsLabels { call: call.name(), status: DWS_STATUS[class] };
+                self.dws_requests.get_or_create_owned(&labels)
+            })
+            .observe(took.as_secs_f64());
+    }
+
+    /// `transom_dependency_up{dependency}`
+    pub(crate) fn dependency(&self, dependency: &'static str, up: bool) {
+        self.dependencies.get_or_create(&DependencyLabels { dependency }).set(i64::from(up));
+    }
+
+    /// OpenMetrics text, which Prometheus reads.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Lane {
+    const ALL: [Self; 4] = [Self::Pass, Self::Capture, Self::View, Self::Own];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Capture => "capture",
+            Self::View => "view",
+            Self::Own => "own",
+        }
+    }
+}
+
+impl Step {
+    const COUNT: usize = 4;
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Delete => "delete",
+            Self::Deliver => "deliver",
+            Self::Session => "session",
+        }
+    }
+}
+
+impl DwsCall {
+    const COUNT: usize = 4;
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Remove => "remove",
+            Self::Session => "session",
+            Self::List => "list",
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabels {
+    lane: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    step: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DwsLabels {
+    call: &'static str,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DependencyLabels {
+    dependency: &'static str,
+}
+
+const DWS_STATUS: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_show_up_in_the_text() {
+        let metrics = Metrics::new();
+        metrics.request(Lane::Capture);
+        metrics.outcome(Step::Capture, Reason::Captured);
+        metrics.outcome(Step::Capture, Reason::Captured);
+        metrics.captured(4096);
+        metrics.outbox(3, 1, 2, Duration::from_millis(1500));
+        metrics.minted();
+        metrics.session_cache(true);
+        metrics.dws(DwsCall::Upload, Some(503), Duration::from_millis(15));
+        metrics.dws(DwsCall::List, None, Duration::from_millis(15));
+        metrics.dependency("dws", false);
+        let answering = metrics.in_flight();
+
+        let text = metrics.render();
+        for line in [
+            "transom_requests_total{lane=\"capture\"} 1",
+            "transom_requests_total{lane=\"pass\"} 0",
+            "transom_requests_in_flight 1",
+            "transom_outcomes_total{step=\"capture\",reason=\"captured\"} 2",
+            "transom_captured_files_total 1",
+            "transom_captured_bytes_total 4096",
+            "transom_outbox_jobs{state=\"due\"} 3",
+            "transom_outbox_jobs{state=\"sending\"} 1",
+            "transom_outbox_jobs{state=\"parked\"} 2",
+            "transom_outbox_oldest_seconds 1.5",
+            "transom_sessions_minted_total 1",
+            "transom_session_cache_total{result=\"hit\"} 1",
+            "transom_session_cache_total{result=\"miss\"} 0",
+            "transom_dws_request_seconds_count{call=\"upload\",status=\"5xx\"} 1",
+            "transom_dws_request_seconds_count{call=\"list\",status=\"none\"} 1",
+            "transom_dws_request_seconds_bucket{le=\"0.02\",call=\"upload\",status=\"5xx\"} 1",
+            "transom_dependency_up{dependency=\"dws\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
+        }
+
+        drop(answering);
+        assert!(metrics.render().contains("transom_requests_in_flight 0"));
+    }
+
+    #[test]
+    fn an_outcome_is_counted_under_its_own_code() {
+        let metrics = Metrics::new();
+        for reason in Reason::ALL {
+            metrics.outcome(Step::Session, *reason);
+        }
+        let text = metrics.render();
+        for reason in Reason::ALL {
+            let line =
+                format!("transom_outcomes_total{{step=\"session\",reason=\"{reason}\"}} 1\n");
+            assert!(text.contains(&line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! One id per request, under which the app's logs and ours can be joined.
+//!
+//! It travels in `x-request-id`, so whoever holds the request's headers can name it.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Keeps the id that the request came with if it is one, and gives it a new one otherwise.
+#[cfg(feature = "server")]
+pub(crate) fn assign(headers: &mut HeaderMap) {
+    let mut given = headers.get_all(HEADER).iter();
+    let usable = matches!((given.next(), given.next()), (Some(id), None) if is_valid(id));
+    if !usable {
+        headers.insert(HEADER, generate());
+    }
+}
+
+/// The id of the request with these headers, `-` if it has none.
+pub(crate) fn of(headers: &HeaderMap) -> &str {
+    headers.get(HEADER).and_then(|id| id.to_str().ok()).unwrap_or("-")
+}
+
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// 1 to 128 visible ASCII characters that need no quoting in a log line or a list.
+fn is_valid(id: &HeaderValue) -> bool {
+    let fits = (1..=MAX_LENGTH).contains(&id.len());
+    fits && id.as_bytes().iter().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b','))
+}
+
+/// 32 hex digits: a random half that is the process's own, and a count. Unique, not secret.
+fn generate() -> HeaderValue {
+    static PROCESS: LazyLock<u64> = LazyLock::new(rand::random);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut digits = [0; 32];
+    for (at, half) in [(0, *PROCESS), (16, count)] {
+        for (place, byte) in half.to_be_bytes().into_iter().enumerate() {
+            digits[at + 2 * place] = HEX[usize::from(byte >> 4)];
+            digits[at + 2 * place + 1] = HEX[usize::from(byte & 15)];
+        }
+    }
+    HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("-"))
+}
+
+const MAX_LENGTH: usize = 128;
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(all(test, feature = "server"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn assigned(given: &[&[u8]]) -> String {
+        let mut headers = HeaderMap::new();
+        for id in given {
+            headers.append(HEADER, HeaderValue::from_bytes(id).unwrap());
+        }
+        assign(&mut headers);
+        assert_eq!(headers.get_all(HEADER).iter().count(), 1);
+        of(&headers).to_owned()
+    }
+
+    #[test]
+    fn a_good_id_is_kept() {
+        let longest = "x".repeat(128);
+        for id in ["7", "Root=1-67891233-abcdef012345678912345678", longest.as_str()] {
+            assert_eq!(assigned(&[id.as_bytes()]), id);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_replaced_by_a_new_one() {
+        let too_long = "x".repeat(129);
+        for given in [
+            &[][..],
+            &[b"".as_slice()],
+            &[b"a b"],
+            &[b"a\"b"],
+            &[b"a,b"],
+            &["é".as_bytes()],
+            &[too_long.as_bytes()],
+            &[b"one", b"two"],
+        ] {
+            let id = assigned(given);
+            assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+        }
+        assert_ne!(assigned(&[]), assigned(&[]));
+    }
+}
