@@ -1,5 +1,6 @@
 //! Document viewing in front of an app that nobody may touch.
 
+mod capture;
 mod client;
 mod document;
 mod problem;

@@ -1,0 +1,194 @@
+//! The directory where captured bytes rest until DWS has them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
+/// Where captured bytes rest until DWS has them: `<store.path>/spool`. Cheap to clone.
+///
+/// The methods do blocking I/O.
+#[derive(Debug, Clone)]
+pub(crate) struct Spool {
+    dir: Arc<Path>,
+}
+
+impl Spool {
+    /// Opens (creating) the directory, for this user alone.
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+            builder.mode(0o700).create(dir)?;
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+        }
+        #[cfg(not(unix))]
+        builder.create(dir)?;
+        Ok(Self { dir: dir.into() })
+    }
+
+    /// Removes every file of ours that `keep` does not know: leftovers of a crash. Returns how many.
+    /// Only for a start, as it would also remove what is being captured.
+    pub(crate) fn sweep(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<usize> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            // Whatever else somebody put here is not ours to remove.
+            if let Some(name) = name.to_str().filter(|name| is_ours(name) && !keep(name)) {
+                self.remove(name)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Removes a delivered file; a missing one is fine.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// A new file under a name that nobody can guess.
+    pub(super) fn create(&self) -> io::Result<Unkept> {
+        let name = format!("{:032x}", rand::random::<u128>());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(self.path(&name))?;
+        Ok(Unkept { spool: self.clone(), name, file: Some(file) })
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// A file of the spool that is removed on drop unless it was kept.
+#[derive(Debug)]
+pub(super) struct Unkept {
+    spool: Spool,
+    name: String,
+    /// `None` once kept.
+    file: Option<File>,
+}
+
+impl Unkept {
+    pub(super) fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(content))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_all)?;
+        // The name has to last as well. Elsewhere a directory can't be synced.
+        #[cfg(unix)]
+        File::open(&self.spool.dir)?.sync_all()?;
+        Ok(())
+    }
+
+    fn keep(mut self) -> String {
+        self.file = None;
+        std::mem::take(&mut self.name)
+    }
+}
+
+impl Drop for Unkept {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        let (spool, name) = (self.spool.clone(), std::mem::take(&mut self.name));
+        let remove = move || {
+            // What fails to go now goes with the sweep of the next start.
+            let _ = spool.remove(&name);
+            drop(file);
+        };
+        // To free a large file takes a while, at its removal or when it is closed.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
+
+/// A file that rests in the spool. Dropping it removes it, unless it was kept.
+#[derive(Debug)]
+pub(crate) struct SpooledFile {
+    pub(crate) title: Option<String>,
+    /// By sniffing.
+    pub(crate) content_type: String,
+    pub(crate) size: u64,
+    pub(crate) sha256: [u8; 32],
+    pub(super) unkept: Unkept,
+}
+
+impl SpooledFile {
+    /// fsyncs file and directory, gives up the removal on drop, and returns the name in the spool.
+    pub(crate) async fn keep(self) -> io::Result<String> {
+        let synced = spawn_blocking(move || {
+            self.unkept.sync()?;
+            Ok::<_, io::Error>(self.unkept)
+        });
+        // Only now, so that a caller who stopped waiting leaves nothing behind.
+        Ok(synced.await.map_err(io::Error::other)??.keep())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_removes_only_what_is_ours_and_unknown() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&dir.path().join("deep/spool")).unwrap();
+        let known = spool.create().unwrap().keep();
+        let unknown = spool.create().unwrap().keep();
+        fs::write(spool.path("README"), "").unwrap();
+
+        assert_eq!(spool.sweep(&|name| name == known).unwrap(), 1);
+        assert!(spool.path(&known).exists() && spool.path("README").exists());
+        assert!(!spool.path(&unknown).exists());
+
+        spool.remove(&known).unwrap();
+        spool.remove(&known).unwrap();
+        assert!(!spool.path(&known).exists());
+    }
+
+    #[test]
+    fn what_is_not_kept_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path()).unwrap();
+        let file = spool.create().unwrap();
+        let path = spool.path(&file.name);
+        assert!(path.exists());
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let spool = Spool::open(dir.path()).unwrap();
+        let file = spool.create().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(dir.path()), mode(&spool.path(&file.name))), (0o700, 0o600));
+    }
+}
