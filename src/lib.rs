@@ -3,6 +3,7 @@
 mod capture;
 mod client;
 mod document;
+pub mod mapping;
 mod problem;
 mod reason;
 mod telemetry;

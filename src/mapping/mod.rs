@@ -1,0 +1,44 @@
+//! Which app document is which DWS document, and what is still to be told to DWS.
+//!
+//! Mappings and journal live in one store, so that a capture, a delivery or a delete changes both
+//! or neither. [`SledStore`] is the durable one; [`MemoryStore`] is for tests and for embedders who
+//! bring their own durability.
+
+mod codec;
+#[cfg(test)]
+mod conformance;
+mod journal;
+mod memory;
+mod record;
+mod sled_cache;
+mod sled_open;
+mod sled_store;
+mod sled_writer;
+mod store;
+#[cfg(feature = "cli")]
+pub(crate) mod transfer;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub use journal::{Job, JobId, Progress, Task};
+pub use memory::MemoryStore;
+pub use record::{Mapping, MappingState};
+pub use sled_store::SledStore;
+pub(crate) use store::find_job;
+pub use store::{Applied, Batch, BoxFuture, MappingStore, StoreError};
+
+/// Where sled lives under `store.path`.
+pub(crate) fn sled_path(store: &Path) -> PathBuf {
+    store.join("sled")
+}
+
+/// Where captured bytes rest under `store.path`.
+pub(crate) fn spool_path(store: &Path) -> PathBuf {
+    store.join("spool")
+}
+
+/// Unix milliseconds now.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
