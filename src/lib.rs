@@ -3,6 +3,7 @@
 mod capture;
 mod client;
 mod document;
+mod inject;
 pub mod mapping;
 mod problem;
 mod reason;

@@ -1,0 +1,16 @@
+//! Puts the session where its user finds it.
+//!
+//! `json.rs` edits a reply's bytes, `cookie.rs` writes the cookie, `reply.rs` keeps the headers of
+//! such replies true and private, and `owned.rs` keeps clients from sending what only Transom may.
+
+mod cookie;
+mod json;
+mod owned;
+mod pointer;
+mod reply;
+
+pub(crate) use cookie::set_cookie;
+pub(crate) use json::{SpliceError, splice};
+pub(crate) use owned::Owned;
+pub(crate) use pointer::Pointer;
+pub(crate) use reply::{describe_edited, forbid_storing};
