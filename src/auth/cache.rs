@@ -1,0 +1,156 @@
+//! Tokens verified a moment ago, so that a page with a hundred requests costs one signature check.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use moka::Expiry;
+use moka::sync::Cache;
+use serde_json::Value;
+
+use super::Caller;
+
+/// Holds successes only. A key that its issuer withdraws is believed for at most [`LIFE`] longer.
+pub(super) struct TokenCache(Cache<CacheKey, Entry>);
+
+/// SHA-256 over the identity's index and the token: no token is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct CacheKey([u8; 32]);
+
+#[derive(Clone)]
+struct Entry {
+    caller: Caller,
+    /// `exp` plus leeway, in Unix seconds.
+    ends: u64,
+    life: Duration,
+}
+
+impl TokenCache {
+    pub(super) fn new() -> Self {
+        let cache = Cache::builder()
+            .max_capacity(MAX_WEIGHT)
+            .weigher(|_, entry: &Entry| {
+                let weight = (weight(&entry.caller.claims) as u64).max(MAX_WEIGHT / MAX_ENTRIES);
+                u32::try_from(weight).unwrap_or(u32::MAX)
+            })
+            .expire_after(OwnLife)
+            .build();
+        Self(cache)
+    }
+
+    pub(super) fn key(identity: usize, token: &str) -> CacheKey {
+        let mut context = Context::new(&SHA256);
+        context.update(&identity.to_be_bytes());
+        context.update(token.as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(context.finish().as_ref());
+        CacheKey(key)
+    }
+
+    /// The wall clock may have jumped since the entry was made, so its end is checked again.
+    pub(super) fn get(&self, key: &CacheKey, now: u64) -> Option<Caller> {
+        self.0.get(key).filter(|entry| now < entry.ends).map(|entry| entry.caller)
+    }
+
+    pub(super) fn insert(&self, key: CacheKey, caller: &Caller, leeway: Duration, now: u64) {
+        let ends = caller.expires.saturating_add(leeway.as_secs());
+        let life = LIFE.min(Duration::from_secs(ends.saturating_sub(now)));
+        self.0.insert(key, Entry { caller: caller.clone(), ends, life });
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("entries", &self.0.entry_count()).finish()
+    }
+}
+
+struct OwnLife;
+
+impl Expiry<CacheKey, Entry> for OwnLife {
+    fn expire_after_create(&self, _: &CacheKey, entry: &Entry, _: Instant) -> Option<Duration> {
+        Some(entry.life)
+    }
+}
+
+/// Roughly the bytes that a value takes.
+fn weight(value: &Value) -> usize {
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| NODE + name.len() + weight(value)).sum()
+        }
+        _ => 0,
+    }
+}
+
+const LIFE: Duration = Duration::from_secs(60);
+const MAX_ENTRIES: u64 = 10_000;
+/// In bytes, as [`weight`] counts them.
+const MAX_WEIGHT: u64 = 8 * 1024 * 1024;
+const NODE: usize = 32;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    #[test]
+    fn remembers_until_exp_and_leeway() {
+        let cache = TokenCache::new();
+        let key = TokenCache::key(0, "token");
+        cache.insert(key, &caller(json!({})), Duration::from_secs(5), NOW);
+        assert_eq!(&*cache.get(&key, NOW + 14).unwrap().user, "ann");
+        assert!(cache.get(&key, NOW + 15).is_none());
+        assert!(cache.get(&TokenCache::key(1, "token"), NOW).is_none());
+    }
+
+    #[test]
+    fn an_entry_lives_no_longer_than_a_minute_or_its_token() {
+        let cache = TokenCache::new();
+        let life = |expires: u64| {
+            let key = TokenCache::key(0, &expires.to_string());
+            cache.insert(key, &Caller { expires, ..caller(json!({})) }, Duration::ZERO, NOW);
+            cache.0.get(&key).unwrap().life
+        };
+        assert_eq!(life(NOW + 10), Duration::from_secs(10));
+        assert_eq!(life(u64::MAX), LIFE);
+    }
+
+    #[test]
+    fn is_bounded_by_number_and_by_weight() {
+        for (claims, most) in [(json!({}), MAX_ENTRIES), (json!(["x".repeat(8192)]), 1024)] {
+            let cache = TokenCache::new();
+            for index in 0..12_000 {
+                let key = TokenCache::key(index, "");
+                cache.insert(key, &caller(claims.clone()), Duration::ZERO, NOW);
+            }
+            cache.0.run_pending_tasks();
+            let entries = cache.0.entry_count();
+            assert!((most / 2..=most + 10).contains(&entries), "{entries}");
+        }
+    }
+
+    #[test]
+    fn shows_nothing() {
+        let cache = TokenCache::new();
+        cache.insert(TokenCache::key(0, "t"), &caller(json!({"a": "secret"})), LIFE, NOW);
+        assert!(!format!("{cache:?}").contains("secret"));
+    }
+
+    fn caller(claims: Value) -> Caller {
+        Caller {
+            identity: "app".into(),
+            user: "ann".into(),
+            claims: Arc::new(claims),
+            expires: NOW + 10,
+        }
+    }
+}

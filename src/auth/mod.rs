@@ -1,0 +1,168 @@
+//! Who is asking: the app's own JWT, found, verified and read.
+//!
+//! A token is found by `places`, taken apart by `compact`, its signature checked by `keys` (with the
+//! cryptography of `jwt`), and its claims by `claims`. `verifier` puts these together for one identity.
+//! Keys that live at a URL are kept fresh by `jwks`; tokens already verified are remembered by `cache`.
+
+mod cache;
+mod claims;
+mod compact;
+mod json;
+mod jwk;
+mod jwks;
+mod jwt;
+mod keys;
+mod places;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+mod verifier;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::cache::TokenCache;
+use self::verifier::Verifier;
+use crate::config::Identity;
+use crate::reason::Reason;
+
+pub(crate) use self::verifier::validate;
+
+/// Verifies the app's tokens. One per engine; cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub(crate) struct Authenticator {
+    verifiers: Vec<Verifier>,
+    cache: TokenCache,
+}
+
+/// Somebody whose token is good.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// Name of the identity that vouches for the token.
+    pub(crate) identity: Arc<str>,
+    /// The user claim as text.
+    pub(crate) user: Arc<str>,
+    pub(crate) claims: Arc<serde_json::Value>,
+    /// `exp`, in Unix seconds. (A token without `exp` is refused.)
+    pub(crate) expires: u64,
+}
+
+/// Why nobody was recognised: `token_missing`, `token_invalid`, `token_expired` or
+/// `keys_unavailable`, with a detail for the log that never holds a part of the token.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    pub(crate) detail: String,
+}
+
+impl Authenticator {
+    /// Reads keys; JWKS from URLs are fetched in the background on the current tokio runtime.
+    ///
+    /// The error is a sentence for the operator that names the identity.
+    pub(crate) fn start(identities: &[Identity]) -> Result<Self, String> {
+        let verifiers = identities.iter().map(Verifier::start).collect::<Result<_, _>>()?;
+        Ok(Self { verifiers, cache: TokenCache::new() })
+    }
+
+    /// Of each identity: its name, whether it has keys, and whether fetching them failed last.
+    pub(crate) fn health(&self) -> impl Iterator<Item = (&str, bool, bool)> {
+        self.verifiers.iter().map(|verifier| {
+            let (known, failing) = verifier.health();
+            (verifier.name(), known, failing)
+        })
+    }
+
+    /// `only`: names of the identities that count; empty means all.
+    ///
+    /// Where several identities find a token, the one whose `issuer` the token names is asked first,
+    /// the others in the order of the configuration.
+    pub(crate) async fn authenticate(
+        &self,
+        request: &http::request::Parts,
+        only: &[String],
+    ) -> Result<Caller, Refusal> {
+        self.authenticate_at(unix_now(), request, only).await
+    }
+
+    async fn authenticate_at(
+        &self,
+        now: u64,
+        request: &http::request::Parts,
+        only: &[String],
+    ) -> Result<Caller, Refusal> {
+        let mut refusal = Refusal::missing();
+        let mut found = Vec::new();
+        for (index, verifier) in self.verifiers.iter().enumerate() {
+            if !only.is_empty() && !only.iter().any(|name| name == verifier.name()) {
+                continue;
+            }
+            match verifier.find(request) {
+                Ok(Some(token)) => found.push((index, verifier, token)),
+                Ok(None) => {}
+                Err(other) => refusal = refusal.or(other),
+            }
+        }
+        if found.len() > 1 {
+            found.sort_by_key(|(_, verifier, token)| !verifier.is_named_by(token));
+        }
+        for (index, verifier, token) in found {
+            let key = TokenCache::key(index, &token);
+            if let Some(caller) = self.cache.get(&key, now) {
+                return Ok(caller);
+            }
+            match verifier.verify(&token, now).await {
+                Ok(caller) => {
+                    self.cache.insert(key, &caller, verifier.leeway(), now);
+                    return Ok(caller);
+                }
+                Err(other) => refusal = refusal.or(other),
+            }
+        }
+        Err(refusal)
+    }
+}
+
+impl Refusal {
+    fn missing() -> Self {
+        Self { reason: Reason::TokenMissing, detail: "no configured place holds a token".into() }
+    }
+
+    fn invalid(detail: impl Into<String>) -> Self {
+        Self { reason: Reason::TokenInvalid, detail: detail.into() }
+    }
+
+    fn expired() -> Self {
+        Self { reason: Reason::TokenExpired, detail: "the token is past its `exp`".into() }
+    }
+
+    fn keys_unavailable(detail: impl Into<String>) -> Self {
+        Self { reason: Reason::KeysUnavailable, detail: detail.into() }
+    }
+
+    /// The same refusal, saying which identity it comes from.
+    fn of(self, identity: &str) -> Self {
+        Self { detail: format!("identity `{identity}`: {}", self.detail), ..self }
+    }
+
+    /// The one that tells more; `self` if they tell as much.
+    fn or(self, other: Self) -> Self {
+        if other.telling() > self.telling() { other } else { self }
+    }
+
+    /// An identity that could not know might have said yes, so its refusal comes before any no.
+    fn telling(&self) -> u8 {
+        match self.reason {
+            Reason::KeysUnavailable => 3,
+            Reason::TokenExpired => 2,
+            Reason::TokenInvalid => 1,
+            _ => 0,
+        }
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

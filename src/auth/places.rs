@@ -1,0 +1,224 @@
+//! Where a request may carry a token.
+
+use std::borrow::Cow;
+
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::TokenPlace;
+
+/// The token in these places, or `None` if all are empty.
+///
+/// A request that carries two different tokens doesn't say who is asking, so it is an error; the
+/// same token twice is not. An error is a sentence without any part of a token.
+pub(super) fn find<'a>(
+    request: &'a http::request::Parts,
+    places: &[TokenPlace],
+) -> Result<Option<Cow<'a, str>>, &'static str> {
+    let mut found = Found::default();
+    for place in places {
+        match place {
+            TokenPlace::Bearer => in_scheme(&request.headers, "Bearer", &mut found)?,
+            TokenPlace::Scheme(scheme) => in_scheme(&request.headers, scheme, &mut found)?,
+            TokenPlace::Cookie(name) => in_cookies(&request.headers, name, &mut found)?,
+            TokenPlace::Header(name) => in_header(&request.headers, name, &mut found)?,
+            TokenPlace::Query(name) => in_query(request.uri.query(), name, &mut found)?,
+        }
+    }
+    Ok(found.0)
+}
+
+/// Credentials of one scheme, whose name is case-insensitive (RFC 9110, section 11.1).
+fn in_scheme<'a>(
+    headers: &'a HeaderMap,
+    scheme: &str,
+    found: &mut Found<'a>,
+) -> Result<(), &'static str> {
+    let Some(value) = authorization(headers)? else { return Ok(()) };
+    let value = value.as_bytes();
+    let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (name, credentials) = value.split_at(end);
+    if !name.eq_ignore_ascii_case(scheme.as_bytes()) {
+        return Ok(());
+    }
+    found.add_bytes(credentials)
+}
+
+/// The value of every cookie with this name; browsers send several of different paths in one header,
+/// HTTP/2 splits them over several (RFC 9113, section 8.2.3).
+fn in_cookies<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    found: &mut Found<'a>,
+) -> Result<(), &'static str> {
+    let lines = headers.get_all(COOKIE).into_iter();
+    for pair in lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
+        let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
+        let (key, value) = pair.split_at(equals);
+        if key.trim_ascii() == name.as_bytes() {
+            found.add_bytes(unquoted(value.get(1..).unwrap_or_default().trim_ascii()))?;
+        }
+    }
+    Ok(())
+}
+
+fn in_header<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+    found: &mut Found<'a>,
+) -> Result<(), &'static str> {
+    if name == AUTHORIZATION {
+        authorization(headers)?;
+    }
+    headers.get_all(name).into_iter().try_for_each(|value| found.add_bytes(value.as_bytes()))
+}
+
+fn in_query<'a>(
+    query: Option<&'a str>,
+    name: &str,
+    found: &mut Found<'a>,
+) -> Result<(), &'static str> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(key, _)| key == name)
+        .try_for_each(|(_, value)| found.add(value))
+}
+
+/// Which of two Authorization headers the app obeys can't be known.
+fn authorization(headers: &HeaderMap) -> Result<Option<&HeaderValue>, &'static str> {
+    let mut values = headers.get_all(AUTHORIZATION).into_iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err("the Authorization header is repeated"),
+    }
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+}
+
+#[derive(Default)]
+struct Found<'a>(Option<Cow<'a, str>>);
+
+impl<'a> Found<'a> {
+    fn add_bytes(&mut self, token: &'a [u8]) -> Result<(), &'static str> {
+        let token = std::str::from_utf8(token).map_err(|_| "the token is not text")?;
+        self.add(Cow::Borrowed(token.trim_ascii()))
+    }
+
+    /// An empty place (a cookie cleared at logout) holds no token.
+    fn add(&mut self, token: Cow<'a, str>) -> Result<(), &'static str> {
+        match &self.0 {
+            _ if token.is_empty() => {}
+            None => self.0 = Some(token),
+            Some(first) if *first == token => {}
+            Some(_) => return Err("the request carries two different tokens"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bearer_whatever_the_case_of_its_scheme() {
+        for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
+            assert_eq!(
+                look(&[("authorization", value)], "/", &[TokenPlace::Bearer]),
+                some("a.b.c")
+            );
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_somebody_elses() {
+        let request = [("authorization", "JWT a.b.c")];
+        assert_eq!(look(&request, "/", &[TokenPlace::Bearer]), Ok(None));
+        assert_eq!(look(&request, "/", &[TokenPlace::Scheme("jwt".into())]), some("a.b.c"));
+        assert_eq!(look(&[("authorization", "Bearera.b.c")], "/", &[TokenPlace::Bearer]), Ok(None));
+        assert_eq!(look(&[("authorization", "Bearer ")], "/", &[TokenPlace::Bearer]), Ok(None));
+    }
+
+    #[test]
+    fn repeated_authorization_is_refused_even_if_equal() {
+        let request = [("authorization", "Bearer a"), ("authorization", "Bearer a")];
+        assert!(look(&request, "/", &[TokenPlace::Bearer]).is_err());
+        assert!(look(&request, "/", &[TokenPlace::Header(AUTHORIZATION)]).is_err());
+        assert_eq!(look(&request, "/", &[cookie()]), Ok(None));
+    }
+
+    #[test]
+    fn cookies_of_several_headers_and_pairs() {
+        let request = [("cookie", "a=1; theme=\"dark\""), ("cookie", "x; t = \"a.b.c\" ;u=2")];
+        assert_eq!(look(&request, "/", &[cookie()]), some("a.b.c"));
+        assert_eq!(look(&[("cookie", "tt=a; T=b; t=")], "/", &[cookie()]), Ok(None));
+    }
+
+    #[test]
+    fn a_strange_neighbour_does_not_hide_the_cookie() {
+        assert_eq!(look(&[("cookie", "n=\u{fc}; t=a.b.c")], "/", &[cookie()]), some("a.b.c"));
+    }
+
+    #[test]
+    fn a_cookie_twice() {
+        assert_eq!(look(&[("cookie", "t=a; t=a")], "/", &[cookie()]), some("a"));
+        assert!(look(&[("cookie", "t=a; t=b")], "/", &[cookie()]).is_err());
+        assert!(look(&[("cookie", "t=a"), ("cookie", "t=b")], "/", &[cookie()]).is_err());
+    }
+
+    #[test]
+    fn header_and_query() {
+        let header = TokenPlace::Header(HeaderName::from_static("x-token"));
+        assert_eq!(look(&[("x-token", "a.b.c")], "/", &[header]), some("a.b.c"));
+        let query = [TokenPlace::Query("to ken".into())];
+        assert_eq!(look(&[], "/?a=b&to%20ken=a%2Eb.c", &query), some("a.b.c"));
+        assert!(look(&[], "/?to+ken=a&to+ken=b", &query).is_err());
+        assert_eq!(look(&[], "/", &query), Ok(None));
+    }
+
+    #[test]
+    fn two_places_must_agree() {
+        let places = [TokenPlace::Bearer, cookie()];
+        let with = |token| [("authorization", "Bearer a"), ("cookie", token)];
+        assert_eq!(look(&with("t=a"), "/", &places), some("a"));
+        assert!(look(&with("t=b"), "/", &places).is_err());
+        assert_eq!(look(&with("t=b"), "/", &places[1..]), some("b"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(authorization in "[ -~\u{80}-\u{ff}]*", cookies in "[ -~\u{80}-\u{ff}]*", name in ".*") {
+            let places = [
+                TokenPlace::Bearer,
+                TokenPlace::Scheme(name.clone()),
+                TokenPlace::Cookie(name.clone()),
+                TokenPlace::Query(name),
+            ];
+            let _ = look(&[("authorization", &authorization), ("cookie", &cookies)], "/?a", &places);
+        }
+    }
+
+    fn look(
+        headers: &[(&str, &str)],
+        uri: &str,
+        places: &[TokenPlace],
+    ) -> Result<Option<String>, &'static str> {
+        let mut request = http::Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let (request, ()) = request.body(()).unwrap().into_parts();
+        find(&request, places).map(|token| token.map(Cow::into_owned))
+    }
+
+    fn some(token: &str) -> Result<Option<String>, &'static str> {
+        Ok(Some(token.to_owned()))
+    }
+
+    fn cookie() -> TokenPlace {
+        TokenPlace::Cookie("t".into())
+    }
+}

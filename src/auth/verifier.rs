@@ -1,0 +1,192 @@
+//! One identity, ready to verify.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use super::compact::Compact;
+use super::jwks::{Jwks, Timing};
+use super::keys::{KeySet, Verdict};
+use super::{Caller, Refusal, claims, jwt, places};
+use crate::config::{Algorithm, Identity, KeySource};
+
+#[derive(Debug)]
+pub(super) struct Verifier {
+    identity: Identity,
+    name: Arc<str>,
+    keys: Keys,
+}
+
+#[derive(Debug)]
+enum Keys {
+    Fixed(KeySet),
+    Fetched(Jwks),
+}
+
+/// Whether an identity can be used, as far as that can be told without the network.
+///
+/// The error is a sentence for the operator that names the identity.
+pub(crate) fn validate(identity: &Identity) -> Result<(), String> {
+    Source::of(identity).map(drop).map_err(|why| complaint(identity, &why))
+}
+
+impl Verifier {
+    pub(super) fn start(identity: &Identity) -> Result<Self, String> {
+        Self::start_with(identity, Timing::default())
+    }
+
+    pub(super) fn start_with(identity: &Identity, timing: Timing) -> Result<Self, String> {
+        let keys = Source::of(identity).and_then(|source| match source {
+            Source::Keys(keys) => Ok(Keys::Fixed(keys)),
+            Source::Url(url) => {
+                Jwks::start(&identity.name, url, &identity.algorithms, timing).map(Keys::Fetched)
+            }
+        });
+        let keys = keys.map_err(|why| complaint(identity, &why))?;
+        warn_of_what_is_not_checked(identity);
+        Ok(Self { name: identity.name.as_str().into(), identity: identity.clone(), keys })
+    }
+
+    /// Whether there are keys, and whether fetching them failed last. Configured keys are always there.
+    pub(super) fn health(&self) -> (bool, bool) {
+        match &self.keys {
+            Keys::Fixed(_) => (true, false),
+            Keys::Fetched(jwks) => jwks.health(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn leeway(&self) -> Duration {
+        self.identity.leeway
+    }
+
+    /// The token that this identity is to judge.
+    pub(super) fn find<'a>(
+        &self,
+        request: &'a http::request::Parts,
+    ) -> Result<Option<Cow<'a, str>>, Refusal> {
+        places::find(request, &self.identity.tokens)
+            .map_err(|why| Refusal::invalid(why).of(&self.name))
+    }
+
+    /// Whether the token, unverified, claims to come from this identity's configured issuer: good
+    /// for choosing whom to ask first, and for nothing else.
+    pub(super) fn is_named_by(&self, token: &str) -> bool {
+        self.identity.issuer.is_some()
+            && Compact::parse(token)
+                .and_then(|token| token.claims())
+                .is_ok_and(|claims| claims::check_issuer(&self.identity, &claims).is_ok())
+    }
+
+    /// `now` in Unix seconds.
+    pub(super) async fn verify(&self, token: &str, now: u64) -> Result<Caller, Refusal> {
+        self.judge(token, now).await.map_err(|refusal| refusal.of(&self.name))
+    }
+
+    async fn judge(&self, token: &str, now: u64) -> Result<Caller, Refusal> {
+        let token = Compact::parse(token).map_err(Refusal::invalid)?;
+        let algorithm = self.algorithm(&token)?;
+        let claims = token.claims().map_err(Refusal::invalid)?;
+        // Before any key is asked for: somebody else's token is no reason to fetch keys, and is not
+        // good either way.
+        claims::check_issuer(&self.identity, &claims)?;
+        self.check_signature(&token, algorithm).await?;
+        self.caller(claims, now)
+    }
+
+    /// The token's algorithm, if the configuration allows it.
+    fn algorithm(&self, token: &Compact<'_>) -> Result<Algorithm, Refusal> {
+        let mut allowed = self.identity.algorithms.iter().copied();
+        allowed
+            .find(|algorithm| jwt::name(*algorithm) == token.alg)
+            .ok_or_else(|| Refusal::invalid("the token's `alg` is not among the configured ones"))
+    }
+
+    async fn check_signature(
+        &self,
+        token: &Compact<'_>,
+        algorithm: Algorithm,
+    ) -> Result<(), Refusal> {
+        let verdict = match &self.keys {
+            Keys::Fixed(keys) => keys.verify(token, algorithm),
+            Keys::Fetched(jwks) => {
+                let unavailable = Refusal::keys_unavailable;
+                let keys = jwks.keys().await.map_err(unavailable)?;
+                match keys.verify(token, algorithm) {
+                    Verdict::Unknown => match jwks.newer_than(&keys).await.map_err(unavailable)? {
+                        Some(newer) => newer.verify(token, algorithm),
+                        None => Verdict::Unknown,
+                    },
+                    verdict => verdict,
+                }
+            }
+        };
+        match verdict {
+            Verdict::Good => Ok(()),
+            Verdict::Forged => Err(Refusal::invalid("the signature is wrong")),
+            Verdict::Unknown => Err(Refusal::invalid("no known key has signed the token")),
+        }
+    }
+
+    fn caller(&self, claims: Value, now: u64) -> Result<Caller, Refusal> {
+        let accepted = claims::check(&self.identity, &claims, now)?;
+        Ok(Caller {
+            identity: self.name.clone(),
+            user: accepted.user.into(),
+            claims: Arc::new(claims),
+            expires: accepted.expires,
+        })
+    }
+}
+
+/// Where the keys are, found to fit the algorithms as far as they are known.
+enum Source {
+    Keys(KeySet),
+    Url(Url),
+}
+
+impl Source {
+    fn of(identity: &Identity) -> Result<Self, String> {
+        let algorithms = &identity.algorithms;
+        let is_hs = |algorithm: &Algorithm| jwt::name(*algorithm).starts_with("HS");
+        if algorithms.is_empty() {
+            return Err("`algorithms` is empty".to_owned());
+        }
+        if algorithms.iter().any(is_hs) && !algorithms.iter().all(is_hs) {
+            let why = "`algorithms` mixes HS (shared secret) with public-key ones, so that whoever \
+                       knows the public key could sign; use one `[[identity]]` for each";
+            return Err(why.to_owned());
+        }
+        match &identity.key {
+            KeySource::Secret(secret) => KeySet::secret(secret.expose_secret(), algorithms),
+            KeySource::PublicKey(pem) => KeySet::public_key(pem, algorithms),
+            KeySource::JwksText(text) => KeySet::jwks(text.as_bytes(), algorithms),
+            KeySource::JwksUrl(url) => return Jwks::address(url).map(Self::Url),
+        }
+        .map(Self::Keys)
+    }
+}
+
+fn complaint(identity: &Identity, why: &str) -> String {
+    format!("identity `{}`: {why}", identity.name)
+}
+
+fn warn_of_what_is_not_checked(identity: &Identity) {
+    let name = identity.name.as_str();
+    if identity.issuer.is_none() {
+        tracing::warn!(identity = name, "no `issuer` is configured: `iss` is not checked");
+    }
+    if identity.audience.is_empty() {
+        tracing::warn!(
+            identity = name,
+            "no `audience` is configured: tokens made for other services are accepted"
+        );
+    }
+}

@@ -1,0 +1,413 @@
+//! Conditions of the configuration, in CEL.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use cel::common::ast::{EntryExpr, Expr, IdedExpr};
+use cel::{Context, Env, Program};
+use serde_json::Value;
+
+use crate::config::nearest;
+
+/// A compiled condition. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Condition {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    source: String,
+    program: Program,
+    variables: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ConditionError {
+    pub(crate) message: String,
+    /// Line and column within the source, from 1; the column counts characters.
+    pub(crate) position: Option<(usize, usize)>,
+}
+
+impl Condition {
+    /// Compiles `source`; only `variables` may be referenced.
+    /// The error carries line and column within `source` (1-based) where they are known.
+    pub(crate) fn compile(source: &str, variables: &[&str]) -> Result<Self, ConditionError> {
+        if source.len() > MAX_SOURCE {
+            return Err(refuse(format!("a condition has at most {MAX_SOURCE} bytes")));
+        }
+        if brackets(source) > MAX_BRACKETS {
+            return Err(refuse(format!("a condition has at most {MAX_BRACKETS} nested brackets")));
+        }
+        // The parser takes more than 100 KiB of stack for each bracket.
+        let thread = std::thread::Builder::new().stack_size(COMPILER_STACK);
+        std::thread::scope(|scope| {
+            let compiler = thread.spawn_scoped(scope, || Self::parse(source, variables));
+            let compiler =
+                compiler.map_err(|error| refuse(format!("no thread to compile in: {error}")))?;
+            compiler.join().unwrap_or_else(|_| Err(refuse("not a CEL expression".to_owned())))
+        })
+    }
+
+    fn parse(source: &str, variables: &[&str]) -> Result<Self, ConditionError> {
+        let program = ENV.compile(source).map_err(|errors| syntax_error(&errors))?;
+        let mut references = References::default();
+        references.visit(program.expression());
+        if references.deepest > MAX_DEPTH {
+            return Err(refuse(format!(
+                "this condition nests {} operations, and at most {MAX_DEPTH} are allowed; \
+                 `in […]` often says the same",
+                references.deepest
+            )));
+        }
+        for (name, id) in &references.variables {
+            if !variables.contains(&name.as_str()) {
+                let allowed = variables.join("`, `");
+                let message = format!("unknown variable `{name}`; here there are `{allowed}`");
+                return Err(ConditionError { message, position: place(source, &program, *id) });
+            }
+        }
+        if let Some((name, id)) = references.unknown_functions.first() {
+            let message = match nearest(name, FUNCTIONS.iter().copied()) {
+                Some(near) => format!("unknown function `{name}`; did you mean `{near}`?"),
+                None => format!("unknown function `{name}`"),
+            };
+            return Err(ConditionError { message, position: place(source, &program, *id) });
+        }
+        let variables = references.variables.into_iter().map(|(name, _)| name).collect();
+        Ok(Self { inner: Arc::new(Inner { source: source.to_owned(), program, variables }) })
+    }
+
+    /// Whether the condition looks at this variable, so that the caller need not build it otherwise.
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        self.inner.variables.iter().any(|name| name == variable)
+    }
+
+    /// Whether it holds. One that can't be evaluated, or is not a bool, does not.
+    pub(crate) fn holds(&self, variables: &[(&str, &Value)]) -> bool {
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        for (name, value) in variables.iter().filter(|(name, _)| self.uses(name)) {
+            context.add_variable_from_value(*name, convert(value));
+        }
+        matches!(self.inner.program.execute(&context), Ok(cel::Value::Bool(true)))
+    }
+
+    /// As it was written.
+    pub(crate) fn source(&self) -> &str {
+        &self.inner.source
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Condition({:?})", self.inner.source)
+    }
+}
+
+/// The free variables of an expression (names that a macro binds are none), and its depth.
+#[derive(Default)]
+struct References {
+    variables: Vec<(String, u64)>,
+    bound: Vec<String>,
+    depth: usize,
+    deepest: usize,
+    unknown_functions: Vec<(String, u64)>,
+}
+
+impl References {
+    fn visit(&mut self, node: &IdedExpr) {
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+        self.visit_parts(node);
+        self.depth -= 1;
+    }
+
+    fn visit_parts(&mut self, node: &IdedExpr) {
+        match &node.expr {
+            Expr::Unspecified | Expr::Literal(_) => {}
+            Expr::Ident(name) => self.variable(name, node.id),
+            Expr::Select(select) => self.visit(&select.operand),
+            Expr::Call(call) => {
+                let operator = call.func_name.contains(['_', '@']);
+                if !operator && !FUNCTIONS.contains(&call.func_name.as_str()) {
+                    self.unknown_functions.push((call.func_name.clone(), node.id));
+                }
+                call.target.iter().for_each(|target| self.visit(target));
+                call.args.iter().for_each(|argument| self.visit(argument));
+            }
+            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element)),
+            Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr)),
+            Expr::Struct(object) => object.entries.iter().for_each(|entry| self.entry(&entry.expr)),
+            Expr::Comprehension(macro_) => {
+                self.visit(&macro_.iter_range);
+                self.visit(&macro_.accu_init);
+                let outside = self.bound.len();
+                self.bound.push(macro_.iter_var.clone());
+                self.bound.extend(macro_.iter_var2.clone());
+                self.bound.push(macro_.accu_var.clone());
+                self.visit(&macro_.loop_cond);
+                self.visit(&macro_.loop_step);
+                self.visit(&macro_.result);
+                self.bound.truncate(outside);
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &EntryExpr) {
+        match entry {
+            EntryExpr::StructField(field) => self.visit(&field.value),
+            EntryExpr::MapEntry(entry) => {
+                self.visit(&entry.key);
+                self.visit(&entry.value);
+            }
+        }
+    }
+
+    fn variable(&mut self, name: &str, id: u64) {
+        let bound = self.bound.iter().any(|other| other == name) || name.starts_with('@');
+        if !bound && !TYPES.contains(&name) {
+            self.variables.push((name.to_owned(), id));
+        }
+    }
+}
+
+/// JSON as CEL sees it: whole numbers are `int` as CEL's own literals are, so that both compare.
+fn convert(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(bool) => cel::Value::Bool(*bool),
+        Value::String(text) => cel::Value::String(Arc::new(text.clone())),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => cel::Value::Int(int),
+            (None, Some(uint)) => cel::Value::UInt(uint),
+            (None, None) => number.as_f64().map_or(cel::Value::Null, cel::Value::Float),
+        },
+        Value::Array(items) => cel::Value::List(Arc::new(items.iter().map(convert).collect())),
+        Value::Object(object) => {
+            let entries = object.iter().map(|(key, value)| (key.clone(), convert(value)));
+            cel::Value::Map(entries.collect::<HashMap<_, _>>().into())
+        }
+    }
+}
+
+fn syntax_error(errors: &cel::ParseErrors) -> ConditionError {
+    let Some(first) = errors.errors.first() else {
+        return ConditionError { message: "not a CEL expression".to_owned(), position: None };
+    };
+    let message = first.msg.strip_prefix("Syntax error: ").unwrap_or(&first.msg);
+    // What the parser would have liked instead is a list of a dozen tokens.
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    let ends = message.contains("<EOF>");
+    let message = if ends { "the condition ends too early" } else { message };
+    ConditionError { message: message.to_owned(), position: position(first.pos) }
+}
+
+/// Where a node starts; CEL counts characters from 0.
+fn place(source: &str, program: &Program, id: u64) -> Option<(usize, usize)> {
+    let (start, _) = program.source_info().offset_for(id)?;
+    let before: String = source.chars().take(start as usize).collect();
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count());
+    Some((before.matches('\n').count() + 1, column + 1))
+}
+
+fn position((line, column): (isize, isize)) -> Option<(usize, usize)> {
+    let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
+    (line > 0 && column > 0).then_some((line, column))
+}
+
+fn brackets(source: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for c in source.chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+fn refuse(message: String) -> ConditionError {
+    ConditionError { message, position: None }
+}
+
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+const MAX_SOURCE: usize = 4096;
+const MAX_BRACKETS: usize = 32;
+const COMPILER_STACK: usize = 64 << 20;
+
+/// Evaluation recurses on the stack of whoever asks.
+const MAX_DEPTH: usize = 24;
+
+/// Names of CEL's own types (`type(claims.level) == int`).
+const TYPES: &[&str] =
+    &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
+
+/// The functions of the standard library that JSON values have a use for.
+const FUNCTIONS: &[&str] = &[
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "duration",
+    "dyn",
+    "endsWith",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "timestamp",
+    "type",
+    "uint",
+];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(source: &str, name: &str, value: &Value) -> bool {
+        Condition::compile(source, &[name]).unwrap().holds(&[(name, value)])
+    }
+
+    #[test]
+    fn json_compares_as_operators_expect() {
+        let claims = json!({
+            "level": 4, "big": u64::MAX, "half": 0.5, "neg": -1, "three": 3.0,
+            "role": "editor", "ok": true, "none": null, "groups": ["a", "b"], "org": {"id": 7},
+        });
+        for source in [
+            "claims.level > 3",
+            "claims.level == 4 && claims.level != 5",
+            "claims.level >= 4.0",
+            "claims.big > 10",
+            "claims.half < 1",
+            "claims.neg < 0",
+            "claims.three == 3",
+            "claims.level in [1, 4]",
+            "claims.role == 'editor'",
+            "claims.role in ['editor', 'owner']",
+            "claims.ok",
+            "claims.ok == true",
+            "claims.none == null",
+            "'a' in claims.groups",
+            "claims.groups.exists(g, g == 'b')",
+            "claims.org.id == 7",
+            "has(claims.org) && !has(claims.missing)",
+            "claims.role.startsWith('ed')",
+            "claims.role.contains('dit') && claims.role.endsWith('r')",
+            "size(claims.groups) == 2 && int('4') == claims.level",
+            "claims.groups.filter(g, g != 'a').map(g, g + '!') == ['b!']",
+            "claims.level > 0 ? claims.ok : false",
+            "timestamp('2020-01-01T00:00:00Z') < timestamp('2021-01-01T00:00:00Z')",
+            "claims.role.matches('^e.*r$')",
+            "type(claims.level) == int",
+        ] {
+            assert!(holds(source, "claims", &claims), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_evaluated_is_false() {
+        let claims = json!({"level": "4", "ok": "true"});
+        for source in [
+            "claims.missing == 1",
+            "claims.missing.deeper == 1",
+            "claims.level > 3",
+            "claims.ok",
+            "claims",
+            "1 / 0 == claims.level",
+        ] {
+            assert!(!holds(source, "claims", &claims), "{source}");
+        }
+        assert!(!Condition::compile("claims.ok", &["claims"]).unwrap().holds(&[]));
+    }
+
+    #[test]
+    fn replies_and_forms() {
+        assert!(holds("reply.status in [200, 201]", "reply", &json!({"status": 201})));
+        assert!(!holds("reply.status in [200, 201]", "reply", &json!({"status": 302})));
+        assert!(holds("form.action == 'upload'", "form", &json!({"action": "upload"})));
+        assert!(!holds("form.action == 'upload'", "form", &json!({})));
+    }
+
+    #[test]
+    fn only_known_variables() {
+        let error = Condition::compile("1 == 1 && claim.x", &["claims", "request"]).unwrap_err();
+        assert_eq!(error.message, "unknown variable `claim`; here there are `claims`, `request`");
+        assert_eq!(error.position, Some((1, 11)));
+        let condition =
+            Condition::compile("claims.a.all(x, x == claims.b)", &["claims", "request"]);
+        let condition = condition.unwrap();
+        assert!(condition.uses("claims") && !condition.uses("request"));
+        let error = Condition::compile("claims.a.startWith('x')", &["claims"]).unwrap_err();
+        assert_eq!(error.message, "unknown function `startWith`; did you mean `startsWith`?");
+        assert!(Condition::compile("[1].exists(x, x == 1) && x", &["claims"]).is_err());
+    }
+
+    #[test]
+    fn syntax_errors_have_a_position() {
+        let error = Condition::compile("claims.level >", &["claims"]).unwrap_err();
+        assert_eq!(error.position, Some((1, 15)), "{}", error.message);
+    }
+
+    #[test]
+    fn huge_expressions_end() {
+        let huge = [
+            "(".repeat(4000),
+            "[".repeat(31) + &"]".repeat(31),
+            "!".repeat(4000),
+            "-".repeat(32) + "1",
+            "1+".repeat(2000) + "1",
+            "a".to_owned() + &".a".repeat(2000),
+            "a".to_owned() + &"[0]".repeat(1300),
+            "true ? ".repeat(500),
+            "true?1:".repeat(500) + "1",
+            "[1].all(x,".repeat(30) + "true" + &")".repeat(30),
+            "!(".repeat(32) + "a" + &")".repeat(32),
+            "{1:".repeat(32) + "a" + &"}".repeat(32),
+            "a||".repeat(1000) + "a",
+            "{".repeat(30),
+            "\"".repeat(4001),
+            "x".repeat(5000),
+        ];
+        for source in huge {
+            if let Ok(condition) = Condition::compile(&source, &["a"]) {
+                condition.holds(&[("a", &json!({"a": 1}))]);
+            }
+        }
+    }
+
+    #[test]
+    fn long_conditions_of_real_life_are_taken() {
+        let roles = "claims.role == 'a' || ".repeat(100) + "claims.role == 'editor'";
+        assert!(holds(&roles, "claims", &json!({"role": "editor"})));
+        let nested = "((((((((claims.a.b.c.d.e.f + 1) * 2) - 3) * 4) + 5) * 6) == 0))";
+        assert!(!holds(nested, "claims", &json!({})));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(source in "(claims|\\.|\\(|\\)|'|\\[|\\]|\\{|\\}|==|&&|\\?|:|!|\\PC| |1|\"|\\\\){0,40}") {
+            if let Ok(condition) = Condition::compile(&source, &["claims"]) {
+                condition.holds(&[("claims", &json!({}))]);
+            }
+        }
+    }
+}

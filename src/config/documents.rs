@@ -1,0 +1,188 @@
+//! `[documents.<kind>]`: how to get at the documents of a kind, and its rules.
+
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use super::locate::locators;
+use super::problem::{Problem, Severity};
+use super::rules::{Placed, Reading};
+use super::tree::{Table, Value};
+use super::view::default_view;
+use super::{Action, AppSays, Delivery, Kind, ViewRule, names};
+use crate::route::Outgoing;
+
+/// All kinds in the order of the file, and their rules.
+pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Kind>, Vec<Placed>) {
+    let documents = root.get("documents").and_then(|value| value.table("`[documents]`"));
+    let (mut kinds, mut rules) = (Vec::new(), Vec::new());
+    for entry in documents.iter().flat_map(Table::entries) {
+        let Some(table) = entry.table(format!("`[documents.{}]`", entry.key)) else { continue };
+        if names::token(entry.key).is_err() {
+            let message = format!("`{}` is not a name for a kind of document", entry.key);
+            let problem = Problem::error(entry.key_span.clone(), message);
+            entry.report(
+                problem.label("expected letters, digits, `-` and `_`: it is part of addresses"),
+            );
+        }
+        let own = super::rules::rules(&table, entry.key, kinds.len(), reading);
+        kinds.push(kind(&table, entry.key, &own, reading));
+        rules.extend(own);
+        table.finish();
+    }
+    if kinds.is_empty() {
+        let message = "no kind of document: every request passes through untouched";
+        let problem = Problem::new(Severity::Warning, None, message);
+        root.reader.problems.push(problem.help("add a table `[documents.files]`"));
+    }
+    (kinds, rules)
+}
+
+fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) -> Kind {
+    let views = || {
+        rules.iter().filter_map(|placed| match &placed.rule.action {
+            Action::View(view) => Some((placed, view)),
+            _ => None,
+        })
+    };
+    let source = table.get("source").and_then(|value| outgoing(&value, true));
+    let probe = match table.get("probe") {
+        Some(value) => {
+            value.one_or_more().iter().filter_map(|item| outgoing(item, false)).collect()
+        }
+        None => match &source {
+            Some(source) => vec![first_byte(source.clone())],
+            None => views().find_map(|(placed, _)| by_id_alone(placed)).into_iter().collect(),
+        },
+    };
+    if let Some(value) = table.get("resolve") {
+        resolve(&value);
+    }
+    let own = views().next().map_or_else(|| default_view(reading), |(_, view)| view.clone());
+    let kind = Kind { name: name.to_owned(), source, probe, own };
+    if kind.probe.is_empty() && table.get("probe").is_none() {
+        no_probe(table, &kind, views());
+    }
+    kind
+}
+
+/// Reports what needs the app's word when nothing says how to ask for it.
+fn no_probe<'r>(
+    table: &Table<'_>,
+    kind: &Kind,
+    views: impl Iterator<Item = (&'r Placed, &'r ViewRule)>,
+) {
+    let name = &kind.name;
+    let help = format!("add `source = \"GET /…/{{id}}\"` or `probe` to [documents.{name}]");
+    for (placed, view) in views {
+        let early = view.session.iter().any(|d| matches!(d, Delivery::RequestHeader(_)));
+        if view.authorize.app == AppSays::Probe || (early && view.authorize.app == AppSays::Reply) {
+            let message = "this view needs the app's word before the app answers";
+            let problem = Problem::error(placed.span.clone(), message);
+            let problem = problem.label("and nothing says how to ask for it");
+            table.reader.problems.push(problem.help(help.clone()));
+        }
+    }
+    if kind.own.authorize.app != AppSays::NotAsked {
+        let message = format!("nothing says how to ask the app about documents of `{name}`");
+        let label = format!("so `/.transom/session/{name}/…` is never allowed");
+        let problem = Problem::warning(table.span.clone(), message).label(label);
+        table.reader.problems.push(problem.help(help));
+    }
+}
+
+/// `"GET /files/{id}"` or `{ route = "GET /files/{id}", headers = { … } }`.
+fn outgoing(value: &Value<'_>, is_source: bool) -> Option<Outgoing> {
+    let table = match value.is_table() {
+        true => Some(value.table(format!("`{}`", value.key))?),
+        false => None,
+    };
+    let route = match &table {
+        Some(table) => table.require("route", "\"GET /files/{id}\""),
+        None => Some(value.clone()),
+    };
+    let outgoing = route.and_then(|route| template(&route, is_source));
+    let Some(table) = table else { return outgoing };
+    let headers = table.get("headers").and_then(|value| value.table("`headers`"));
+    let headers = headers.map(|table| given_headers(&table)).unwrap_or_default();
+    if is_source && let Some(url) = table.get("url") {
+        url.text();
+        url.not_yet("a source in two steps (`url`)");
+    }
+    table.finish();
+    let mut outgoing = outgoing?;
+    outgoing.headers = headers;
+    Some(outgoing)
+}
+
+fn template(route: &Value<'_>, is_source: bool) -> Option<Outgoing> {
+    let outgoing = route.parse(Outgoing::parse)?;
+    let other = outgoing.names().into_iter().find(|name| *name != "id").map(str::to_owned);
+    if let Some(name) = other {
+        let label = "only `{id}` and `{*id}` are known here";
+        return route.error(format!("nothing fills `{{{name}}}`"), label);
+    }
+    if outgoing.names().is_empty() {
+        let label = "write `{id}` where the document's id belongs";
+        return route.error("this request is the same for every document", label);
+    }
+    if is_source && outgoing.method != Method::GET {
+        return route
+            .error(format!("{} does not fetch a document", outgoing.method), "expected GET");
+    }
+    Some(outgoing)
+}
+
+fn given_headers(table: &Table<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for entry in table.entries() {
+        let name = match names::header(entry.key) {
+            Ok(name) if NOT_GIVEN.contains(&name) => {
+                let message = format!("`{name}` is not for the configuration");
+                entry.error(message, "the caller's own, or the connection's, is used")
+            }
+            Ok(name) => Some(name),
+            Err(message) => entry.error(message, ""),
+        };
+        let value = entry.parse(|text| {
+            HeaderValue::from_str(text).map_err(|_| "not a value for a header".to_owned())
+        });
+        if let (Some(name), Some(value)) = (name, value) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+fn first_byte(mut source: Outgoing) -> Outgoing {
+    source.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-0"));
+    source
+}
+
+/// The view's own request, if the id is all that it takes.
+fn by_id_alone(placed: &Placed) -> Option<Outgoing> {
+    let rule = &placed.rule;
+    let alone = rule.method == Method::GET && rule.pattern.names() == ["id"];
+    alone.then(|| Outgoing::parse(&format!("GET {}", rule.pattern.text())).ok())?
+}
+
+fn resolve(value: &Value<'_>) {
+    if let Some(table) = value.table("`resolve`") {
+        if let Some(get) = table.require("get", "\"/{*id}\"") {
+            get.parse(|path| Outgoing::parse(&format!("GET {path}")));
+        }
+        table.get("accept").and_then(|accept| accept.text());
+        if let Some(id) = table.require("id", "{ json = \"$.uid\" }") {
+            locators(&id, None);
+        }
+        table.finish();
+    }
+    value.not_yet("exchanging one id for another (`resolve`)");
+}
+
+const NOT_GIVEN: &[http::HeaderName] = &[
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::COOKIE,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+];

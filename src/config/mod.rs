@@ -1,0 +1,137 @@
+//! What the operator wrote, and what it means.
+//!
+//! `tree.rs` walks what is written, with places; the readers beside it (one per section) turn it
+//! into the structs of `resolved.rs`, which hold nothing that is still to be parsed. All problems
+//! are collected and shown together, each with its place and its remedy.
+
+mod diagnose;
+mod documents;
+mod identity;
+mod keys;
+mod locate;
+mod names;
+mod problem;
+mod resolved;
+mod routes;
+mod rules;
+mod secret;
+mod server;
+mod tree;
+mod units;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use diagnose::{ConfigError, ConfigWarning};
+pub(crate) use problem::nearest;
+pub use resolved::Config;
+pub(crate) use resolved::*;
+
+use problem::{Problem, Problems, Severity};
+use rules::Reading;
+use tree::{Reader, Table};
+
+impl Config {
+    /// Reads a configuration file. Relative paths in it start at its directory.
+    ///
+    /// # Errors
+    /// Every problem of the file at once, each with its place and its remedy.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path);
+        Self::parse(&text.map_err(|error| ConfigError::unreadable(path, &error))?, path)
+    }
+
+    /// Reads a configuration from `text`; `path` is where it is said to be.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::parse_with(text, path, &|name| std::env::var(name).ok())
+    }
+
+    /// The same with other environment variables than the process's own.
+    pub(crate) fn parse_with(
+        text: &str,
+        path: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let (root, syntax) = DeTable::parse_recoverable(text);
+        if !syntax.is_empty() {
+            let problems = Problems::default();
+            syntax.iter().for_each(|error| syntax_problem(error, text, &problems));
+            let shown = problems.masked(text);
+            return Err(ConfigError::new(&problems.into_sorted(), &shown, path));
+        }
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let reader = Reader { text, directory, env, problems: Problems::default() };
+        let config = read(Table::root(&reader, &root));
+        let shown = reader.problems.masked(text);
+        let problems = reader.problems.into_sorted();
+        match config {
+            Some(config) if problems.iter().all(|p| p.severity == Severity::Warning) => {
+                let warning = |problem| ConfigWarning::new(problem, &shown, path);
+                Ok(Self { warnings: problems.iter().map(warning).collect(), ..config })
+            }
+            _ => Err(ConfigError::new(&problems, &shown, path)),
+        }
+    }
+
+    /// What deserves a second look.
+    #[must_use]
+    pub fn warnings(&self) -> &[ConfigWarning] {
+        &self.warnings
+    }
+}
+
+/// `None` only after an error was reported.
+fn read(root: Table<'_>) -> Option<Config> {
+    let server = server::server(&root);
+    let app = server::app(&root, server.listen);
+    let dws = server::dws(&root);
+    let store = server::store(&root);
+    let viewer = server::viewer(&root);
+    let (identities, identity_names) = identity::identities(&root);
+    let reading = Reading {
+        identities: &identities,
+        identity_names: &identity_names,
+        prefix: &server.prefix,
+    };
+    let (kinds, rules) = documents::kinds(&root, &reading);
+    let routes = routes::table(rules, app.as_ref(), &root.reader.problems);
+    root.finish();
+    let (app, dws, warnings) = (app?, dws?, Vec::new());
+    Some(Config { server, app, dws, store, viewer, identities, kinds, routes, warnings })
+}
+
+fn syntax_problem(error: &toml::de::Error, text: &str, problems: &Problems) {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    if let Some((key, value)) = line.split_once('=')
+        && tree::sounds_secret(key.trim())
+    {
+        let end = start + line.len();
+        problems.hide(end - value.trim_start().len()..end);
+    }
+    problems.push(Problem::error(span, format!("not TOML: {}", error.message())));
+}
+
+/// The content types that DWS can show, by the names that sniffing gives them.
+pub(crate) const VIEWABLE_TYPES: &[&str] = &[
+    "application/pdf",
+    "image/png",
+    "image/jpeg",
+    "image/tiff",
+    "application/msword",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "application/vnd.ms-excel",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.ms-powerpoint",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+];

@@ -1,0 +1,253 @@
+//! The configuration as the rest of Transom uses it: parsed, compiled and checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, Uri};
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use crate::condition::Condition;
+use crate::correlate::Locator;
+use crate::inject::Pointer;
+use crate::route::{Outgoing, RouteTable};
+
+/// A checked configuration. Load one with [`Config::load`].
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) server: ServerConfig,
+    pub(crate) app: AppConfig,
+    pub(crate) dws: DwsConfig,
+    pub(crate) store: StoreConfig,
+    pub(crate) viewer: ViewerConfig,
+    pub(crate) identities: Vec<Identity>,
+    /// In the order of the file; a rule names its kind by index.
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) routes: RouteTable,
+    pub(crate) warnings: Vec<super::ConfigWarning>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ServerConfig {
+    pub(crate) listen: SocketAddr,
+    /// `None` when `admin = "off"`.
+    pub(crate) admin: Option<SocketAddr>,
+    /// Default: one per core.
+    pub(crate) workers: usize,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Where Transom's own answers live: `/.transom`, without a trailing slash.
+    pub(crate) prefix: String,
+    /// How long requests in flight may take after SIGTERM (default 60 s).
+    pub(crate) drain: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct AppConfig {
+    /// Scheme and authority, and a path prefix if there is one.
+    pub(crate) url: Uri,
+    pub(crate) origins: Vec<String>,
+    pub(crate) rewrite_origin: bool,
+    pub(crate) fold_case: bool,
+    pub(crate) fold_trailing_slash: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct DwsConfig {
+    /// Without a trailing slash.
+    pub(crate) url: String,
+    pub(crate) api_key: SecretString,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct StoreConfig {
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ViewerConfig {
+    /// Address of `nutrient-viewer.js`: absolute, or a path of the app's own origin.
+    pub(crate) sdk: String,
+}
+
+/// One issuer of the app's own JWTs.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) tokens: Vec<TokenPlace>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) key: KeySource,
+    pub(crate) issuer: Option<String>,
+    /// Empty: not checked.
+    pub(crate) audience: Vec<String>,
+    pub(crate) require: Vec<(String, serde_json::Value)>,
+    pub(crate) leeway: Duration,
+    pub(crate) user: ClaimPath,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TokenPlace {
+    Bearer,
+    Scheme(String),
+    Cookie(String),
+    Header(HeaderName),
+    Query(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum KeySource {
+    /// The raw bytes of a shared secret, already decoded (base64 here only to keep it printable-safe).
+    Secret(secrecy::SecretSlice<u8>),
+    /// A PEM public key.
+    PublicKey(String),
+    JwksUrl(String),
+    /// The JWKS document itself, already read from its file.
+    JwksText(String),
+}
+
+/// A claim by name, or by JSON pointer when it starts with `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimPath(pub(crate) String);
+
+/// One `[documents.<name>]`.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: String,
+    /// Where the app serves the bytes; `None` when not configured.
+    pub(crate) source: Option<Outgoing>,
+    /// Requests that tell whether a caller may; the first 2xx counts. Resolved default: `source` with
+    /// `Range: bytes=0-0`, else the first view route. Empty: the app can't be asked.
+    pub(crate) probe: Vec<Outgoing>,
+    /// Rules for Transom's own endpoints, which no view route governs: the first view rule's if
+    /// there is one, else the defaults.
+    pub(crate) own: ViewRule,
+}
+
+/// What a rule does once it matched.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Upload(UploadRule),
+    Delete(DeleteRule),
+    View(ViewRule),
+}
+
+/// `upload`, and `replace` with `only_known`.
+#[derive(Debug)]
+pub(crate) struct UploadRule {
+    pub(crate) only_known: bool,
+    pub(crate) file: FileSource,
+    /// The first that yields counts.
+    pub(crate) id: Vec<Locator>,
+    /// `None`: any 2xx, and 3xx too when a header locator with a pattern matched.
+    pub(crate) accepted: Option<Condition>,
+    pub(crate) max_size: u64,
+    /// Content types by sniffing; see `capture::sniff`.
+    pub(crate) types: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FileSource {
+    /// Every multipart part with a filename.
+    AnyPart,
+    /// Multipart parts with this name.
+    Part(String),
+    /// The raw body.
+    Body,
+}
+
+#[derive(Debug)]
+pub(crate) struct DeleteRule {
+    pub(crate) id: Vec<Locator>,
+    pub(crate) prefix: bool,
+    /// `None`: any 2xx.
+    pub(crate) accepted: Option<Condition>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ViewRule {
+    pub(crate) id: Vec<Locator>,
+    pub(crate) session: Vec<Delivery>,
+    pub(crate) authorize: Authorize,
+    /// Names of the identities that count; empty: all.
+    pub(crate) identity: Vec<String>,
+    pub(crate) allow: Option<Condition>,
+    pub(crate) permissions: Permissions,
+    pub(crate) grant: Vec<Grant>,
+    pub(crate) ttl: Duration,
+    pub(crate) wait: Duration,
+}
+
+/// How a session reaches its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    RequestHeader(HeaderName),
+    ResponseHeader(HeaderName),
+    Cookie(String),
+    Json(Pointer),
+    Page,
+}
+
+/// Who has to say yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Authorize {
+    pub(crate) token: bool,
+    pub(crate) app: AppSays,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AppSays {
+    /// The app is not asked (`authorize = ["token"]`).
+    NotAsked,
+    /// The view's own 2xx, or the probe where that comes too late.
+    Reply,
+    /// Always the probe.
+    Probe,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    pub(crate) when: Option<Condition>,
+    pub(crate) permissions: Permissions,
+}
+
+/// A set of DWS permissions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Permissions {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) download: bool,
+}
+
+impl Permissions {
+    /// The names that DWS knows, in a fixed order.
+    pub(crate) fn names(self) -> Vec<&'static str> {
+        [(self.read, "read"), (self.write, "write"), (self.download, "download")]
+            .into_iter()
+            .filter_map(|(set, name)| set.then_some(name))
+            .collect()
+    }
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self {
+            read: self.read || other.read,
+            write: self.write || other.write,
+            download: self.download || other.download,
+        }
+    }
+}

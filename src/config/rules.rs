@@ -1,0 +1,219 @@
+//! The rules of a kind: upload, replace, delete, and those that wait for a later version.
+
+use http::Method;
+
+use super::locate::{ids, locators};
+use super::problem::{Problem, Span, nearest};
+use super::tree::{Table, Value};
+use super::units::size;
+use super::view::view;
+use super::{Action, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES};
+use crate::condition::Condition;
+use crate::inject::Pointer;
+use crate::route::{Pattern, Rule, split_method};
+
+/// A rule and where its route is written.
+pub(super) struct Placed {
+    pub(super) rule: Rule,
+    pub(super) span: Span,
+}
+
+/// What rules are read against.
+pub(super) struct Reading<'a> {
+    pub(super) identities: &'a [Identity],
+    /// Every name that is written, also of identities that could not be read.
+    pub(super) identity_names: &'a [String],
+    /// `/.transom`
+    pub(super) prefix: &'a str,
+}
+
+impl Reading<'_> {
+    pub(super) fn has_identity(&self) -> bool {
+        !self.identity_names.is_empty()
+    }
+}
+
+/// Every rule of `[documents.<kind>]`.
+pub(super) fn rules(
+    table: &Table<'_>,
+    kind_name: &str,
+    kind: usize,
+    reading: &Reading<'_>,
+) -> Vec<Placed> {
+    let mut rules = Vec::new();
+    for action in ["upload", "replace", "delete", "view", "move", "changed"] {
+        let Some(list) = table.get(action) else { continue };
+        for (index, item) in list.array().iter().enumerate() {
+            let name = format!("documents.{kind_name}.{action}[{index}]");
+            let Some(table) = item.table(format!("`[[documents.{kind_name}.{action}]]`")) else {
+                continue;
+            };
+            let route = table.require("route", "\"GET /files/{id}\"");
+            let parsed = route.as_ref().and_then(|value| read_route(value, reading));
+            let pattern = parsed.as_ref().map(|(_, pattern)| pattern);
+            let when = table.get("when").and_then(|value| condition(&value, &["request", "form"]));
+            let action = match action {
+                "view" => Some(Action::View(view(&table, pattern, reading))),
+                "delete" => Some(Action::Delete(delete(&table, pattern))),
+                "move" | "changed" => {
+                    later(&table, pattern, action);
+                    None
+                }
+                _ => Some(Action::Upload(upload(&table, pattern, action == "replace"))),
+            };
+            table.finish();
+            if let (Some(route), Some((method, pattern)), Some(action)) = (route, parsed, action) {
+                check_method(&route, &method, &action);
+                let rule = Rule { name, kind, method, pattern, when, action };
+                rules.push(Placed { rule, span: route.span });
+            }
+        }
+    }
+    rules
+}
+
+/// CEL over `variables`.
+pub(super) fn condition(value: &Value<'_>, variables: &[&str]) -> Option<Condition> {
+    match Condition::compile(value.text()?.trim_end(), variables) {
+        Ok(condition) => Some(condition),
+        Err(error) => {
+            let span = match error.position {
+                Some((line, column)) => value.span_within(line, column),
+                None => value.span.clone(),
+            };
+            let problem = Problem::error(span, format!("`{}` is not a condition", value.key));
+            value.report(problem.label(error.message));
+            None
+        }
+    }
+}
+
+fn read_route(value: &Value<'_>, reading: &Reading<'_>) -> Option<(Method, Pattern)> {
+    let (method, pattern) = value.parse(|text| {
+        let (method, path) = split_method(text)?;
+        Ok((method, Pattern::parse(path)?))
+    })?;
+    let ours = pattern.text().strip_prefix(reading.prefix);
+    if ours.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) {
+        let label = "no request for it reaches the app";
+        return value.error(format!("`{}` is Transom's own address", reading.prefix), label);
+    }
+    Some((method, pattern))
+}
+
+fn check_method(route: &Value<'_>, method: &Method, action: &Action) {
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
+    match action {
+        Action::Upload(_) if safe => {
+            let message = format!("{method} requests carry no file");
+            route.error::<()>(message, "expected POST, PUT or another method with a body");
+        }
+        Action::Delete(_) if safe => {
+            let message = format!("a {method} request deletes nothing (RFC 9110, section 9.2.1)");
+            route.warn(message, "an app that deletes on it can be made to by any link");
+        }
+        _ => {}
+    }
+}
+
+fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> UploadRule {
+    if let Some(value) = table.get("confirm")
+        && value.bool() == Some(true)
+    {
+        value.not_yet("asking the app before a mapping counts (`confirm`)");
+    }
+    if let Some(value) = table.get("alias") {
+        locators(&value, route);
+        value.not_yet("second names (`alias`)");
+    }
+    if let Some(value) = table.get("mode")
+        && value.choice(&[("tee", false), ("divert", true)]) == Some(true)
+    {
+        value.not_yet("keeping the bytes from the app (`mode = \"divert\"`)");
+    }
+    UploadRule {
+        only_known,
+        file: table.get("file").and_then(|value| file(&value)).unwrap_or(FileSource::AnyPart),
+        id: ids(table, route),
+        accepted: accepted(table),
+        max_size: table.get("max_size").and_then(|value| value.parse(size)).unwrap_or(100 << 20),
+        types: table.get("types").map_or_else(viewable, |value| types(&value)),
+    }
+}
+
+fn delete(table: &Table<'_>, route: Option<&Pattern>) -> DeleteRule {
+    let prefix = table.get("prefix").and_then(|value| value.bool()).unwrap_or(false);
+    DeleteRule { id: ids(table, route), prefix, accepted: accepted(table) }
+}
+
+/// `move` and `changed`.
+fn later(table: &Table<'_>, route: Option<&Pattern>, action: &str) {
+    accepted(table);
+    if action == "changed" {
+        ids(table, route);
+    } else {
+        for key in ["from", "to"] {
+            if let Some(value) = table.require(key, "{ path = \"id\" }") {
+                locators(&value, route);
+            }
+        }
+    }
+    let problem = Problem::not_yet(table.span.clone(), format!("`{action}` rules"));
+    table.reader.problems.push(problem);
+}
+
+fn accepted(table: &Table<'_>) -> Option<Condition> {
+    condition(&table.get("accepted")?, &["reply"])
+}
+
+fn file(value: &Value<'_>) -> Option<FileSource> {
+    let table = value.table("`file`")?;
+    let source = table.one_of(&["part", "body", "json", "tus"]);
+    let file = source.and_then(|source| match source.key {
+        "part" => Some(FileSource::Part(source.text()?.to_owned())),
+        "body" if source.bool()? => Some(FileSource::Body),
+        "body" => source.error("`body` is the file or not", "expected `true`"),
+        "json" => {
+            source.parse(Pointer::parse);
+            for pointer in [table.get("name"), table.get("type")].into_iter().flatten() {
+                pointer.parse(Pointer::parse);
+            }
+            if let Some(encoding) = table.get("encoding") {
+                encoding.choice(&[("base64", ())]);
+            }
+            source.not_yet("files inside JSON (`file = { json = … }`)");
+            None
+        }
+        _ => {
+            if let Some(names) = source.table("`tus`") {
+                for key in ["name", "type"] {
+                    names.get(key).and_then(|value| value.text());
+                }
+                names.finish();
+            }
+            source.not_yet("resumable uploads (`file = { tus = … }`)");
+            None
+        }
+    });
+    table.finish();
+    file
+}
+
+fn types(value: &Value<'_>) -> Vec<String> {
+    let items = value.array();
+    for item in &items {
+        let Some(text) = item.text() else { continue };
+        if !VIEWABLE_TYPES.contains(&text) {
+            let label = match nearest(text, VIEWABLE_TYPES.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "nothing is captured because of it".to_owned(),
+            };
+            item.warn(format!("`{text}` is not recognised by content"), label);
+        }
+    }
+    items.iter().filter_map(Value::as_text).map(str::to_ascii_lowercase).collect()
+}
+
+fn viewable() -> Vec<String> {
+    VIEWABLE_TYPES.iter().map(|name| (*name).to_owned()).collect()
+}

@@ -1,0 +1,212 @@
+//! `[server]`, `[app]`, `[dws]`, `[store]` and `[viewer]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::Uri;
+use ipnet::IpNet;
+
+use super::problem::{Problem, Severity};
+use super::secret::secret;
+use super::tree::{Table, Value};
+use super::units::duration;
+use super::{AppConfig, DwsConfig, ServerConfig, StoreConfig, ViewerConfig};
+use crate::route::Pattern;
+
+pub(super) fn server(root: &Table<'_>) -> ServerConfig {
+    let mut config = ServerConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        admin: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        trusted_proxies: Vec::new(),
+        prefix: "/.transom".to_owned(),
+        drain: Duration::from_secs(60),
+    };
+    let Some(table) = root.get("server").and_then(|value| value.table("`[server]`")) else {
+        return config;
+    };
+    if let Some(listen) = table.get("listen").and_then(|value| value.parse(address)) {
+        config.listen = listen;
+    }
+    let admin = table.get("admin");
+    if let Some(value) = &admin {
+        let admin = if value.as_text() == Some("off") {
+            Some(None)
+        } else {
+            value.parse(|text| address(text).map(Some))
+        };
+        config.admin = admin.unwrap_or(config.admin);
+    }
+    if config.admin.is_some_and(|admin| collide(admin, config.listen)) {
+        let span = admin.map_or(table.span.clone(), |value| value.span);
+        let problem = Problem::error(span, "`admin` and `listen` are the same address");
+        root.reader.problems.push(problem.label("take another port, or \"off\""));
+    }
+    if let Some(value) = table.get("workers") {
+        match value.integer() {
+            Some(workers @ 1..=1024) => config.workers = workers as usize,
+            Some(_) => {
+                value.error::<()>("`workers` is out of range", "expected 1 to 1024");
+            }
+            None => {}
+        }
+    }
+    if let Some(value) = table.get("trusted_proxies") {
+        config.trusted_proxies =
+            value.array().iter().filter_map(|item| item.parse(network)).collect();
+    }
+    if let Some(prefix) = table.get("prefix").and_then(|value| value.parse(prefix)) {
+        config.prefix = prefix;
+    }
+    if let Some(drain) = table.get("drain").and_then(|value| value.parse(duration)) {
+        config.drain = drain;
+    }
+    if let Some(value) = table.get("tls") {
+        if let Some(tls) = value.table("`tls`") {
+            for key in ["cert", "key"] {
+                tls.require(key, "\"….pem\"").and_then(|value| value.text());
+            }
+            tls.finish();
+        }
+        value.not_yet("TLS towards clients (`server.tls`)");
+    }
+    table.finish();
+    config
+}
+
+pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
+    let table = section(root, "app", "[app]", "{ url = \"http://127.0.0.1:3000\" }")?;
+    let value = table.require("url", "\"http://127.0.0.1:3000\"");
+    let url = value.as_ref().and_then(|value| value.parse(app_url));
+    if let (Some(url), Some(value)) = (&url, &value)
+        && url.authority().is_some_and(|authority| authority.as_str() == listen.to_string())
+    {
+        value.error::<()>("`url` is Transom's own address", "expected the app's address");
+    }
+    let mut config = AppConfig {
+        url: url.unwrap_or_default(),
+        origins: Vec::new(),
+        rewrite_origin: true,
+        fold_case: false,
+        fold_trailing_slash: false,
+    };
+    if let Some(value) = table.get("origins") {
+        config.origins = value.array().iter().filter_map(|item| item.parse(origin)).collect();
+    }
+    if let Some(rewrite) = table.get("rewrite_origin").and_then(|value| value.bool()) {
+        config.rewrite_origin = rewrite;
+    }
+    if let Some(paths) = table.get("paths").and_then(|value| value.table("`paths`")) {
+        let ignored = |value: Value<'_>| value.choice(&[("ignore", true), ("exact", false)]);
+        config.fold_case = paths.get("case").and_then(ignored).unwrap_or(false);
+        config.fold_trailing_slash = paths.get("trailing_slash").and_then(ignored).unwrap_or(false);
+        paths.finish();
+    }
+    table.finish();
+    Some(config)
+}
+
+pub(super) fn dws(root: &Table<'_>) -> Option<DwsConfig> {
+    let key = "{ env = \"NUTRIENT_DWS_VIEWER_API_KEY\" }";
+    let table = section(root, "dws", "[dws]", &format!("{{ api_key = {key} }}"))?;
+    let url = table.get("url").and_then(|value| value.parse(|text| web(text).map(|_| text)));
+    let url = url.unwrap_or("https://api.nutrient.io/viewer").trim_end_matches('/').to_owned();
+    let api_key = table.require("api_key", key).and_then(|value| secret(&value));
+    table.finish();
+    Some(DwsConfig { url, api_key: api_key? })
+}
+
+pub(super) fn store(root: &Table<'_>) -> StoreConfig {
+    let table = root.get("store").and_then(|value| value.table("`[store]`"));
+    let path = table.as_ref().and_then(|table| table.get("path")).and_then(|value| value.text());
+    if let Some(table) = table {
+        table.finish();
+    }
+    StoreConfig { path: root.reader.directory.join(path.unwrap_or("transom-data")) }
+}
+
+pub(super) fn viewer(root: &Table<'_>) -> ViewerConfig {
+    let table = root.get("viewer").and_then(|value| value.table("`[viewer]`"));
+    let sdk = table.as_ref().and_then(|table| table.get("sdk"));
+    let sdk = sdk.and_then(|value| {
+        value.parse(|text| {
+            let own = text.starts_with('/') && !text.starts_with("//");
+            if own { Ok(text) } else { web(text).map(|_| text) }
+        })
+    });
+    if let Some(table) = table {
+        table.finish();
+    }
+    ViewerConfig { sdk: sdk.unwrap_or(SDK).to_owned() }
+}
+
+/// A table that must be there.
+fn section<'a>(root: &Table<'a>, key: &'static str, name: &str, inline: &str) -> Option<Table<'a>> {
+    if let Some(value) = root.get(key) {
+        return value.table(format!("`{name}`"));
+    }
+    let problem = Problem::new(Severity::Error, None, format!("`{name}` is missing"));
+    root.reader
+        .problems
+        .push(problem.help(format!("add the table `{name}`, or `{key} = {inline}`")));
+    None
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok());
+        let port = port.unwrap_or("8080");
+        format!("`{text}` is not an IP address with a port, such as \"127.0.0.1:{port}\"")
+    })
+}
+
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || everywhere)
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|_| {
+        let example = match text.parse::<std::net::IpAddr>() {
+            Ok(ip) => IpNet::from(ip).to_string(),
+            Err(_) => "10.0.0.0/8".to_owned(),
+        };
+        format!("`{text}` is not a network (CIDR) such as \"{example}\"")
+    })
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let pattern = Pattern::parse(text)?;
+    let plain = pattern.names().is_empty() && !text.contains(['?', '%']);
+    if !plain || text == "/" || text.ends_with('/') {
+        return Err(format!("`{text}` is not a prefix such as \"/.transom\""));
+    }
+    Ok(text.to_owned())
+}
+
+fn app_url(text: &str) -> Result<Uri, String> {
+    let uri = web(text)?;
+    if uri.query().is_some() {
+        return Err(format!("`{text}`: the app's address can't have a query"));
+    }
+    Ok(uri)
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let uri = web(text)?;
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(format!("`{text}` is not an origin: scheme, host and port only"));
+    }
+    Ok(text.trim_end_matches('/').to_ascii_lowercase())
+}
+
+/// An absolute http(s) address.
+pub(super) fn web(text: &str) -> Result<Uri, String> {
+    let uri = text.parse::<Uri>().ok().filter(|uri| {
+        let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        named && matches!(uri.scheme_str(), Some("http" | "https"))
+    });
+    uri.ok_or_else(|| "expected an address that starts with http:// or https://".to_owned())
+}
+
+const SDK: &str = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";

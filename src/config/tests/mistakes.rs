@@ -1,0 +1,288 @@
+use super::*;
+
+/// BASE and a kind with a source, whose rules follow.
+fn kind(text: &str) -> Vec<String> {
+    titles(&format!("[documents.f]\nsource = \"GET /f/{{id}}\"\n{text}"))
+}
+
+fn identity(text: &str) -> Vec<String> {
+    titles(&format!(
+        "[documents]\n[[identity]]\nname = \"a\"\nissuer = \"i\"\naudience = \"a\"\n{text}"
+    ))
+    .into_iter()
+    .filter(|title| !title.starts_with("warning: no kind of document"))
+    .collect()
+}
+
+#[test]
+fn crossing_routes_are_a_warning() {
+    let rule = |route: &str| {
+        format!("[[documents.f.delete]]\nroute = \"DELETE {route}\"\nid = {{ json = \"$.id\" }}\n")
+    };
+    let crossing =
+        "warning: `documents.f.delete[1]` and `documents.f.delete[0]` match some requests alike";
+    assert_eq!(kind(&(rule("/a/{x}") + &rule("/{y}/b"))), [crossing]);
+    assert_eq!(kind(&(rule("/a/{x}") + &rule("/a/b"))), [""; 0]);
+}
+
+#[test]
+fn all_that_waits_for_a_later_version() {
+    let view = "[[documents.f.view]]\nroute = \"GET /f/{id}\"\n";
+    let upload = "[[documents.f.upload]]\nroute = \"POST /f/{id}\"\n";
+    for later in [
+        format!("{upload}file = {{ json = \"/c\", encoding = \"base64\", name = \"/n\", type = \"/t\" }}"),
+        format!("{upload}file = {{ tus = {{ name = \"n\", type = \"t\" }} }}"),
+        format!("{upload}confirm = true"),
+        format!("{upload}alias = {{ json = \"$.url\" }}"),
+        format!("{upload}id = {{ html = \"a.doc\", attribute = \"href\", pattern = \"/f/{{id}}\" }}"),
+        format!("{view}session = {{ html = \"#v\" }}"),
+        "resolve = { get = \"/{*id}\", accept = \"a/b\", id = { json = \"$.uid\" } }".to_owned(),
+        "[[documents.f.move]]\nroute = \"MOVE /f/{id}\"\nfrom = { path = \"id\" }\nto = { request_header = \"destination\", pattern = \"/f/{id}\" }".to_owned(),
+        "[[documents.f.changed]]\nroute = \"PATCH /f/{id}\"".to_owned(),
+    ] {
+        let titles = kind(&later);
+        assert_eq!(titles.len(), 1, "{later}: {titles:?}");
+        assert!(titles[0].starts_with("not available yet: "), "{later}: {titles:?}");
+    }
+    for later in [
+        "server.tls = { cert = \"c\", key = \"k\" }\ndocuments.f.source = \"GET /f/{id}\"",
+        "documents.f.source = { route = \"GET /f/{id}\", url = \"$.url\" }",
+    ] {
+        let titles = titles(later);
+        assert!(titles.len() == 1 && titles[0].starts_with("not available yet: "), "{titles:?}");
+    }
+}
+
+#[test]
+fn sections() {
+    for (text, title) in [
+        (
+            "[server]\nlisten = \"localhost:80\"",
+            "`localhost:80` is not an IP address with a port, such as \"127.0.0.1:80\"",
+        ),
+        ("[server]\nadmin = \"127.0.0.1:8080\"", "`admin` and `listen` are the same address"),
+        ("[server]\nadmin = \"0.0.0.0:8080\"", "`admin` and `listen` are the same address"),
+        ("[server]\nworkers = 0", "`workers` is out of range"),
+        ("[server]\ndrain = \"5\"", "`5` has no unit: write a duration such as \"30s\""),
+        ("[server]\nprefix = \"/\"", "`/` is not a prefix such as \"/.transom\""),
+        ("[viewer]\nsdk = \"sdk.js\"", "expected an address that starts with http:// or https://"),
+        (
+            "[documents.\"a b\"]\nsource = \"GET /{id}\"",
+            "`a b` is not a name for a kind of document",
+        ),
+        ("documents = 1", "`documents` must be a table, not an integer"),
+        ("upload = 1", "unknown key `upload`"),
+    ] {
+        let titles = titles(text);
+        assert!(titles.contains(&format!("error: {title}")), "{text}: {titles:?}");
+    }
+    let text = "app = { url = \"http://127.0.0.1:8080\", origins = [\"x\", \"http://a/b\"], paths = { case = \"no\" } }";
+    let error = parse(text).unwrap_err().to_string();
+    for part in [
+        "Transom's own address",
+        "`http://a/b` is not an origin",
+        "`no` is not a value of `case`",
+        "`[dws]` is missing",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn identities() {
+    let hs = "algorithms = [\"HS256\"]\n";
+    let key = "key = { secret = { env = \"SECRET\" } }\n";
+    let pem = "-----BEGIN PUBLIC KEY-----\\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\\n-----END PUBLIC KEY-----\\n";
+    for (text, title) in [
+        (format!("{key}{hs}toknes = []"), "error: unknown key `toknes`"),
+        (format!("{key}algorithms = [\"HS257\"]"), "error: `HS257` is not a value of `algorithms`"),
+        (format!("{key}algorithms = []"), "error: no algorithm, so no token could be valid"),
+        (
+            format!("{key}algorithms = \"none\""),
+            "error: `none` is not an algorithm that proves anything",
+        ),
+        (format!("{key}algorithms = \"ES512\""), "not available yet: the algorithm ES512"),
+        (format!("{key}algorithms = [\"RS256\"]"), "error: RS256 needs a public key, not a secret"),
+        (
+            format!("{key}algorithms = [\"RS256\", \"HS256\"]"),
+            "error: HS and other algorithms in one identity",
+        ),
+        (
+            format!("{hs}key = {{ jwks = \"https://a/jwks\" }}"),
+            "error: HS256 needs a secret, not a public key",
+        ),
+        (
+            format!("{hs}key = {{ public_key = \"{pem}\" }}"),
+            "error: HS256 needs a secret, not a public key",
+        ),
+        (
+            format!("algorithms = \"RS256\"\nkey = {{ public_key = \"{pem}\" }}"),
+            "error: identity `a`: an Ed25519 key does not verify RS256",
+        ),
+        (
+            "algorithms = \"RS256\"\nkey = { public_key = \"-----BEGIN PRIVATE KEY-----\" }"
+                .to_owned(),
+            "error: this is a private key, which only the issuer should have",
+        ),
+        (
+            "algorithms = \"RS256\"\nkey = { jwks = \"jwks.json\" }".to_owned(),
+            "error: expected an address that starts with http:// or https://",
+        ),
+        (
+            format!("{hs}key = {{ secret = {{ env = \"SECRET\" }}, encoding = \"hexx\" }}"),
+            "error: `hexx` is not a value of `encoding`",
+        ),
+        (
+            format!("{hs}key = {{ secret = {{ env = \"KEY\" }} }}"),
+            "warning: this secret has 12 bytes, fewer than its hash",
+        ),
+        (
+            format!("{hs}key = {{ secret = {{ env = \"SECRET\" }}, jwks = \"https://a\" }}"),
+            "error: `key` says two things at once",
+        ),
+        (
+            format!("{hs}{key}tokens = [{{ cookie = \"a b\" }}]"),
+            "error: `a b` is not a name: letters, digits and `-_.` only",
+        ),
+        (
+            format!("{hs}{key}tokens = [{{ cokie = \"a\" }}]"),
+            "error: a place of a token does not say what it is",
+        ),
+        (format!("{hs}{key}user = \"\""), "error: the name of a claim is missing"),
+        (
+            format!(
+                "{hs}{key}[[identity]]\nname = \"a\"\nissuer = \"i\"\naudience = \"a\"\n{hs}{key}"
+            ),
+            "error: two identities with one name",
+        ),
+    ] {
+        assert_eq!(identity(&text), [title], "{text}");
+    }
+    let ed = format!("algorithms = \"EdDSA\"\nkey = {{ public_key = \"{pem}\" }}");
+    assert_eq!(identity(&ed), [""; 0]);
+    let unchecked = titles(&format!(
+        "documents.f.source = \"GET /f/{{id}}\"\n[[identity]]\nname = \"a\"\n{hs}{key}"
+    ));
+    assert_eq!(
+        unchecked,
+        ["warning: `issuer` is not checked", "warning: `audience` is not checked"]
+    );
+}
+
+#[test]
+fn documents() {
+    let rule = |action: &str, route: &str, more: &str| {
+        kind(&format!("[[documents.f.{action}]]\nroute = \"{route}\"\n{more}"))
+    };
+    let upload = |more: &str| rule("upload", "POST /f/{id}", more);
+    for (titles, title) in [
+        (rule("upload", "POST /f", ""), "nothing says where the document's id is"),
+        (rule("upload", "GET /f/{id}", ""), "GET requests carry no file"),
+        (
+            rule("upload", "/f/{id}", ""),
+            "a route is a method, one space and a path: `GET /files/{id}`",
+        ),
+        (rule("upload", "POST /.transom/x/{id}", ""), "`/.transom` is Transom's own address"),
+        (
+            rule("upload", "POST /f/x{id}", ""),
+            "`x{id}`: a capture fills its whole segment, as in `/{id}/`",
+        ),
+        (
+            kind("[[documents.f.upload]]\nid = { json = \"$\" }"),
+            "`route` is missing from `[[documents.f.upload]]`",
+        ),
+        (upload("id = []"), "an empty list of locators finds nothing"),
+        (upload("id = { json = \"data\" }"), "`data` is not a JSONPath (RFC 9535)"),
+        (
+            upload("id = { header = \"location\", pattern = \"/f/{name}\" }"),
+            "`/f/{name}` has no `{id}`, so nothing would be found",
+        ),
+        (upload("id = { text = \"x\" }"), "`x` needs exactly one `{id}`"),
+        (upload("id = { jsn = \"$\" }"), "a locator does not say what it is"),
+        (upload("file = { body = false }"), "`body` is the file or not"),
+        (upload("file = { json = \"c\" }"), "a JSON pointer starts with `/`: write `/c`"),
+        (upload("mode = \"tea\""), "`tea` is not a value of `mode`"),
+        (
+            upload("max_size = \"1 mib\""),
+            "`1 mib` is not a size such as \"100 MiB\": did you mean `MiB`? as its unit",
+        ),
+        (upload("accepted = \"request.path == ''\""), "`accepted` is not a condition"),
+    ] {
+        assert!(titles.contains(&format!("error: {title}")), "{title}: {titles:?}");
+    }
+    assert_eq!(
+        upload("types = [\"application/pdg\"]"),
+        ["warning: `application/pdg` is not recognised by content"]
+    );
+    assert_eq!(rule("delete", "GET /d/{id}", "").len(), 1);
+    for (text, title) in [
+        ("documents.f.source = \"GET /f/{name}\"", "error: nothing fills `{name}`"),
+        ("documents.f.source = \"GET /f\"", "error: this request is the same for every document"),
+        ("documents.f.source = \"POST /f/{id}\"", "error: POST does not fetch a document"),
+        (
+            "documents.f.probe = { route = \"GET /f/{id}\", headers = { cookie = \"a\" } }",
+            "error: `cookie` is not for the configuration",
+        ),
+        (
+            "documents.f.probe = \"DELETE /f/{id}\"",
+            "error: DELETE would change what is only to be looked at; use GET",
+        ),
+    ] {
+        assert!(titles(text).contains(&title.to_owned()), "{text}: {:?}", titles(text));
+    }
+}
+
+#[test]
+fn views() {
+    let view = |more: &str| {
+        kind(&format!(
+            "[[documents.f.view]]\nroute = \"GET /v/{{id}}\"\nsession = {{ page = true }}\n{more}"
+        ))
+    };
+    let session = |session: &str| {
+        kind(&format!("[[documents.f.view]]\nroute = \"POST /v/{{id}}\"\nsession = {session}\n"))
+    };
+    for (titles, title) in [
+        (
+            kind("[[documents.f.view]]\nroute = \"GET /v/{id}\""),
+            "`session` is missing from `[[documents.f.view]]`",
+        ),
+        (session("{ page = true }"), "a page is the answer to a browser's navigation"),
+        (session("{ json = \"data\" }"), "a JSON pointer starts with `/`: write `/data`"),
+        (session("{ cookie = \"a;b\" }"), "`a;b` is not a name: letters, digits and `-_.` only"),
+        (
+            session("{ request_header = \"Cookie\" }"),
+            "`Cookie` has a meaning of its own; take a name such as `X-Viewer-Session`",
+        ),
+        (session("{ response_header = \"x y\" }"), "`x y` is not a header name"),
+        (view("authorize = []"), "nobody is asked, so anybody would get a session"),
+        (
+            view("authorize = [\"ap\"]\npermissions = \"read\""),
+            "`ap` is not a value of `authorize`",
+        ),
+        (view("authorize = [\"token\"]"), "there is no `[[identity]]` that could verify a token"),
+        (view("authorize = [\"app\", \"probe\"]"), "the app is asked in one way"),
+        (view("identity = \"b\""), "there is no identity `b`"),
+        (view("allow = \"claim.x\""), "`allow` is not a condition"),
+        (view("permissions = [\"raed\"]"), "`raed` is not a value of `permissions`"),
+        (view("permissions = []"), "a session without any permission"),
+        (view("grant = [{ when = \"true\" }]"), "`permissions` is missing from `grant`"),
+        (view("ttl = \"0s\""), "a session that ends at once is of no use"),
+    ] {
+        assert_eq!(titles, [format!("error: {title}")]);
+    }
+    let early = "[[documents.f.view]]\nroute = \"GET /v\"\nid = { query = \"id\" }\nsession = { request_header = \"X-S\" }\n";
+    assert_eq!(
+        titles(early),
+        [
+            "warning: nothing says how to ask the app about documents of `f`",
+            "error: this view needs the app's word before the app answers",
+        ]
+    );
+    let own_token = "[[identity]]\nname = \"a\"\nissuer = \"i\"\naudience = \"a\"\nalgorithms = \"HS256\"\nkey = { secret = { env = \"SECRET\" } }\ntokens = [{ cookie = \"t\" }]\n";
+    let view = "[[documents.f.view]]\nroute = \"GET /v/{id}\"\nsession = { cookie = \"t\" }\n";
+    assert_eq!(
+        titles(&format!("{own_token}{view}")),
+        ["error: `t` is where the app's own token is"]
+    );
+}

@@ -1,0 +1,246 @@
+//! The language as a whole. `problems.rs` holds rendered messages word for word, `mistakes.rs`
+//! what is noticed.
+
+#![allow(clippy::unwrap_used)]
+
+mod mistakes;
+mod problems;
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::Method;
+use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::correlate::Locator;
+use crate::inject::Pointer;
+
+const BASE: &str = r#"
+app = { url = "http://127.0.0.1:3000" }
+dws = { api_key = { env = "KEY" } }
+"#;
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "KEY" | "NUTRIENT_DWS_VIEWER_API_KEY" => Some("pdf_live_key".to_owned()),
+        "SECRET" | "APP_JWT_SECRET" => Some("0123456789abcdef0123456789abcdef".to_owned()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse_with(text, Path::new("config.toml"), &env)
+}
+
+#[track_caller]
+fn good(text: &str) -> Config {
+    parse(&format!("{BASE}{text}")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The titles of all problems of BASE and this.
+#[track_caller]
+fn titles(text: &str) -> Vec<String> {
+    let error = match parse(&format!("{BASE}{text}")) {
+        Ok(config) => config.warnings().iter().map(ToString::to_string).collect(),
+        Err(error) => error.to_string(),
+    };
+    let title = |line: &&str| {
+        ["error: ", "warning: ", "not available yet: "].iter().any(|start| line.starts_with(start))
+    };
+    error.lines().filter(title).map(str::to_owned).collect()
+}
+
+#[test]
+fn defaults() {
+    let config = good("");
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.server.admin.unwrap().to_string(), "127.0.0.1:9090");
+    assert_eq!(config.server.prefix, "/.transom");
+    assert_eq!(config.server.drain, Duration::from_secs(60));
+    assert!(config.server.trusted_proxies.is_empty() && config.server.workers > 0);
+    assert!(config.app.rewrite_origin && !config.app.fold_case && !config.app.fold_trailing_slash);
+    assert_eq!(config.dws.url, "https://api.nutrient.io/viewer");
+    assert_eq!(config.dws.api_key.expose_secret(), "pdf_live_key");
+    assert_eq!(config.store.path, Path::new("transom-data"));
+    assert!(config.viewer.sdk.ends_with("/nutrient-viewer.js"));
+    assert_eq!(
+        titles(""),
+        ["warning: no kind of document: every request passes through untouched"]
+    );
+}
+
+#[test]
+fn everything_written() {
+    let config = good(
+        r#"
+[server]
+listen = "[::]:80"
+admin = "off"
+workers = 3
+trusted_proxies = ["10.0.0.0/8", "::1/128"]
+prefix = "/viewer"
+drain = "5s"
+[store]
+path = "data"
+[viewer]
+sdk = "/sdk.js"
+[[identity]]
+name = "app"
+tokens = [{ bearer = true }, { scheme = "JWT" }, { cookie = "t" }, { header = "X-T" }, { query = "t" }]
+algorithms = ["HS256"]
+key = { secret = { env = "SECRET" } }
+issuer = "i"
+audience = "a"
+require = { type = "access", level = 3 }
+leeway = "10s"
+user = "/org/user"
+[documents.files]
+source = { route = "GET /f/{id}/c", headers = { accept = "*/*" } }
+probe = ["HEAD /f/{id}", { route = "GET /x?post={id}&a=1", headers = { accept = "application/json" } }]
+[[documents.files.upload]]
+route = "POST /f"
+when = "form.action == 'upload'"
+file = { part = "file" }
+id = [{ json = "$.data.id" }, { header = "location", pattern = "/f/{id}" }, { text = "id {id}" }]
+accepted = "reply.status in [200, 201]"
+confirm = false
+mode = "tee"
+max_size = "1 MiB"
+types = ["application/pdf"]
+[[documents.files.replace]]
+route = "PUT /f/{id}"
+file = { body = true }
+[[documents.files.delete]]
+route = "DELETE /f/{*id}"
+prefix = true
+accepted = "reply.status == 204"
+[[documents.files.delete]]
+route = "POST /remove"
+id = { body_json = "$[*]" }
+[[documents.files.view]]
+route = "GET /f/{id}"
+session = [{ json = "/data/s" }, { cookie = "s" }, { request_header = "X-S" }, { response_header = "X-S" }, { page = true }]
+authorize = ["token", "probe"]
+identity = "app"
+allow = "claims.role != 'guest'"
+permissions = ["read"]
+grant = [{ when = "claims.role == 'e'", permissions = ["write", "download"] }]
+ttl = "1m"
+wait = "1s"
+"#,
+    );
+    assert_eq!(
+        titles(""),
+        ["warning: no kind of document: every request passes through untouched"]
+    );
+    assert_eq!(config.warnings(), []);
+    assert_eq!((config.server.admin, config.server.workers), (None, 3));
+    let identity = &config.identities[0];
+    assert_eq!(identity.tokens.len(), 5);
+    assert_eq!(identity.audience, ["a"]);
+    assert_eq!(identity.require.len(), 2);
+    assert_eq!(identity.user, ClaimPath("/org/user".to_owned()));
+    let kind = &config.kinds[0];
+    assert_eq!(kind.source.as_ref().unwrap().headers["accept"], "*/*");
+    assert_eq!(kind.probe.len(), 2);
+    assert_eq!(kind.probe[0].method, Method::HEAD);
+    assert_eq!(kind.own.session.len(), 5);
+    let found = config.routes.candidates("/f", None);
+    let Action::Upload(upload) = &found[0].rule.action else { panic!() };
+    assert_eq!(found[0].rule.name, "documents.files.upload[0]");
+    assert!(matches!(upload.id[..], [Locator::Json(_), Locator::Header { .. }, Locator::Text(_)]));
+    assert_eq!((upload.max_size, upload.types.len(), upload.only_known), (1 << 20, 1, false));
+    let found = config.routes.candidates("/f/7", None);
+    let view = found.iter().find_map(|found| match &found.rule.action {
+        Action::View(view) => Some(view),
+        _ => None,
+    });
+    let view = view.unwrap();
+    assert_eq!(view.session[0], Delivery::Json(Pointer(vec!["data".into(), "s".into()])));
+    assert_eq!(view.authorize, Authorize { token: true, app: AppSays::Probe });
+    assert_eq!(view.grant[0].permissions.names(), ["write", "download"]);
+    assert_eq!(view.ttl, Duration::from_secs(60));
+    assert!(matches!(&view.id[..], [Locator::Path(name)] if name == "id"));
+}
+
+#[test]
+fn what_is_not_written_follows_from_what_is() {
+    let view = "[[documents.f.view]]\nroute = \"GET /f/{id:digits}\"\nsession = { page = true }\n";
+    let config = good(view);
+    let kind = &config.kinds[0];
+    assert!(kind.source.is_none());
+    assert_eq!(kind.probe[0].target("7").unwrap(), "/f/7");
+    assert_eq!(kind.own.authorize, Authorize { token: false, app: AppSays::Reply });
+    assert_eq!(kind.own.permissions.names(), ["read"]);
+    let config = good(&format!("[documents.f]\nsource = \"GET /c/{{id}}\"\n{view}"));
+    let probe = &config.kinds[0].probe[0];
+    assert_eq!(
+        (probe.target("7").unwrap().as_str(), &probe.headers["range"]),
+        ("/c/7", &"bytes=0-0".parse().unwrap())
+    );
+}
+
+#[test]
+fn files_are_found_beside_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("key"), "from a file\n").unwrap();
+    let text = "store = { path = \"s\" }\napp = { url = \"http://a\" }\ndws = { api_key = { file = \"key\" } }\n";
+    let path = directory.path().join("c.toml");
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(&path).unwrap();
+    assert_eq!(config.dws.api_key.expose_secret(), "from a file");
+    assert_eq!(config.store.path, directory.path().join("s"));
+    let missing = Config::load(directory.path().join("none.toml")).unwrap_err().to_string();
+    assert!(missing.starts_with("error: can't read the configuration: "), "{missing}");
+}
+
+#[test]
+fn the_shipped_configuration_has_no_problem() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let config = Config::parse_with(&text, &path, &env).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.warnings(), []);
+    let rules = |path: &str| config.routes.candidates(path, None).len();
+    for path in ["/api/files", "/upload", "/files/7/content", "/api/files/7", "/files/7/delete"] {
+        assert!(rules(path) > 0, "{path}");
+    }
+    assert_eq!((rules("/"), rules("/login"), rules("/files/7")), (0, 0, 0));
+}
+
+#[test]
+fn rules_of_one_route_differ_by_when_or_file() {
+    let rule = |more: &str| {
+        format!("[[documents.f.upload]]\nroute = \"POST /f\"\nid = {{ json = \"$.id\" }}\n{more}\n")
+    };
+    let told_apart = [
+        (rule("when = \"form.a == '1'\""), rule("")),
+        (rule("when = \"form.a == '1'\""), rule("when = \"form.a == '2'\"")),
+        (rule("file = { part = \"a\" }"), rule("file = { part = \"b\" }")),
+    ];
+    let source = "[documents.f]\nsource = \"GET /f/{id}\"\n";
+    for (one, other) in told_apart {
+        assert_eq!(titles(&format!("{source}{one}{other}")), [""; 0]);
+    }
+    let same = titles(&format!("{source}{}{}", rule(""), rule("")));
+    assert_eq!(same.len(), 1, "{same:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "(\\PC|\n|=|\"|\\[|\\]|\\{|\\}|app|url|documents|identity|'){0,60}") {
+        let _ = parse(&text).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn no_wrong_type_panics(
+        section in prop::sample::select(vec!["server", "app", "dws", "identity", "documents", "documents.f", "documents.f.upload", "documents.f.view"]),
+        key in prop::sample::select(vec!["listen", "url", "api_key", "tokens", "key", "route", "session", "id", "file", "f", "upload", "grant", "source", "probe", "paths", "require", "resolve", "types"]),
+        value in prop::sample::select(vec!["1", "1.5", "true", "\"x\"", "[]", "{}", "[1]", "[{}]", "{ a = 1 }", "2020-01-01", "\"POST /x/{id}\"", "{ json = \"$\" }", "{ file = \"/nowhere\" }"]),
+        list in any::<bool>(),
+    ) {
+        let header = if list { format!("[[{section}]]") } else { format!("[{section}]") };
+        let _ = parse(&format!("{header}\n{key} = {value}\n")).map_err(|error| error.to_string());
+    }
+}

@@ -1,0 +1,111 @@
+//! Durations and sizes with their units.
+
+use std::time::Duration;
+
+use super::problem::suggestion;
+
+/// `"500ms"`, `"30s"`, `"5m"`, `"1h"`. The error is a sentence for the operator.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let Some((_, milliseconds)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
+        return Err(wrong(text, unit, "a duration such as \"30s\"", DURATIONS.iter().map(|d| d.0)));
+    };
+    let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*milliseconds));
+    total
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("`{text}` is not a duration such as \"30s\""))
+}
+
+/// `"100 MiB"`, `"10 MB"`, `"123"`, in bytes. The error is a sentence for the operator.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let Some((_, bytes)) = SIZES.iter().find(|(name, _)| *name == unit) else {
+        let names = SIZES.iter().map(|s| s.0).filter(|name| !name.is_empty());
+        return Err(wrong(text, unit, "a size such as \"100 MiB\"", names));
+    };
+    let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*bytes));
+    total.ok_or_else(|| format!("`{text}` is not a size such as \"100 MiB\""))
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    (number, unit.trim_start())
+}
+
+fn wrong<'u>(
+    text: &str,
+    unit: &str,
+    what: &str,
+    units: impl Iterator<Item = &'u str> + Clone,
+) -> String {
+    if unit.is_empty() {
+        return format!("`{text}` has no unit: write {what}");
+    }
+    format!("`{text}` is not {what}: {} as its unit", suggestion(unit, units))
+}
+
+/// In milliseconds.
+const DURATIONS: &[(&str, u64)] =
+    &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+const SIZES: &[(&str, u64)] = &[
+    ("", 1),
+    ("B", 1),
+    ("kB", 1000),
+    ("KB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in
+            [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("2 s", 2000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "1.5s",
+            "1 sec",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            duration("30"),
+            Err("`30` has no unit: write a duration such as \"30s\"".into())
+        );
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("100 MiB", 100 << 20),
+            ("2 GiB", 2 << 30),
+            ("10 MB", 10_000_000),
+            ("512KiB", 512 << 10),
+            ("123", 123),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "1 mib", "1.5 MiB", "-1", "99999999999 GiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert!(size("1 mib").is_err_and(|error| error.contains("did you mean `MiB`?")));
+    }
+}

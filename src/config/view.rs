@@ -1,0 +1,179 @@
+//! `[[documents.<kind>.view]]`: who gets a session, for what, and how.
+
+use std::time::Duration;
+
+use super::locate::ids;
+use super::names;
+use super::problem::suggestion;
+use super::rules::{Reading, condition};
+use super::tree::{Table, Value};
+use super::units::duration;
+use super::{AppSays, Authorize, Delivery, Grant, Permissions, TokenPlace, ViewRule};
+use crate::correlate::Locator;
+use crate::inject::Pointer;
+use crate::route::Pattern;
+
+pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading<'_>) -> ViewRule {
+    let session = table.require("session", "{ json = \"/viewer_session\" }");
+    let mut rule = ViewRule { id: ids(table, route), ..default_view(reading) };
+    if let Some(value) = session {
+        rule.session = value.one_or_more().iter().filter_map(|v| delivery(v, reading)).collect();
+        let get =
+            table.get("route").and_then(|value| value.as_text().map(|t| t.starts_with("GET ")));
+        if rule.session.contains(&Delivery::Page) && get == Some(false) {
+            value.error::<()>(
+                "a page is the answer to a browser's navigation",
+                "expected a GET route",
+            );
+        }
+    }
+    if let Some(authorize) = table.get("authorize").and_then(|value| authorize(&value, reading)) {
+        rule.authorize = authorize;
+    }
+    if let Some(value) = table.get("identity") {
+        rule.identity = value.one_or_more().iter().filter_map(|v| identity(v, reading)).collect();
+    }
+    rule.allow = table.get("allow").and_then(|value| condition(&value, ASKED));
+    if let Some(value) = table.get("permissions") {
+        rule.permissions = permissions(&value);
+    }
+    if let Some(value) = table.get("grant") {
+        rule.grant = value.array().iter().filter_map(grant).collect();
+    }
+    if let Some(ttl) = table.get("ttl").and_then(|value| value.parse(lifetime)) {
+        rule.ttl = ttl;
+    }
+    if let Some(wait) = table.get("wait").and_then(|value| value.parse(duration)) {
+        rule.wait = wait;
+    }
+    rule
+}
+
+/// A view of which nothing is written.
+pub(super) fn default_view(reading: &Reading<'_>) -> ViewRule {
+    ViewRule {
+        id: vec![Locator::Path("id".to_owned())],
+        session: Vec::new(),
+        authorize: Authorize { token: reading.has_identity(), app: AppSays::Reply },
+        identity: Vec::new(),
+        allow: None,
+        permissions: Permissions { read: true, ..Permissions::default() },
+        grant: Vec::new(),
+        ttl: Duration::from_secs(15 * 60),
+        wait: Duration::from_secs(5),
+    }
+}
+
+fn delivery(value: &Value<'_>, reading: &Reading<'_>) -> Option<Delivery> {
+    let table = value.table("`session`")?;
+    let place =
+        table.one_of(&["request_header", "response_header", "cookie", "json", "html", "page"]);
+    table.finish();
+    let place = place?;
+    let mut places = reading.identities.iter().flat_map(|identity| &identity.tokens);
+    let taken = |name: &str| format!("`{name}` is where the app's own token is");
+    Some(match place.key {
+        "request_header" | "response_header" => {
+            let name = place.parse(names::owned_header)?;
+            if places.any(|token| matches!(token, TokenPlace::Header(header) if *header == name)) {
+                return place.error(taken(name.as_str()), "take another name");
+            }
+            if place.key == "request_header" {
+                Delivery::RequestHeader(name)
+            } else {
+                Delivery::ResponseHeader(name)
+            }
+        }
+        "cookie" => {
+            let name = place.parse(names::token)?;
+            if places.any(|token| matches!(token, TokenPlace::Cookie(cookie) if *cookie == name)) {
+                return place.error(taken(&name), "take another name");
+            }
+            Delivery::Cookie(name)
+        }
+        "json" => Delivery::Json(place.parse(Pointer::parse)?),
+        "page" if place.bool()? => Delivery::Page,
+        "page" => return place.error("`page` is there or not", "expected `true`"),
+        _ => {
+            place.text()?;
+            place.not_yet("mounting the viewer in the app's own pages (`html`)");
+            return None;
+        }
+    })
+}
+
+fn authorize(value: &Value<'_>, reading: &Reading<'_>) -> Option<Authorize> {
+    let mut authorize = Authorize { token: false, app: AppSays::NotAsked };
+    let items = value.one_or_more();
+    if items.is_empty() {
+        return value.error(
+            "nobody is asked, so anybody would get a session",
+            "expected \"token\", \"app\" or \"probe\"",
+        );
+    }
+    for item in &items {
+        match item.choice(&[("token", "token"), ("app", "app"), ("probe", "probe")])? {
+            "token" if !reading.has_identity() => {
+                let message = "there is no `[[identity]]` that could verify a token";
+                return item.error(message, "add one, or ask the app alone: [\"app\"]");
+            }
+            "token" => authorize.token = true,
+            _ if authorize.app != AppSays::NotAsked => {
+                return item.error("the app is asked in one way", "keep \"app\" or \"probe\"");
+            }
+            "app" => authorize.app = AppSays::Reply,
+            _ => authorize.app = AppSays::Probe,
+        }
+    }
+    Some(authorize)
+}
+
+fn identity(value: &Value<'_>, reading: &Reading<'_>) -> Option<String> {
+    let name = value.text()?;
+    let known = reading.identity_names.iter().map(String::as_str);
+    if known.clone().any(|known| known == name) {
+        return Some(name.to_owned());
+    }
+    value.error(format!("there is no identity `{name}`"), suggestion(name, known))
+}
+
+fn grant(value: &Value<'_>) -> Option<Grant> {
+    let table = value.table("`grant`")?;
+    let when = table.get("when").map(|value| condition(&value, ASKED));
+    let permissions = table.require("permissions", "[\"download\"]").map(|v| permissions(&v));
+    table.finish();
+    // A condition that can't be read must not become none.
+    let when = match when {
+        Some(None) => return None,
+        Some(when) => when,
+        None => None,
+    };
+    Some(Grant { when, permissions: permissions? })
+}
+
+fn permissions(value: &Value<'_>) -> Permissions {
+    let mut permissions = Permissions::default();
+    let items = value.one_or_more();
+    if items.is_empty() {
+        let label = "expected \"read\", \"write\" or \"download\"; `allow` says who gets nothing";
+        value.error::<()>("a session without any permission", label);
+    }
+    for item in items {
+        match item.choice(&[("read", 'r'), ("write", 'w'), ("download", 'd')]) {
+            Some('r') => permissions.read = true,
+            Some('w') => permissions.write = true,
+            Some(_) => permissions.download = true,
+            None => {}
+        }
+    }
+    permissions
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a session that ends at once is of no use".to_owned()),
+        ttl => Ok(ttl),
+    }
+}
+
+const ASKED: &[&str] = &["claims", "document", "request"];

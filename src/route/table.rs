@@ -1,0 +1,185 @@
+//! All rules, found by path.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::overlap::{self, Overlap};
+use super::pattern::{Captures, Fold, Segment};
+use super::{Rule, decode, precedence};
+
+/// All rules, ready to be asked.
+#[derive(Debug, Default)]
+pub(crate) struct RouteTable {
+    /// In order of precedence.
+    rules: Vec<Rule>,
+    /// Rules by the first segment of the path, with those of `others` among them.
+    by_first: HashMap<String, Vec<usize>>,
+    /// Rules whose path does not start with a literal.
+    others: Vec<usize>,
+    fold: Fold,
+}
+
+#[derive(Debug)]
+pub(crate) struct Candidate<'t> {
+    pub(crate) rule: &'t Rule,
+    pub(crate) captures: Captures,
+}
+
+impl RouteTable {
+    /// The table, and the pairs of rules that get in each other's way. What such a pair means
+    /// (`when` and `file` may tell the two apart) is the caller's to judge.
+    pub(crate) fn build(rules: Vec<Rule>, fold: Fold) -> (Self, Vec<Overlap>) {
+        let mut rules: Vec<_> = rules.into_iter().enumerate().collect();
+        for (_, rule) in &mut rules {
+            rule.pattern = rule.pattern.clone().folding(fold);
+        }
+        rules.sort_by_cached_key(|(_, rule)| precedence::key(rule));
+        let overlaps = overlaps(&rules);
+        let rules: Vec<_> = rules.into_iter().map(|(_, rule)| rule).collect();
+        let mut table = Self { fold, ..Self::default() };
+        for rule in &rules {
+            if let Some(Segment::Literal(first)) = rule.pattern.segments.first() {
+                table.by_first.entry(table.fold_case(first).into_owned()).or_default();
+            }
+        }
+        for (index, rule) in rules.iter().enumerate() {
+            match rule.pattern.segments.first() {
+                Some(Segment::Literal(first)) => {
+                    let first = table.fold_case(first).into_owned();
+                    table.by_first.entry(first).or_default().push(index);
+                }
+                _ => {
+                    table.others.push(index);
+                    table.by_first.values_mut().for_each(|bucket| bucket.push(index));
+                }
+            }
+        }
+        table.rules = rules;
+        (table, overlaps)
+    }
+
+    /// The rules whose path and query match, in order of precedence, of any method: the caller
+    /// decides on the effective method. Empty, without allocating, for a path of no rule.
+    pub(crate) fn candidates(&self, path: &str, query: Option<&str>) -> Vec<Candidate<'_>> {
+        let matched = self.bucket(path).iter().filter_map(|index| {
+            let rule = &self.rules[*index];
+            let captures = rule.pattern.captures(path, query)?;
+            Some(Candidate { rule, captures })
+        });
+        matched.collect()
+    }
+
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    fn bucket(&self, path: &str) -> &[usize] {
+        let Some(path) = path.strip_prefix('/') else { return &[] };
+        let first = path.split('/').next().unwrap_or_default();
+        let Some(first) = decode::segment(first) else {
+            return if first.is_empty() { &self.others } else { &[] };
+        };
+        self.by_first.get(&*self.fold_case(&first)).unwrap_or(&self.others)
+    }
+
+    fn fold_case<'s>(&self, text: &'s str) -> Cow<'s, str> {
+        if self.fold.case && text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Cow::Owned(text.to_ascii_lowercase());
+        }
+        Cow::Borrowed(text)
+    }
+}
+
+fn overlaps(rules: &[(usize, Rule)]) -> Vec<Overlap> {
+    let mut found = Vec::new();
+    for (at, (first, rule)) in rules.iter().enumerate() {
+        for (second, other) in rules[at + 1..].iter().filter(|(_, o)| o.method == rule.method) {
+            if let Some((relation, example)) = overlap::relation(&rule.pattern, &other.pattern) {
+                let (first, second) = (*first, *second);
+                found.push(Overlap { first, second, relation, example });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::condition::Condition;
+    use crate::config::{Action, DeleteRule};
+    use crate::route::{Pattern, Relation, split_method};
+
+    fn table(routes: &[&str], fold: Fold) -> (RouteTable, Vec<Overlap>) {
+        let rule = |text: &&str| {
+            let (when, text) = match text.strip_prefix("when ") {
+                Some(text) => (Some(Condition::compile("true", &[]).unwrap()), text),
+                None => (None, *text),
+            };
+            let (method, path) = split_method(text).unwrap();
+            let pattern = Pattern::parse(path).unwrap();
+            let action = Action::Delete(DeleteRule { id: vec![], prefix: false, accepted: None });
+            Rule { name: text.to_owned(), kind: 0, method, pattern, when, action }
+        };
+        RouteTable::build(routes.iter().map(rule).collect(), fold)
+    }
+
+    fn found<'t>(table: &'t RouteTable, path: &str) -> Vec<&'t str> {
+        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
+        table.candidates(path, query).iter().map(|found| found.rule.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_more_specific_comes_first() {
+        let (table, _) = table(
+            &[
+                "GET /{*rest}",
+                "GET /f/{id}",
+                "GET /f/{*rest}",
+                "GET /f/{n:digits}",
+                "GET /f/7?a={a}&b=1",
+                "GET /f/7?a={a}",
+                "GET /f/7",
+                "when GET /f/7",
+            ],
+            Fold::default(),
+        );
+        assert_eq!(
+            found(&table, "/f/7?b=1&a=2"),
+            [
+                "GET /f/7?a={a}&b=1",
+                "GET /f/7?a={a}",
+                "GET /f/7",
+                "GET /f/7",
+                "GET /f/{n:digits}",
+                "GET /f/{id}",
+                "GET /f/{*rest}",
+                "GET /{*rest}",
+            ]
+        );
+        assert!(table.candidates("/f/7", None)[0].rule.when.is_some());
+        assert_eq!(found(&table, "/%66/x"), ["GET /f/{id}", "GET /f/{*rest}", "GET /{*rest}"]);
+        assert_eq!(found(&table, "/g"), ["GET /{*rest}"]);
+        for none in ["/", "", "*", "/../f/7", "//f/7", "/f/7/.."] {
+            assert!(found(&table, none).is_empty(), "{none}");
+        }
+    }
+
+    #[test]
+    fn folding_reaches_the_buckets() {
+        let fold = Fold { case: true, trailing_slash: true };
+        let (table, overlaps) = table(&["GET /Files/{id}", "GET /files/{x}/"], fold);
+        assert_eq!(found(&table, "/FILES/7/").len(), 2);
+        assert_eq!(overlaps.len(), 1);
+        assert_eq!(overlaps[0].relation, Relation::Same);
+    }
+
+    #[test]
+    fn overlaps_name_rules_as_given() {
+        let (_, overlaps) = table(&["GET /{a}/x", "POST /f", "GET /y/{b}"], Fold::default());
+        let expected =
+            Overlap { first: 2, second: 0, relation: Relation::Crossing, example: "/y/x".into() };
+        assert_eq!(overlaps, [expected]);
+    }
+}
