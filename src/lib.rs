@@ -8,6 +8,7 @@ mod condition;
 mod config;
 mod correlate;
 mod document;
+mod dws;
 mod inject;
 pub mod mapping;
 mod problem;
