@@ -7,6 +7,7 @@ mod client;
 mod condition;
 mod config;
 mod correlate;
+mod deliver;
 mod document;
 mod dws;
 mod inject;

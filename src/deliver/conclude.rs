@@ -1,0 +1,177 @@
+//! Writes down how an attempt ended. DWS has been asked by then, so these go on until the store has
+//! taken it; what a crash cuts off is found as `Sending` at the next start.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::core::Core;
+use crate::dws::DwsError;
+use crate::mapping::{
+    Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingState, Progress, StoreError, find_job,
+};
+use crate::reason::Reason;
+use crate::telemetry::Step;
+
+/// An upload's last word.
+#[derive(Clone, Debug)]
+pub(super) enum Ending {
+    Stored { document_id: String },
+    Refused { detail: String },
+}
+
+/// The mapping becomes ready or refused, the job goes, and what nothing refers to any more is
+/// journalled for removal.
+pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
+    let removal = core.store.next_job();
+    let reason = surely(|| Box::pin(try_conclude(core, job, &ending, removal))).await;
+    core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
+    core.settled.notify_waiters();
+    core.metrics.outcome(Step::Deliver, reason);
+    let (id, key, attempts) = (job.id.0, job.key(), job.attempts);
+    match ending {
+        Ending::Stored { document_id } => {
+            tracing::info!(%reason, job = id, %key, attempts, document_id, "an upload ended");
+        }
+        Ending::Refused { detail } => {
+            tracing::error!(%reason, job = id, %key, attempts, detail, "DWS refuses the document");
+        }
+    }
+}
+
+/// Back to `Due`. If the document has been replaced or deleted meanwhile, the next attempt drops
+/// it.
+pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &DwsError) {
+    let detail = bounded(&error.to_string());
+    let next =
+        Job { progress: Progress::Due { at }, last_error: Some(detail.clone()), ..job.clone() };
+    let batch = Batch { put_jobs: vec![next], ..Batch::default() };
+    surely(|| core.store.apply(batch.clone())).await;
+    core.metrics.outcome(Step::Deliver, Reason::DeliveryRetried);
+    let wait_ms = at.saturating_sub(core.clock.now());
+    tracing::warn!(
+        reason = %Reason::DeliveryRetried, job = job.id.0, key = %job.key(),
+        attempts = job.attempts, next_try_ms = wait_ms, error = detail,
+        "a delivery will be repeated"
+    );
+}
+
+pub(super) async fn park(core: &Core, job: &Job, reason: Reason, error: &str) {
+    let parked = Job {
+        progress: Progress::Parked { reason },
+        last_error: Some(bounded(error)),
+        ..job.clone()
+    };
+    let batch = Batch { put_jobs: vec![parked], ..Batch::default() };
+    surely(|| core.store.apply(batch.clone())).await;
+    core.metrics.outcome(Step::Deliver, reason);
+    tracing::error!(
+        %reason, job = job.id.0, key = %job.key(), attempts = job.attempts, error,
+        "an upload is parked: see `transom outbox list`"
+    );
+}
+
+/// Undoes a mark of `Sending` that may or may not have been written, as nothing was sent.
+pub(super) async fn hand_back(core: &Core, id: JobId) {
+    surely(|| Box::pin(try_hand_back(core, id))).await;
+}
+
+async fn try_conclude(
+    core: &Core,
+    job: &Job,
+    ending: &Ending,
+    removal: JobId,
+) -> Result<Reason, StoreError> {
+    loop {
+        let mapping = core.store.get(job.key()).await?;
+        let held = mapping.as_ref().and_then(Mapping::held_document).map(str::to_owned);
+        let current = mapping.filter(|mapping| mapping.pending_job() == Some(job.id));
+        // An earlier try of this very batch may have been written although it timed out.
+        if current.is_none() && find_job(&*core.store, job.id).await?.is_none() {
+            return Ok(ending.reason());
+        }
+        let superseded = current.is_none();
+        let mut batch = concluding(job, current, ending, core.clock.now());
+        // Should DWS give equal bytes an equal name, the one in use must stay.
+        let unneeded = if superseded { ending.document() } else { held.as_deref() };
+        let needed = if superseded { held.as_deref() } else { ending.document() };
+        if let Some(document) = unneeded.filter(|_| unneeded != needed) {
+            let (key, now) = (job.key().clone(), core.clock.now());
+            batch.put_jobs.push(Job::remove(removal, key, document.to_owned(), now));
+        }
+        let removals = batch.put_jobs.clone();
+        if core.store.apply(batch).await? == Applied::Done {
+            core.hints.offer(&removals);
+            return Ok(if superseded { Reason::Superseded } else { ending.reason() });
+        }
+    }
+}
+
+/// `current`: the mapping, if it still waits for this job. If not it never will again, since no two
+/// jobs share a name; then whatever DWS has stored is nobody's.
+fn concluding(job: &Job, current: Option<Mapping>, ending: &Ending, now: u64) -> Batch {
+    let mut batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
+    if let Some(mapping) = current {
+        batch.expect.push((mapping.key.clone(), Some(mapping.revision)));
+        batch.put.push(Mapping { state: ending.state(), updated_at: now, ..mapping });
+    }
+    batch
+}
+
+async fn try_hand_back(core: &Core, id: JobId) -> Result<(), StoreError> {
+    // Batches are applied in order: once this one is, the doubtful one has been, or never will be.
+    core.store.apply(Batch::default()).await?;
+    let Some(job) = find_job(&*core.store, id).await? else { return Ok(()) };
+    if job.progress == Progress::Sending {
+        let progress = Progress::Due { at: core.clock.now() };
+        let batch = Batch { put_jobs: vec![Job { progress, ..job }], ..Batch::default() };
+        core.store.apply(batch).await?;
+    }
+    Ok(())
+}
+
+impl Ending {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Stored { .. } => Reason::Delivered,
+            Self::Refused { .. } => Reason::DeliveryRefused,
+        }
+    }
+
+    fn document(&self) -> Option<&str> {
+        match self {
+            Self::Stored { document_id } => Some(document_id),
+            Self::Refused { .. } => None,
+        }
+    }
+
+    fn state(&self) -> MappingState {
+        match self {
+            Self::Stored { document_id } => {
+                MappingState::Ready { document_id: document_id.clone() }
+            }
+            Self::Refused { detail } => MappingState::Refused { detail: bounded(detail) },
+        }
+    }
+}
+
+/// Repeats until the store has answered.
+pub(super) async fn surely<'a, T>(write: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>) -> T {
+    loop {
+        match write().await {
+            Ok(answer) => return answer,
+            Err(error) => {
+                tracing::error!(reason = %Reason::StoreUnavailable, %error, "a delivery's end waits for the store");
+                sleep(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(MAX_DETAIL).collect()
+}
+
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Characters of an error that are kept.
+const MAX_DETAIL: usize = 300;

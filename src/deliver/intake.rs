@@ -1,0 +1,212 @@
+//! What the request path asks of the journal: take these bytes, forget these documents.
+
+use std::collections::HashMap;
+
+use super::core::Core;
+use crate::document::DocumentKey;
+use crate::mapping::{
+    Applied, Batch, Job, JobId, Mapping, MappingState, MappingStore, Progress, StoreError, Task,
+    find_job,
+};
+use crate::reason::Reason;
+use crate::telemetry::Step;
+
+/// A captured file that rests in the spool for good.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) key: DocumentKey,
+    pub(super) spool: String,
+    pub(super) title: Option<String>,
+    pub(super) content_type: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+}
+
+/// Journals all of these or none, and answers with a reason for each.
+pub(super) async fn capture(
+    core: &Core,
+    files: Vec<Kept>,
+    only_known: bool,
+) -> Result<Vec<Reason>, Reason> {
+    let (jobs, unused) = plan_jobs(core, &files);
+    let written = write_captures(core, &files, &jobs, only_known).await;
+    match written {
+        Ok(Written { batch, replaced, superseded }) => {
+            core.hints.offer(&batch.put_jobs);
+            for _ in 0..superseded.len() {
+                core.metrics.outcome(Step::Deliver, Reason::Superseded);
+            }
+            core.remove_files([unused, superseded].concat()).await;
+            let reasons = files.iter().zip(&jobs).map(|(file, job)| match job {
+                None => Reason::Superseded,
+                Some(_) if replaced.contains(&file.key) => Reason::Replaced,
+                Some(_) => Reason::Captured,
+            });
+            Ok(reasons.collect())
+        }
+        Err(failure) => {
+            // A batch that may have been written needs its files; if it was not, they are swept at
+            // the next start.
+            if !matches!(&failure, Failure::Store(error) if error.leaves_doubt()) {
+                core.remove_files(files.into_iter().map(|file| file.spool).collect()).await;
+            }
+            Err(failure.reason("capture"))
+        }
+    }
+}
+
+/// Forgets up to a page of mappings. With `remove_documents`, their DWS documents are journalled
+/// for removal. Returns how many there were.
+pub(crate) async fn forget(
+    store: &dyn MappingStore,
+    keys: &[DocumentKey],
+    remove_documents: bool,
+    now: u64,
+) -> Result<Forgotten, Failure> {
+    for _ in 0..MAX_CONFLICTS {
+        let mut forgotten = Forgotten::default();
+        let mut batch = Batch::default();
+        for key in keys {
+            let Some(mapping) = store.get(key).await? else { continue };
+            batch.expect.push((key.clone(), Some(mapping.revision)));
+            if let Some(job) = waiting_upload(store, &mapping).await? {
+                batch.remove_jobs.push(job.id);
+                forgotten.files.extend(job.spool().map(str::to_owned));
+            }
+            if let Some(document) = mapping.held_document().filter(|_| remove_documents) {
+                let id = store.next_job();
+                batch.put_jobs.push(Job::remove(id, key.clone(), document.to_owned(), now));
+            }
+            batch.remove.push(key.clone());
+        }
+        forgotten.mappings = batch.remove.len();
+        forgotten.removals.clone_from(&batch.put_jobs);
+        if batch.remove.is_empty() || store.apply(batch).await? == Applied::Done {
+            return Ok(forgotten);
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// What went with forgotten mappings.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten {
+    pub(crate) mappings: usize,
+    /// The journal's entries for their DWS documents.
+    pub(super) removals: Vec<Job>,
+    /// Spool files of uploads that are not needed any more.
+    pub(super) files: Vec<String>,
+}
+
+/// Why nothing was journalled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("Transom does not know the document")]
+    Unknown,
+    #[error("the document kept changing meanwhile")]
+    Contended,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure {
+    pub(super) fn reason(&self, step: &'static str) -> Reason {
+        match self {
+            Self::Unknown => Reason::ReplaceUnknown,
+            Self::Contended | Self::Store(_) => {
+                tracing::error!(reason = %Reason::StoreUnavailable, step, error = %self, "the journal was not written");
+                Reason::StoreUnavailable
+            }
+        }
+    }
+}
+
+/// A job's name per file; of several files for one document only the last gets one. Also the spool
+/// files of the others.
+fn plan_jobs(core: &Core, files: &[Kept]) -> (Vec<Option<JobId>>, Vec<String>) {
+    let last: HashMap<_, _> = files.iter().enumerate().map(|(at, file)| (&file.key, at)).collect();
+    let wanted = |at: usize, file: &Kept| last.get(&file.key) == Some(&at);
+    let jobs = files.iter().enumerate().map(|(at, file)| wanted(at, file));
+    let jobs = jobs.map(|wanted| wanted.then(|| core.store.next_job())).collect::<Vec<_>>();
+    let unused = files.iter().zip(&jobs).filter(|(_, job)| job.is_none());
+    let unused = unused.map(|(file, _)| file.spool.clone()).collect();
+    (jobs, unused)
+}
+
+struct Written {
+    batch: Batch,
+    /// Documents that were known already.
+    replaced: Vec<DocumentKey>,
+    /// Spool files of uploads that these replace before they began.
+    superseded: Vec<String>,
+}
+
+async fn write_captures(
+    core: &Core,
+    files: &[Kept],
+    jobs: &[Option<JobId>],
+    only_known: bool,
+) -> Result<Written, Failure> {
+    for _ in 0..MAX_CONFLICTS {
+        let mut written =
+            Written { batch: Batch::default(), replaced: Vec::new(), superseded: Vec::new() };
+        for (file, job) in files.iter().zip(jobs) {
+            let Some(job) = *job else { continue };
+            let known = core.store.get(&file.key).await?;
+            if known.is_none() && only_known {
+                return Err(Failure::Unknown);
+            }
+            if let Some(known) = &known {
+                written.replaced.push(file.key.clone());
+                if let Some(waiting) = waiting_upload(&*core.store, known).await? {
+                    written.batch.remove_jobs.push(waiting.id);
+                    written.superseded.extend(waiting.spool().map(str::to_owned));
+                }
+            }
+            add_capture(&mut written.batch, file, known.as_ref(), job, core.clock.now());
+        }
+        if core.store.apply(written.batch.clone()).await? == Applied::Done {
+            return Ok(written);
+        }
+    }
+    Err(Failure::Contended)
+}
+
+fn add_capture(batch: &mut Batch, file: &Kept, known: Option<&Mapping>, id: JobId, now: u64) {
+    let Kept { key, spool, title, content_type, size, sha256 } = file.clone();
+    let previous = known.and_then(Mapping::held_document).map(str::to_owned);
+    batch.expect.push((key.clone(), known.map(|mapping| mapping.revision)));
+    batch.put.push(Mapping {
+        key: key.clone(),
+        state: MappingState::Pending { job: id, previous },
+        revision: 0,
+        title: title.clone(),
+        content_type: content_type.clone(),
+        size,
+        sha256: sha256.clone(),
+        created_at: known.map_or(now, |mapping| mapping.created_at),
+        updated_at: now,
+    });
+    batch.put_jobs.push(Job {
+        id,
+        task: Task::Upload { key, spool, title, content_type, size, sha256 },
+        progress: Progress::Due { at: now },
+        attempts: 0,
+        created_at: now,
+        last_error: None,
+    });
+}
+
+/// The upload that this mapping waits for, if it has not begun. The batch that removes it must
+/// insist on the mapping's revision: beginning an upload changes that.
+async fn waiting_upload(
+    store: &dyn MappingStore,
+    mapping: &Mapping,
+) -> Result<Option<Job>, StoreError> {
+    let Some(id) = mapping.pending_job() else { return Ok(None) };
+    let job = find_job(store, id).await?;
+    Ok(job.filter(|job| matches!(job.progress, Progress::Due { .. })))
+}
+
+/// Attempts at a batch whose mappings change meanwhile.
+const MAX_CONFLICTS: usize = 8;

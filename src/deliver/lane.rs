@@ -1,0 +1,158 @@
+//! Jobs of one kind that are due, and whether DWS would take them now.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::document::DocumentKey;
+use crate::mapping::{Job, JobId, Task};
+
+/// Uploads and removals wait apart: a full plan stops uploads, and removals are what makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Upload,
+    Remove,
+}
+
+impl Kind {
+    pub(super) fn of(job: &Job) -> Self {
+        match job.task {
+            Task::Upload { .. } => Self::Upload,
+            Task::Remove { .. } => Self::Remove,
+        }
+    }
+}
+
+/// While DWS fails, the lane is closed and its jobs rest where they are; then one at a time is
+/// tried.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    due: BTreeMap<JobId, DocumentKey>,
+    /// The journal holds due jobs that found no place here.
+    overflowed: bool,
+    failures: u32,
+    opens_at: u64,
+    running: usize,
+}
+
+impl Lane {
+    pub(super) fn offer(&mut self, id: JobId, key: &DocumentKey) {
+        if self.due.len() < MAX_DUE || self.due.contains_key(&id) {
+            self.due.insert(id, key.clone());
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    /// The oldest job that may be tried now.
+    pub(super) fn next(&self, now: u64, busy: &HashSet<DocumentKey>) -> Option<JobId> {
+        let probing = self.failures > 0 && self.running > 0;
+        if now < self.opens_at || probing {
+            return None;
+        }
+        self.due.iter().find(|(_, key)| !busy.contains(*key)).map(|(id, _)| *id)
+    }
+
+    pub(super) fn start(&mut self, id: JobId) -> Option<DocumentKey> {
+        let key = self.due.remove(&id)?;
+        self.running += 1;
+        Some(key)
+    }
+
+    pub(super) fn ended(&mut self) {
+        self.running = self.running.saturating_sub(1);
+    }
+
+    pub(super) fn works(&mut self) {
+        self.failures = 0;
+        self.opens_at = 0;
+    }
+
+    /// Jobs that were on their way when the lane closed belong to the same failure.
+    pub(super) fn failed(&mut self, now: u64, opens_at: u64) {
+        if now >= self.opens_at {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.opens_at = self.opens_at.max(opens_at);
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When waiting alone makes a job startable.
+    pub(super) fn wakes_at(&self, now: u64) -> Option<u64> {
+        (self.opens_at > now && !self.due.is_empty()).then_some(self.opens_at)
+    }
+
+    pub(super) fn must_read(&self) -> bool {
+        self.overflowed && self.due.is_empty()
+    }
+
+    /// The journal is about to be read from its beginning.
+    pub(super) fn reading(&mut self) {
+        self.overflowed = false;
+    }
+
+    /// Only the journal knows what is due.
+    pub(super) fn lost_track(&mut self) {
+        self.overflowed = true;
+    }
+}
+
+/// Due jobs of a lane that are known at a time; the others wait in the journal.
+const MAX_DUE: usize = 512;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn key(id: u64) -> DocumentKey {
+        DocumentKey::new("files", id.to_string()).unwrap()
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_one_per_document() {
+        let mut lane = Lane::default();
+        lane.offer(JobId(3), &key(1));
+        lane.offer(JobId(2), &key(1));
+        lane.offer(JobId(4), &key(2));
+        let mut busy = HashSet::new();
+        assert_eq!(lane.next(0, &busy), Some(JobId(2)));
+        busy.extend(lane.start(JobId(2)));
+        assert_eq!(lane.next(0, &busy), Some(JobId(4)));
+    }
+
+    #[test]
+    fn a_failing_lane_waits_and_then_tries_one() {
+        let mut lane = Lane::default();
+        (1..5).for_each(|id| lane.offer(JobId(id), &key(id)));
+        lane.start(JobId(1));
+        lane.start(JobId(2));
+        lane.ended();
+        lane.failed(100, 200);
+        lane.ended();
+        lane.failed(101, 150);
+        assert_eq!(lane.failures(), 1, "both were under way when it closed");
+        assert_eq!((lane.next(199, &HashSet::new()), lane.wakes_at(199)), (None, Some(200)));
+        assert_eq!(lane.next(200, &HashSet::new()), Some(JobId(3)));
+        lane.start(JobId(3));
+        assert_eq!(lane.next(200, &HashSet::new()), None, "one at a time while it fails");
+        lane.ended();
+        lane.works();
+        assert_eq!(lane.next(0, &HashSet::new()), Some(JobId(4)));
+    }
+
+    #[test]
+    fn holds_a_bounded_number() {
+        let mut lane = Lane::default();
+        for id in 0..=MAX_DUE as u64 {
+            lane.offer(JobId(id), &key(id));
+        }
+        assert_eq!(lane.due.len(), MAX_DUE);
+        assert!(!lane.must_read());
+        for id in 0..MAX_DUE as u64 {
+            lane.start(JobId(id));
+        }
+        assert!(lane.must_read());
+    }
+}

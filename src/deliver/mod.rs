@@ -1,0 +1,231 @@
+//! Gets what the journal holds to DWS, however long it takes, once.
+//!
+//! `intake` writes the journal for the request path; `worker` picks what is due, `attempt` asks
+//! DWS, `conclude` writes down what became of it. `recover` deals with what a crash left.
+
+mod attempt;
+mod clock;
+mod conclude;
+mod core;
+mod hints;
+mod intake;
+mod lane;
+#[cfg(feature = "cli")]
+mod parked;
+mod recover;
+mod remote;
+mod schedule;
+#[cfg(test)]
+mod tests;
+mod verdict;
+mod worker;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use self::clock::Clock;
+use self::core::Core;
+use self::hints::Hints;
+#[cfg(feature = "cli")]
+pub(crate) use self::intake::forget;
+#[cfg(not(feature = "cli"))]
+use self::intake::forget;
+use self::intake::{Failure, Kept};
+#[cfg(feature = "cli")]
+pub(crate) use self::parked::{Undecided, discard, retry};
+use self::remote::{Dws, Files};
+use self::worker::Worker;
+use crate::capture::{Spool, SpooledFile};
+use crate::document::DocumentKey;
+use crate::dws::DwsClient;
+use crate::mapping::{Mapping, MappingStore, StoreError};
+use crate::reason::Reason;
+use crate::telemetry::Metrics;
+
+/// The journal's face to the request path, and its worker. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    stop: watch::Sender<bool>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Outbox {
+    /// Parks what a crash left unclear, sweeps the spool, and starts the worker on the current
+    /// runtime. Nothing may be spooled before this resolves: the sweep would take it.
+    pub(crate) async fn start(
+        store: Arc<dyn MappingStore>,
+        spool: Spool,
+        dws: Arc<DwsClient>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        Self::start_with(store, Arc::new(spool), dws, metrics, Clock::start()).await
+    }
+
+    async fn start_with(
+        store: Arc<dyn MappingStore>,
+        files: Arc<dyn Files>,
+        dws: Arc<dyn Dws>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let (hints, settled) = (Hints::default(), Notify::new());
+        let core = Arc::new(Core { store, files, dws, metrics, clock, hints, settled });
+        recover::recover(&core).await?;
+        let (stop, stopped) = watch::channel(false);
+        let worker = tokio::spawn(Worker::new(Arc::clone(&core)).run(stopped));
+        let worker = Mutex::new(Some(worker));
+        Ok(Self { shared: Arc::new(Shared { core, stop, worker }) })
+    }
+
+    /// Makes captured files durable, all of them in one batch: mappings pending, jobs due. A
+    /// document already known is replaced; with `only_known`, one that isn't is
+    /// `Err(ReplaceUnknown)`. When this resolves with `Ok`, power loss loses nothing.
+    ///
+    /// Returns `captured` or `replaced` per document, or `superseded` for a file that a later one
+    /// of the same call replaces. A caller that goes away does not interrupt it.
+    pub(crate) async fn capture(
+        &self,
+        files: Vec<(DocumentKey, SpooledFile)>,
+        only_known: bool,
+    ) -> Result<Vec<Reason>, Reason> {
+        self.finish(move |core| async move {
+            let kept = keep(&core, files).await?;
+            intake::capture(&core, kept, only_known).await
+        })
+        .await
+    }
+
+    /// The app deleted these: mappings go, and removals of their DWS documents rest in the journal.
+    /// `prefix`: and every id that starts with `id + "/"`.
+    ///
+    /// Returns how many mappings went. A caller that goes away does not interrupt it.
+    pub(crate) async fn delete(&self, key: &DocumentKey, prefix: bool) -> Result<usize, Reason> {
+        let key = key.clone();
+        self.finish(move |core| async move { delete(&core, key, prefix).await }).await
+    }
+
+    /// The mapping, waiting up to `wait` for one that is pending to become ready or refused.
+    pub(crate) async fn settled(
+        &self,
+        key: &DocumentKey,
+        wait: Duration,
+    ) -> Result<Option<Mapping>, Reason> {
+        let core = &self.shared.core;
+        let deadline = Instant::now() + wait;
+        loop {
+            let mut told = std::pin::pin!(core.settled.notified());
+            // From here on nothing is missed.
+            told.as_mut().enable();
+            let mapping = core.store.get(key).await;
+            let mapping = mapping.map_err(|error| Failure::from(error).reason("settled"))?;
+            let pending = mapping.as_ref().is_some_and(|found| found.pending_job().is_some());
+            if !pending || timeout_at(deadline, told).await.is_err() {
+                return Ok(mapping);
+            }
+        }
+    }
+
+    /// Stops taking new jobs and waits for the running ones until `within`. Uploads that are cut
+    /// off then are found as unclear at the next start.
+    pub(crate) async fn stop(&self, within: Duration) {
+        self.shared.stop.send_replace(true);
+        let worker = self.shared.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut worker) = worker
+            && timeout(within, &mut worker).await.is_err()
+        {
+            worker.abort();
+            tracing::warn!("deliveries under way were cut off by the end of the drain");
+        }
+    }
+
+    async fn finish<T: Send + 'static, F>(
+        &self,
+        work: impl FnOnce(Arc<Core>) -> F,
+    ) -> Result<T, Reason>
+    where
+        F: Future<Output = Result<T, Reason>> + Send + 'static,
+    {
+        let task = tokio::spawn(work(Arc::clone(&self.shared.core)));
+        task.await.unwrap_or(Err(Reason::StoreUnavailable))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker {
+            worker.abort();
+        }
+    }
+}
+
+/// Makes the files durable, all or none.
+async fn keep(core: &Core, files: Vec<(DocumentKey, SpooledFile)>) -> Result<Vec<Kept>, Reason> {
+    let mut kept: Vec<Kept> = Vec::with_capacity(files.len());
+    for (key, file) in files {
+        let (title, content_type, size) =
+            (file.title.clone(), file.content_type.clone(), file.size);
+        let sha256 = hex(&file.sha256);
+        match file.keep().await {
+            Ok(spool) => kept.push(Kept { key, spool, title, content_type, size, sha256 }),
+            Err(error) => {
+                tracing::error!(reason = %Reason::SpoolFailed, %key, %error, "a captured file can't be made durable");
+                core.remove_files(kept.into_iter().map(|file| file.spool).collect()).await;
+                return Err(Reason::SpoolFailed);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+async fn delete(core: &Core, key: DocumentKey, prefix: bool) -> Result<usize, Reason> {
+    let mut count = delete_page(core, std::slice::from_ref(&key)).await?;
+    // Too long an id to have others below it is no folder.
+    let folder = DocumentKey::new(key.kind(), format!("{}/", key.id())).ok().filter(|_| prefix);
+    let Some(folder) = folder else { return Ok(count) };
+    count += delete_page(core, std::slice::from_ref(&folder)).await?;
+    let mut after = folder.clone();
+    loop {
+        let page = core.store.list(Some(&after), PAGE).await;
+        let page = page.map_err(|error| Failure::from(error).reason("delete"))?;
+        let below = page
+            .into_iter()
+            .map(|mapping| mapping.key)
+            .take_while(|key| key.kind() == folder.kind() && key.id().starts_with(folder.id()));
+        let below: Vec<_> = below.collect();
+        let Some(last) = below.last() else { return Ok(count) };
+        after = last.clone();
+        count += delete_page(core, &below).await?;
+    }
+}
+
+async fn delete_page(core: &Core, keys: &[DocumentKey]) -> Result<usize, Reason> {
+    let forgotten = forget(&*core.store, keys, true, core.clock.now()).await;
+    let forgotten = forgotten.map_err(|failure| failure.reason("delete"))?;
+    core.hints.offer(&forgotten.removals);
+    core.remove_files(forgotten.files).await;
+    core.settled.notify_waiters();
+    Ok(forgotten.mappings)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Mappings that are deleted in one batch.
+const PAGE: usize = 100;

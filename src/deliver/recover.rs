@@ -1,0 +1,66 @@
+//! What a crash left behind.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::core::Core;
+use crate::mapping::{Batch, Job, Progress, StoreError, Task};
+use crate::reason::Reason;
+use crate::telemetry::Step;
+
+/// Parks uploads that were being sent, since DWS may have stored them, and sweeps the spool. To be
+/// done before anything is captured: a file that is still being spooled would be swept too.
+pub(super) async fn recover(core: &Core) -> Result<(), StoreError> {
+    let hasher = RandomState::new();
+    let mut needed = HashSet::new();
+    let mut after = None;
+    loop {
+        let page = core.store.jobs(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        needed.extend(page.iter().filter_map(Job::spool).map(|name| hasher.hash_one(name)));
+        let interrupted = page.into_iter().filter(|job| job.progress == Progress::Sending);
+        let batch = Batch {
+            put_jobs: interrupted.map(|job| unclear(core, job)).collect(),
+            ..Batch::default()
+        };
+        if !batch.put_jobs.is_empty() {
+            core.store.apply(batch).await?;
+        }
+    }
+    sweep(core, hasher, needed).await;
+    Ok(())
+}
+
+fn unclear(core: &Core, job: Job) -> Job {
+    if let Task::Remove { .. } = job.task {
+        return Job { progress: Progress::Due { at: core.clock.now() }, ..job };
+    }
+    let reason = Reason::OutcomeUnknown;
+    core.metrics.outcome(Step::Deliver, reason);
+    tracing::error!(
+        %reason, job = job.id.0, key = %job.key(),
+        "an upload was cut off by the end of the last run; it is parked: see `transom outbox list`"
+    );
+    let detail = "Transom ended while it was being sent".to_owned();
+    Job { progress: Progress::Parked { reason }, last_error: Some(detail), ..job }
+}
+
+/// Names are kept as hashes: an outage may have left a hundred thousand. Two that share one leave a
+/// file too many, never one too few.
+async fn sweep(core: &Core, hasher: RandomState, needed: HashSet<u64>) {
+    let files = Arc::clone(&core.files);
+    let swept =
+        spawn_blocking(move || files.sweep(&|name| needed.contains(&hasher.hash_one(name))));
+    match swept.await {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(count)) => tracing::info!(count, "swept spool files that no delivery needs"),
+        Ok(Err(error)) => tracing::warn!(%error, "the spool could not be swept"),
+    }
+}
+
+const PAGE: usize = 256;

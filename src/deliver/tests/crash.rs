@@ -1,0 +1,80 @@
+//! The process dies at any instant; the store and DWS go on from where they were.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::support::{Act, World, key};
+use crate::dws::DwsErrorKind;
+use crate::mapping::{MappingStore, Progress, SledStore};
+use crate::reason::Reason;
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_before_sending_loses_nothing_and_one_while_sending_doubles_nothing() {
+    // A call takes 10 s; DWS has the document after 5.
+    for moment in (0..=12).map(|second| Duration::from_secs(second) + Duration::from_millis(1)) {
+        let mut world = World::new().await;
+        world.dws.set_latency(Duration::from_secs(10));
+        world.capture(&key("1"), b"one").await;
+        tokio::time::sleep(moment).await;
+        world.restart().await;
+        world.settle().await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let stored = world.dws.documents().len();
+        if moment > Duration::from_secs(10) {
+            assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");
+            assert_eq!(stored, 1);
+        } else {
+            let jobs = world.jobs().await;
+            assert_eq!(jobs[0].progress, Progress::Parked { reason: Reason::OutcomeUnknown });
+            assert_eq!(stored, usize::from(moment > Duration::from_secs(5)));
+            assert_eq!(world.files.names().len(), 1, "its bytes are still there");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_may_span_restarts() {
+    let mut world = World::new().await;
+    world.dws.set_down(Some(DwsErrorKind::Unreachable));
+    for id in 0..50 {
+        world.capture(&key(&id.to_string()), b"x").await;
+    }
+    world.files.write("left-by-a-crash", b"never journalled");
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(7200)).await;
+        world.restart().await;
+    }
+    assert_eq!(world.files.names().len(), 50, "swept what nothing needs, and only that");
+    world.dws.set_down(None);
+    world.settle().await;
+    assert_eq!(world.dws.documents().len(), 50);
+    assert!(world.files.names().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_was_cut_off_goes_on() {
+    let mut world = World::new().await;
+    world.capture(&key("1"), b"one").await;
+    world.settle().await;
+    world.dws.set_latency(Duration::from_secs(10));
+    world.outbox().delete(&key("1"), false).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    world.restart().await;
+    world.settle().await;
+    assert_eq!((world.jobs().await, world.dws.documents().len()), (vec![], 0));
+}
+
+#[tokio::test]
+async fn the_durable_store_carries_the_journal_over() {
+    let folder = TempDir::new().unwrap();
+    let store: Arc<dyn MappingStore> = Arc::new(SledStore::open(folder.path()).unwrap());
+    let mut world = World::on(store).await;
+    world.dws.script_uploads([Act::Fail(DwsErrorKind::Busy), Act::Work]);
+    world.capture(&key("1"), b"one").await;
+    world.restart().await;
+    let mapping = world.outbox().settled(&key("1"), Duration::from_secs(20)).await;
+    assert!(mapping.unwrap().unwrap().pending_job().is_none());
+    assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");
+}

@@ -1,0 +1,111 @@
+//! A store that fails under the worker, now before and now after it has written.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::support::{World, key};
+use crate::document::DocumentKey;
+use crate::mapping::{
+    Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, MemoryStore, StoreError,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_at_any_write_neither_loses_nor_doubles() {
+    for seed in 0..300 {
+        let store = Arc::new(Flaky::new(seed));
+        let mut world = World::on(store.clone()).await;
+        world.dws.set_latency(Duration::from_millis(200));
+        for round in 0..10_u8 {
+            store.fails.store(false, Ordering::Relaxed);
+            let id = key(["a", "b"][usize::from(round % 2)]);
+            if round == 7 {
+                assert_eq!(world.outbox().delete(&id, false).await, Ok(1));
+            } else {
+                world.capture(&id, &[round]).await;
+            }
+            store.fails.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(seed * 5)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        store.fails.store(false, Ordering::Relaxed);
+        world.settle().await;
+        assert_eq!(world.jobs().await, [], "seed {seed}: nothing was unclear");
+        assert_eq!(world.delivered(&key("a")).await.unwrap(), [8], "seed {seed}");
+        assert_eq!(world.delivered(&key("b")).await.unwrap(), [9], "seed {seed}");
+        assert_eq!(world.dws.documents().len(), 2, "seed {seed}");
+        assert!(world.files.names().is_empty(), "seed {seed}");
+    }
+}
+
+/// Takes a moment for everything, so that readers and writers come between each other.
+pub(super) struct Flaky {
+    inner: MemoryStore,
+    fails: AtomicBool,
+    random: Mutex<StdRng>,
+}
+
+impl Flaky {
+    pub(super) fn new(seed: u64) -> Self {
+        let random = Mutex::new(StdRng::seed_from_u64(seed));
+        Self { inner: MemoryStore::new(), fails: AtomicBool::new(false), random }
+    }
+
+    async fn may_fail(&self) -> Result<(), StoreError> {
+        let fails = self.fails.load(Ordering::Relaxed);
+        let (fails, pause) = {
+            let mut random = self.random.lock().unwrap();
+            (fails && random.random_bool(0.3), random.random_range(0..3))
+        };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if fails { Err(StoreError::Timeout) } else { Ok(()) }
+    }
+}
+
+impl MappingStore for Flaky {
+    fn get<'a>(
+        &'a self,
+        key: &'a DocumentKey,
+    ) -> BoxFuture<'a, Result<Option<Mapping>, StoreError>> {
+        Box::pin(async move {
+            self.may_fail().await?;
+            self.inner.get(key).await
+        })
+    }
+
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {
+        Box::pin(async move {
+            self.may_fail().await?;
+            let applied = self.inner.apply(batch).await?;
+            self.may_fail().await?;
+            Ok(applied)
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a DocumentKey>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Mapping>, StoreError>> {
+        self.inner.list(after, limit)
+    }
+
+    fn jobs(
+        &self,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
+        Box::pin(async move {
+            self.may_fail().await?;
+            self.inner.jobs(after, limit).await
+        })
+    }
+
+    fn next_job(&self) -> JobId {
+        self.inner.next_job()
+    }
+}

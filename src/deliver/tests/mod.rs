@@ -1,0 +1,10 @@
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod delivery;
+mod flaky;
+mod model;
+#[cfg(feature = "cli")]
+mod parked;
+mod request_path;
+mod support;

@@ -1,0 +1,271 @@
+//! A DWS and a spool that live in memory, and an outbox on top of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::deliver::clock::Clock;
+use crate::deliver::intake::{self, Kept};
+use crate::deliver::remote::{Dws, Files};
+use crate::deliver::{Outbox, Shared};
+use crate::document::DocumentKey;
+use crate::dws::{DwsError, DwsErrorKind, Upload};
+use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore};
+use crate::reason::Reason;
+use crate::telemetry::Metrics;
+
+/// How DWS is to behave at the next call; when the script is used up it simply works.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Act {
+    Work,
+    /// Nothing is stored or removed.
+    Fail(DwsErrorKind),
+    /// It is stored or removed, and the answer is lost.
+    LoseReply,
+}
+
+#[derive(Default)]
+pub(super) struct FakeDws {
+    inner: Mutex<Inner>,
+    files: Arc<FakeFiles>,
+}
+
+#[derive(Default)]
+struct Inner {
+    documents: BTreeMap<String, Vec<u8>>,
+    uploads: VecDeque<Act>,
+    removals: VecDeque<Act>,
+    down: Option<DwsErrorKind>,
+    latency: Duration,
+    calls: usize,
+    stored: usize,
+}
+
+impl FakeDws {
+    pub(super) fn script_uploads(&self, acts: impl IntoIterator<Item = Act>) {
+        self.inner.lock().unwrap().uploads.extend(acts);
+    }
+    pub(super) fn script_removals(&self, acts: impl IntoIterator<Item = Act>) {
+        self.inner.lock().unwrap().removals.extend(acts);
+    }
+    pub(super) fn set_down(&self, kind: Option<DwsErrorKind>) {
+        self.inner.lock().unwrap().down = kind;
+    }
+    pub(super) fn set_latency(&self, latency: Duration) {
+        self.inner.lock().unwrap().latency = latency;
+    }
+    pub(super) fn documents(&self) -> BTreeMap<String, Vec<u8>> {
+        self.inner.lock().unwrap().documents.clone()
+    }
+    pub(super) fn calls(&self) -> usize {
+        self.inner.lock().unwrap().calls
+    }
+
+    async fn act(&self, upload: bool) -> Act {
+        let (act, latency) = {
+            let mut inner = self.inner.lock().unwrap();
+            inner.calls += 1;
+            let down = inner.down.map(Act::Fail);
+            let script = if upload { &mut inner.uploads } else { &mut inner.removals };
+            (down.or_else(|| script.pop_front()).unwrap_or(Act::Work), inner.latency)
+        };
+        tokio::time::sleep(latency / 2).await;
+        act
+    }
+
+    /// The second half of a call, after what it does is done.
+    async fn answer<T>(&self, act: Act, answer: T) -> Result<T, DwsError> {
+        let latency = self.inner.lock().unwrap().latency;
+        tokio::time::sleep(latency / 2).await;
+        match act {
+            Act::Work => Ok(answer),
+            Act::Fail(kind) => Err(error(kind)),
+            Act::LoseReply => Err(error(DwsErrorKind::Unclear)),
+        }
+    }
+}
+
+fn error(kind: DwsErrorKind) -> DwsError {
+    DwsError { kind, status: None, retry_after: None, detail: "scripted".to_owned() }
+}
+
+impl Dws for FakeDws {
+    fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, DwsError>> {
+        Box::pin(async move {
+            let act = self.act(true).await;
+            let name = upload.path.to_string_lossy().into_owned();
+            let Some(bytes) = self.files.bytes(&name) else {
+                return Err(error(DwsErrorKind::File));
+            };
+            let mut id = String::new();
+            if !matches!(act, Act::Fail(_)) {
+                let mut inner = self.inner.lock().unwrap();
+                inner.stored += 1;
+                id = format!("D{}", inner.stored);
+                inner.documents.insert(id.clone(), bytes);
+            }
+            self.answer(act, id).await
+        })
+    }
+
+    fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), DwsError>> {
+        Box::pin(async move {
+            let act = self.act(false).await;
+            if !matches!(act, Act::Fail(_)) {
+                self.inner.lock().unwrap().documents.remove(document_id);
+            }
+            self.answer(act, ()).await
+        })
+    }
+}
+
+#[derive(Default)]
+pub(super) struct FakeFiles {
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl FakeFiles {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
+        self.files.lock().unwrap().insert(name.to_owned(), bytes.to_vec());
+    }
+    pub(super) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        self.files.lock().unwrap().get(name).cloned()
+    }
+    pub(super) fn names(&self) -> Vec<String> {
+        self.files.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+impl Files for FakeFiles {
+    fn path(&self, name: &str) -> PathBuf {
+        name.into()
+    }
+    fn size(&self, name: &str) -> io::Result<u64> {
+        let bytes = self.bytes(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(bytes.len() as u64)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.files.lock().unwrap().remove(name);
+        Ok(())
+    }
+    fn sweep(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<usize> {
+        let mut files = self.files.lock().unwrap();
+        let before = files.len();
+        files.retain(|name, _| keep(name));
+        Ok(before - files.len())
+    }
+}
+
+/// What outlives a crash, and the outbox that does not.
+pub(super) struct World {
+    pub(super) store: Arc<dyn MappingStore>,
+    pub(super) files: Arc<FakeFiles>,
+    pub(super) dws: Arc<FakeDws>,
+    clock: Clock,
+    outbox: Option<Outbox>,
+    spooled: usize,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::on(Arc::new(MemoryStore::new())).await
+    }
+
+    pub(super) async fn on(store: Arc<dyn MappingStore>) -> Self {
+        let files = Arc::new(FakeFiles::default());
+        let dws = Arc::new(FakeDws { files: Arc::clone(&files), ..FakeDws::default() });
+        let mut world = Self { store, files, dws, clock: Clock::start(), outbox: None, spooled: 0 };
+        world.restart().await;
+        world
+    }
+
+    /// The process dies where it stands, and another one starts.
+    pub(super) async fn restart(&mut self) {
+        self.crash();
+        // What was aborted is gone once the runtime came by.
+        tokio::task::yield_now().await;
+        let (store, files) = (Arc::clone(&self.store), Arc::clone(&self.files));
+        let metrics = Arc::new(Metrics::new());
+        let dws = self.dws.clone();
+        let outbox = Outbox::start_with(store, files, dws, metrics, self.clock).await;
+        self.outbox = Some(outbox.unwrap());
+    }
+
+    pub(super) fn crash(&mut self) {
+        if let Some(outbox) = self.outbox.take() {
+            let Outbox { shared } = outbox;
+            let shared: Arc<Shared> = shared;
+            assert_eq!(Arc::strong_count(&shared), 1);
+        }
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        self.outbox.as_ref().unwrap()
+    }
+
+    pub(super) fn spool(&mut self, key: &DocumentKey, bytes: &[u8]) -> Kept {
+        self.spooled += 1;
+        let spool = format!("spool-{}", self.spooled);
+        self.files.write(&spool, bytes);
+        Kept {
+            key: key.clone(),
+            spool,
+            title: Some("report.pdf".to_owned()),
+            content_type: "application/pdf".to_owned(),
+            size: bytes.len() as u64,
+            sha256: String::new(),
+        }
+    }
+
+    pub(super) async fn capture(&mut self, key: &DocumentKey, bytes: &[u8]) -> Reason {
+        let kept = self.spool(key, bytes);
+        let core = &self.outbox().shared.core;
+        intake::capture(core, vec![kept], false).await.unwrap()[0]
+    }
+
+    pub(super) async fn capture_all(
+        &self,
+        files: Vec<Kept>,
+        only_known: bool,
+    ) -> Result<Vec<Reason>, Reason> {
+        intake::capture(&self.outbox().shared.core, files, only_known).await
+    }
+
+    pub(super) async fn mapping(&self, key: &DocumentKey) -> Option<Mapping> {
+        self.store.get(key).await.unwrap()
+    }
+
+    pub(super) async fn jobs(&self) -> Vec<Job> {
+        self.store.jobs(None, 10_000).await.unwrap()
+    }
+
+    /// The bytes that DWS has for this document.
+    pub(super) async fn delivered(&self, key: &DocumentKey) -> Option<Vec<u8>> {
+        let mapping = self.mapping(key).await?;
+        let crate::mapping::MappingState::Ready { document_id } = mapping.state else {
+            return None;
+        };
+        self.dws.documents().get(&document_id).cloned()
+    }
+
+    /// Lets hours pass until nothing but parked jobs is left.
+    pub(super) async fn settle(&self) {
+        for _ in 0..2000 {
+            let parked =
+                |job: &Job| matches!(job.progress, crate::mapping::Progress::Parked { .. });
+            if self.jobs().await.iter().all(parked) {
+                // The spool file goes after the job.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+        panic!("still due: {:?}", self.jobs().await);
+    }
+}
+
+pub(super) fn key(id: &str) -> DocumentKey {
+    DocumentKey::new("files", id).unwrap()
+}

@@ -1,0 +1,88 @@
+//! What the end of an attempt means for its job.
+
+use super::schedule::Pace;
+use crate::dws::DwsErrorKind;
+use crate::reason::Reason;
+
+/// What is to be done with a job whose attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// DWS certainly has not done it: again later.
+    Retry(Pace),
+    /// Waits for the operator.
+    Park(Reason),
+    /// DWS will never take it.
+    Refuse,
+    /// What was to be done is done.
+    Done,
+}
+
+/// An upload is repeated only when it is certain that DWS did not store it: nothing makes a second
+/// one harmless.
+pub(super) fn upload(kind: DwsErrorKind) -> Verdict {
+    match kind {
+        DwsErrorKind::Unreachable | DwsErrorKind::RateLimited | DwsErrorKind::Busy => {
+            Verdict::Retry(Pace::Quick)
+        }
+        // The key, the plan or the address is wrong, not the document.
+        DwsErrorKind::KeyRefused
+        | DwsErrorKind::Forbidden
+        | DwsErrorKind::Quota
+        | DwsErrorKind::NotFound => Verdict::Retry(Pace::Slow),
+        DwsErrorKind::Refused => Verdict::Refuse,
+        DwsErrorKind::File => Verdict::Park(Reason::SpoolLost),
+        DwsErrorKind::Unclear | DwsErrorKind::TooWide => Verdict::Park(Reason::OutcomeUnknown),
+    }
+}
+
+/// A removal can be repeated as often as need be.
+pub(super) fn remove(kind: DwsErrorKind) -> Verdict {
+    match kind {
+        DwsErrorKind::NotFound => Verdict::Done,
+        DwsErrorKind::Unreachable
+        | DwsErrorKind::RateLimited
+        | DwsErrorKind::Busy
+        | DwsErrorKind::Unclear => Verdict::Retry(Pace::Quick),
+        DwsErrorKind::KeyRefused
+        | DwsErrorKind::Forbidden
+        | DwsErrorKind::Quota
+        | DwsErrorKind::Refused
+        | DwsErrorKind::TooWide
+        | DwsErrorKind::File => Verdict::Retry(Pace::Slow),
+    }
+}
+
+/// Whether the next job of the same lane would most likely end the same way, so that it had better
+/// wait too. An unclear end counts: an outage must not park a whole backlog.
+pub(super) fn blames_dws(kind: DwsErrorKind) -> bool {
+    !matches!(kind, DwsErrorKind::Refused | DwsErrorKind::File)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_repeated_only_when_nothing_was_stored() {
+        use DwsErrorKind::*;
+        let repeated = |kind| matches!(upload(kind), Verdict::Retry(_));
+        assert!(
+            [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, NotFound]
+                .into_iter()
+                .all(repeated)
+        );
+        assert!(![Unclear, Refused, File, TooWide].into_iter().any(repeated));
+        assert_eq!(upload(Unclear), Verdict::Park(Reason::OutcomeUnknown));
+        assert_eq!(upload(File), Verdict::Park(Reason::SpoolLost));
+        assert_eq!(upload(Refused), Verdict::Refuse);
+    }
+
+    #[test]
+    fn a_removal_goes_on_until_the_document_is_gone() {
+        use DwsErrorKind::*;
+        assert_eq!(remove(NotFound), Verdict::Done);
+        let rest =
+            [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, Unclear, Refused, File];
+        assert!(rest.into_iter().all(|kind| matches!(remove(kind), Verdict::Retry(_))));
+    }
+}

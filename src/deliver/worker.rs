@@ -1,0 +1,228 @@
+//! Picks what is due and starts attempts.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::sleep_until;
+
+use super::attempt::{Outcome, attempt};
+use super::clock::{due_at, millis};
+use super::conclude::STORE_PAUSE;
+use super::core::Core;
+use super::lane::{Kind, Lane};
+use crate::document::DocumentKey;
+use crate::mapping::{Job, JobId, Progress, StoreError};
+
+/// Knows a bounded part of the journal: up to a lane's worth of due jobs, and when the next one
+/// will be. The journal is read through only when that is used up.
+pub(super) struct Worker {
+    core: Arc<Core>,
+    uploads: Lane,
+    removals: Lane,
+    /// Documents with an attempt under way: one at a time each.
+    busy: HashSet<DocumentKey>,
+    running: HashMap<Id, Running>,
+    attempts: JoinSet<Outcome>,
+    /// When the journal has to be read again, in Unix milliseconds.
+    read_at: u64,
+    /// The journal has changed since the figures were taken.
+    changed: bool,
+    figures_at: u64,
+    /// The store failed: nothing is tried before this time.
+    paused_until: u64,
+}
+
+struct Running {
+    kind: Kind,
+    id: JobId,
+    key: DocumentKey,
+}
+
+impl Worker {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            uploads: Lane::default(),
+            removals: Lane::default(),
+            busy: HashSet::new(),
+            running: HashMap::new(),
+            attempts: JoinSet::new(),
+            read_at: 0,
+            changed: false,
+            figures_at: 0,
+            paused_until: 0,
+        }
+    }
+
+    /// Runs until `stop` is true, then waits for the attempts under way.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            self.take_hints();
+            if self.must_read()
+                && let Err(error) = self.read_journal().await
+            {
+                tracing::error!(%error, "the journal can't be read; deliveries wait");
+                self.store_failed();
+            }
+            self.start_due();
+            let core = Arc::clone(&self.core);
+            let wake = core.clock.instant(self.wakes_at());
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = core.hints.offered() => {}
+                Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
+                () = sleep_until(wake) => {}
+            }
+        }
+        while let Some(ended) = self.attempts.join_next_with_id().await {
+            self.ended(ended);
+        }
+    }
+
+    fn take_hints(&mut self) {
+        let fresh = self.core.hints.take();
+        self.changed |= !fresh.jobs.is_empty();
+        for (id, (kind, key)) in fresh.jobs {
+            self.lane(kind).offer(id, &key);
+        }
+        if fresh.overflowed {
+            self.uploads.lost_track();
+            self.removals.lost_track();
+        }
+    }
+
+    fn must_read(&self) -> bool {
+        let now = self.core.clock.now();
+        let figures = self.changed && now >= self.figures_at;
+        let used_up = self.uploads.must_read() || self.removals.must_read();
+        now >= self.paused_until && (now >= self.read_at || used_up || figures)
+    }
+
+    /// Goes through the whole journal: what is due, when the next will be, and the figures.
+    async fn read_journal(&mut self) -> Result<(), StoreError> {
+        let now = self.core.clock.now();
+        self.changed = false;
+        self.figures_at = now.saturating_add(millis(FIGURES_EVERY));
+        self.uploads.reading();
+        self.removals.reading();
+        let mut figures = Figures::default();
+        let mut next = now.saturating_add(millis(READ_AT_LEAST_EVERY));
+        let mut after = None;
+        loop {
+            let page = self.core.store.jobs(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for job in &page {
+                figures.count(job);
+                let Progress::Due { at } = job.progress else { continue };
+                match due_at(at, now) {
+                    at if at > now => next = next.min(at),
+                    _ if self.running.values().any(|running| running.id == job.id) => {}
+                    _ => self.lane(Kind::of(job)).offer(job.id, job.key()),
+                }
+            }
+        }
+        self.read_at = next;
+        let oldest = figures.oldest.map_or(0, |created| now.saturating_sub(created));
+        let Figures { due, sending, parked, .. } = figures;
+        self.core.metrics.outbox(due, sending, parked, Duration::from_millis(oldest));
+        Ok(())
+    }
+
+    fn start_due(&mut self) {
+        let now = self.core.clock.now();
+        while now >= self.paused_until && self.attempts.len() < MAX_ATTEMPTS {
+            let upload = self.uploads.next(now, &self.busy).map(|id| (id, Kind::Upload));
+            let removal = self.removals.next(now, &self.busy).map(|id| (id, Kind::Remove));
+            let oldest = [upload, removal].into_iter().flatten().min_by_key(|(id, _)| *id);
+            let Some((id, kind)) = oldest else { return };
+            let Some(key) = self.lane(kind).start(id) else { return };
+            let failures = self.lane(kind).failures();
+            let task = self.attempts.spawn(attempt(Arc::clone(&self.core), id, failures));
+            self.busy.insert(key.clone());
+            self.running.insert(task.id(), Running { kind, id, key });
+        }
+    }
+
+    fn wakes_at(&self) -> u64 {
+        let now = self.core.clock.now();
+        if now < self.paused_until {
+            return self.paused_until;
+        }
+        let lanes = [self.uploads.wakes_at(now), self.removals.wakes_at(now)];
+        let figures = self.changed.then_some(self.figures_at);
+        let times = lanes.into_iter().chain([figures]).flatten();
+        times.fold(self.read_at, u64::min)
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) {
+        let (task, outcome) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "an attempt at a delivery broke off");
+                (error.id(), Outcome::StoreFailed)
+            }
+        };
+        let Some(Running { kind, id, key }) = self.running.remove(&task) else { return };
+        self.busy.remove(&key);
+        self.changed = true;
+        let now = self.core.clock.now();
+        let lane = self.lane(kind);
+        lane.ended();
+        match outcome {
+            Outcome::Works => lane.works(),
+            Outcome::NotAsked => {}
+            Outcome::Later(at) => self.read_at = self.read_at.min(at),
+            Outcome::Closed(at) => {
+                lane.failed(now, at);
+                self.read_at = self.read_at.min(at);
+            }
+            Outcome::StoreFailed => {
+                tracing::debug!(job = id.0, "the journal is read again after a pause");
+                lane.lost_track();
+                self.store_failed();
+            }
+        }
+    }
+
+    fn store_failed(&mut self) {
+        let until = self.core.clock.now().saturating_add(millis(STORE_PAUSE));
+        self.paused_until = until;
+        self.read_at = until;
+    }
+
+    fn lane(&mut self, kind: Kind) -> &mut Lane {
+        match kind {
+            Kind::Upload => &mut self.uploads,
+            Kind::Remove => &mut self.removals,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Figures {
+    due: u64,
+    sending: u64,
+    parked: u64,
+    oldest: Option<u64>,
+}
+
+impl Figures {
+    fn count(&mut self, job: &Job) {
+        match job.progress {
+            Progress::Due { .. } => self.due += 1,
+            Progress::Sending => self.sending += 1,
+            Progress::Parked { .. } => self.parked += 1,
+        }
+        self.oldest = Some(self.oldest.unwrap_or(job.created_at).min(job.created_at));
+    }
+}
+
+/// Attempts at a time: DWS gets a few large uploads side by side, not a flood after an outage.
+const MAX_ATTEMPTS: usize = 4;
+const PAGE: usize = 256;
+const FIGURES_EVERY: Duration = Duration::from_secs(15);
+const READ_AT_LEAST_EVERY: Duration = Duration::from_secs(10 * 60);
