@@ -15,11 +15,14 @@ pub mod mapping;
 mod problem;
 mod reason;
 mod route;
+mod session;
 mod telemetry;
+mod viewer;
 
 pub use body::{RequestBody, ResponseBody};
 pub use client::ClientInfo;
 pub use config::{Config, ConfigError, ConfigWarning};
 pub use document::{DocumentKey, InvalidId};
 pub use reason::Reason;
+pub use session::ViewerSession;
 

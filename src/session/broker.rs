@@ -1,0 +1,207 @@
+//! Sessions, minted once and handed out while they have life left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use moka::future::Cache;
+use moka::ops::compute::Op;
+use tracing::warn;
+
+use crate::config::Permissions;
+use crate::dws::{DwsClient, DwsError, DwsErrorKind, Session, SessionRequest};
+use crate::reason::Reason;
+use crate::telemetry::Metrics;
+
+/// Mints sessions, one at a time for the same holder, document and permissions.
+#[derive(Clone, Debug)]
+pub(crate) struct Broker {
+    dws: Arc<DwsClient>,
+    metrics: Arc<Metrics>,
+    cache: Cache<Key, Arc<Session>>,
+    pause: Arc<Pause>,
+}
+
+/// Whose session it is. Two holders never share one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// A user whom an identity vouches for.
+    User { identity: Arc<str>, user: Arc<str> },
+    /// Somebody known by nothing but the credentials that the app accepts (their SHA-256).
+    Credentials([u8; 32]),
+}
+
+/// The session that a caller should get.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) holder: Holder,
+    pub(crate) document_id: String,
+    pub(crate) permissions: Permissions,
+    pub(crate) ttl: Duration,
+    /// End of the caller's own token, in Unix seconds.
+    pub(crate) until: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    holder: Holder,
+    document_id: String,
+    permissions: Permissions,
+}
+
+impl Broker {
+    pub(crate) fn new(dws: Arc<DwsClient>, metrics: Arc<Metrics>) -> Self {
+        let cache = Cache::builder().max_capacity(CACHED_SESSIONS).time_to_live(LONGEST).build();
+        Self { dws, metrics, cache, pause: Arc::default() }
+    }
+
+    /// A session with at least half the life that a new one would have.
+    ///
+    /// With `patience`, an app's reply waits for it: then the answer comes within that time, and not at all
+    /// for a moment after DWS failed. The mint itself goes on and serves whoever asks next.
+    ///
+    /// # Errors
+    /// `dws_unavailable`, `quota_exhausted`, `session_too_wide`, or `token_expired` when no life is left.
+    pub(crate) async fn session(
+        &self,
+        wanted: Wanted,
+        patience: Option<Duration>,
+    ) -> Result<Arc<Session>, Reason> {
+        let now = unix_now();
+        let until = (now + wanted.ttl.as_secs()).min(wanted.until.unwrap_or(u64::MAX));
+        if until <= now {
+            return Err(Reason::TokenExpired);
+        }
+        let key = Key {
+            holder: wanted.holder,
+            document_id: wanted.document_id,
+            permissions: wanted.permissions,
+        };
+        let good = move |session: &Session| {
+            session.expires <= until && session.expires.saturating_sub(now) >= (until - now) / 2
+        };
+        if let Some(session) = self.cache.get(&key).await
+            && good(&session)
+        {
+            self.metrics.session_cache(true);
+            return Ok(session);
+        }
+        self.metrics.session_cache(false);
+        if patience.is_some() {
+            self.pause.check()?;
+        }
+        // A task of its own: a caller that goes away neither stops the mint nor blocks the others.
+        let mint = tokio::spawn(self.clone().mint(key, until, good));
+        let outcome = match patience {
+            Some(patience) => tokio::time::timeout(patience, mint).await.unwrap_or_else(|_| {
+                self.pause.begin(Reason::DwsUnavailable);
+                Ok(Err(Reason::DwsUnavailable))
+            }),
+            None => mint.await,
+        };
+        outcome.unwrap_or(Err(Reason::DwsUnavailable))
+    }
+
+    async fn mint(
+        self,
+        key: Key,
+        until: u64,
+        good: impl Fn(&Session) -> bool,
+    ) -> Result<Arc<Session>, Reason> {
+        let stale = |entry: Option<moka::Entry<Key, Arc<Session>>>| {
+            let remove = entry.is_some_and(|entry| !good(entry.value()));
+            std::future::ready(if remove { Op::Remove } else { Op::Nop })
+        };
+        self.cache.entry_by_ref(&key).and_compute_with(stale).await;
+        let minted = self.cache.try_get_with_by_ref(&key, async {
+            let user_id = match &key.holder {
+                Holder::User { user, .. } => Some(&**user),
+                Holder::Credentials(_) => None,
+            };
+            let request = SessionRequest {
+                document_id: &key.document_id,
+                permissions: key.permissions,
+                expires: until,
+                user_id,
+            };
+            let session = self.dws.session(request).await?;
+            self.metrics.minted();
+            Ok(Arc::new(session))
+        });
+        match minted.await {
+            Ok(session) => {
+                self.pause.end();
+                Ok(session)
+            }
+            Err(error) => {
+                let reason = reason_of(&error);
+                self.pause.begin(reason);
+                warn!(code = %reason, document_id = key.document_id, error = %error, "DWS gave no session");
+                Err(reason)
+            }
+        }
+    }
+}
+
+fn reason_of(error: &DwsError) -> Reason {
+    match error.kind {
+        DwsErrorKind::TooWide => Reason::SessionTooWide,
+        DwsErrorKind::Quota => Reason::QuotaExhausted,
+        _ => Reason::DwsUnavailable,
+    }
+}
+
+/// A moment after a failure in which replies of the app don't wait for DWS.
+#[derive(Debug)]
+struct Pause {
+    born: Instant,
+    /// Milliseconds since `born`, and the reason, in one word: `until << 8 | reason`.
+    state: AtomicU64,
+}
+
+impl Pause {
+    fn check(&self) -> Result<(), Reason> {
+        let state = self.state.load(Ordering::Relaxed);
+        if self.elapsed() < state >> 8 {
+            return Err(match state & 0xff {
+                1 => Reason::QuotaExhausted,
+                _ => Reason::DwsUnavailable,
+            });
+        }
+        Ok(())
+    }
+
+    /// A wide session is one document's trouble, and no reason to spare the others.
+    fn begin(&self, reason: Reason) {
+        let code = match reason {
+            Reason::SessionTooWide => return,
+            Reason::QuotaExhausted => 1,
+            _ => 0,
+        };
+        let until = self.elapsed() + PAUSE.as_millis() as u64;
+        self.state.store(until << 8 | code, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.state.store(0, Ordering::Relaxed);
+    }
+
+    fn elapsed(&self) -> u64 {
+        self.born.elapsed().as_millis() as u64
+    }
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self { born: Instant::now(), state: AtomicU64::new(0) }
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+const CACHED_SESSIONS: u64 = 100_000;
+/// No session is kept longer than a day, whatever it says.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const PAUSE: Duration = Duration::from_secs(5);

@@ -1,0 +1,53 @@
+//! What the rules grant to a caller. Pure.
+
+use serde_json::{Value, json};
+
+use crate::condition::Condition;
+use crate::config::{Permissions, ViewRule};
+use crate::mapping::Mapping;
+
+/// The variables of `allow` and `grant.when`.
+#[derive(Debug)]
+pub(crate) struct Variables<'a> {
+    pub(crate) claims: &'a Value,
+    pub(crate) document: &'a Value,
+    pub(crate) request: &'a Value,
+}
+
+/// Whether the rule's `allow` lets this caller in.
+pub(crate) fn allowed(rule: &ViewRule, variables: &Variables<'_>) -> bool {
+    rule.allow.as_ref().is_none_or(|allow| variables.satisfy(allow))
+}
+
+/// The rule's permissions and those of every grant that holds.
+pub(crate) fn permissions(rule: &ViewRule, variables: &Variables<'_>) -> Permissions {
+    let granted = rule
+        .grant
+        .iter()
+        .filter(|grant| grant.when.as_ref().is_none_or(|when| variables.satisfy(when)))
+        .map(|grant| grant.permissions);
+    granted.fold(rule.permissions, Permissions::union)
+}
+
+/// `document` as conditions see it; null while it is unknown.
+pub(crate) fn document_value(mapping: Option<&Mapping>) -> Value {
+    mapping.map_or(Value::Null, |mapping| {
+        json!({
+            "kind": mapping.key.kind(),
+            "id": mapping.key.id(),
+            "title": mapping.title,
+            "content_type": mapping.content_type,
+            "size": mapping.size,
+        })
+    })
+}
+
+impl Variables<'_> {
+    fn satisfy(&self, condition: &Condition) -> bool {
+        condition.holds(&[
+            ("claims", self.claims),
+            ("document", self.document),
+            ("request", self.request),
+        ])
+    }
+}

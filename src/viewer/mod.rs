@@ -1,0 +1,14 @@
+//! The viewer page that Transom serves itself, and the plain pages that say why there is none.
+
+mod csp;
+mod html;
+mod navigation;
+mod page;
+mod refusal;
+mod texts;
+
+#[cfg(feature = "cli")]
+pub(crate) use html::escape;
+pub(crate) use navigation::is_navigation;
+pub(crate) use page::Page;
+pub(crate) use refusal::refusal;

@@ -1,0 +1,172 @@
+// Opens one document and keeps its session alive. Every session is asked for anew, so that each is
+// authorised as the visitor is at that moment.
+
+const page = JSON.parse(document.getElementById("page").textContent);
+const container = document.getElementById("viewer");
+const notice = document.getElementById("notice");
+
+const LOAD_SLOW = 60_000;
+const PENDING_AT_MOST = 600_000;
+const RETRY_RENEWAL = 30_000;
+const LONGEST_TIMER = 0x7fffffff;
+
+// A failed load() tells its cause by the status of the service's reply alone.
+const OF_STATUS = { 401: "session_refused", 403: "session_refused", 404: "document_gone" };
+
+let viewer; // the SDK's instance, once load() resolved
+let grant; // { session, renewAt, endsAt }, in this machine's time
+let renewing; // the renewal under way
+let timer;
+
+class Problem extends Error {
+  constructor(code, reply = {}) {
+    const text = page.texts[code] ?? page.texts.unknown;
+    super(`${text.title}. ${text.advice}`);
+    Object.assign(this, { code, text, passing: code === "offline" || reply.status >= 500 });
+  }
+}
+
+main();
+
+async function main() {
+  notice.querySelector("button").addEventListener("click", () => location.reload());
+  try {
+    await loadScript();
+    await open();
+  } catch (error) {
+    fail(error);
+    return;
+  }
+  document.addEventListener("visibilitychange", renewIfDue);
+  window.addEventListener("focus", renewIfDue);
+  window.addEventListener("pageshow", renewIfDue);
+}
+
+function loadScript() {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.nonce = page.nonce;
+    script.src = page.sdk;
+    script.onload = () => (window.NutrientViewer ? resolve() : reject(new Problem("sdk_missing")));
+    script.onerror = () => reject(new Problem("sdk_missing"));
+    document.head.append(script);
+  });
+}
+
+// A session may be refused although it is fresh (the SDK then doesn't call onAuthFailed): one more try.
+async function open() {
+  adopt(await mint());
+  try {
+    await load();
+  } catch (error) {
+    if (error.status !== 401 && error.status !== 403) throw error;
+    adopt(await mint());
+    await load();
+  }
+}
+
+async function load() {
+  const assets = new URL(".", new URL(page.sdk, location.href)).href;
+  const slow = setTimeout(() => say(page.texts.load_slow), LOAD_SLOW);
+  viewer = undefined;
+  NutrientViewer.unload(container);
+  try {
+    viewer = await NutrientViewer.load({
+      container,
+      session: grant.session,
+      nonce: page.nonce,
+      ...(page.cdn ? { useCDN: true } : { baseUrl: assets }),
+      onAuthFailed: renew,
+    });
+    state("open");
+  } finally {
+    clearTimeout(slow);
+  }
+}
+
+// The SDK gives onAuthFailed 30 s; a rejection ends the wait with our own words.
+function renew() {
+  renewing ??= (async () => {
+    try {
+      adopt(await mint());
+      if (viewer?.setSession) await viewer.setSession(grant.session);
+      else if (viewer) await load(); // SDK before 1.14
+      if (viewer) state("open");
+    } finally {
+      renewing = undefined;
+    }
+  })();
+  return renewing;
+}
+
+async function renewIfDue() {
+  if (!grant || document.hidden || Date.now() < grant.renewAt) return;
+  try {
+    await renew();
+  } catch (error) {
+    if (error.passing && Date.now() < grant.endsAt) renewAfter(RETRY_RENEWAL);
+    else say(error.text ?? page.texts.session_refused);
+  }
+}
+
+function adopt(fresh) {
+  grant = fresh;
+  renewAfter(grant.renewAt - Date.now());
+}
+
+function renewAfter(delay) {
+  clearTimeout(timer);
+  timer = setTimeout(renewIfDue, Math.min(delay, LONGEST_TIMER));
+}
+
+async function mint() {
+  const givenUpAt = Date.now() + PENDING_AT_MOST;
+  for (;;) {
+    const reply = await ask();
+    if (reply.status === 200) return read(reply);
+    const code = await reply.json().then((problem) => problem.code, () => "unknown");
+    if (reply.status !== 202 || Date.now() > givenUpAt) throw new Problem(code, reply);
+    state("waiting");
+    say(page.texts[code] ?? page.texts.document_pending);
+    const seconds = Number(reply.headers.get("retry-after")) || 2;
+    await new Promise((resolve) => setTimeout(resolve, Math.min(Math.max(seconds, 1), 30) * 1000));
+  }
+}
+
+function ask() {
+  const headers = { accept: "application/json" };
+  const options = { credentials: "same-origin", cache: "no-store", headers };
+  return fetch(page.session, options).catch(() => {
+    throw new Problem("offline");
+  });
+}
+
+// `expires_at` is compared with the server's clock, as this machine's may be wrong.
+async function read(reply) {
+  const { session, expires_at: expires } = await reply.json().catch(() => ({}));
+  if (!session || !Number.isFinite(expires)) throw new Problem("unknown");
+  const life = expires * 1000 - (Date.parse(reply.headers.get("date")) || Date.now());
+  const now = Date.now();
+  return { session, renewAt: now + Math.max((life * 2) / 3, 5000), endsAt: now + life };
+}
+
+function fail(error) {
+  console.warn("viewer:", error.code ?? error.status ?? error.name);
+  if (window.NutrientViewer) NutrientViewer.unload(container);
+  clearTimeout(timer);
+  state("failed");
+  const code = error.code ?? OF_STATUS[error.status] ?? "load_failed";
+  document.body.dataset.code = code;
+  say(page.texts[code] ?? page.texts.unknown);
+}
+
+function state(name) {
+  document.body.dataset.state = name;
+  if (name === "open") notice.hidden = true;
+}
+
+function say({ title, advice }) {
+  notice.querySelector("strong").textContent = title;
+  notice.querySelector("p").textContent = advice;
+  notice.hidden = false;
+}
