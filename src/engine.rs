@@ -1,0 +1,149 @@
+//! Everything that lives as long as the product runs, and its start and end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::Authenticator;
+use crate::capture::Spool;
+use crate::config::{Config, Delivery};
+use crate::deliver::Outbox;
+use crate::dws::DwsClient;
+use crate::health::DwsHealth;
+use crate::inject::Owned;
+use crate::layer::TransomLayer;
+use crate::mapping::{MappingStore, SledStore, StoreError, sled_path, spool_path};
+use crate::session::Broker;
+use crate::telemetry::Metrics;
+
+/// A running Transom: mount its [`layer`](Self::layer), and [`stop`](Self::stop) it at the end.
+///
+/// Cheap to clone; all clones are the same engine.
+#[derive(Clone, Debug)]
+pub struct Transom {
+    engine: Arc<Engine>,
+}
+
+pub(crate) struct Engine {
+    pub(crate) config: Config,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) outbox: Outbox,
+    pub(crate) broker: Broker,
+    pub(crate) spool: Spool,
+    pub(crate) owned: Owned,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) store: Arc<dyn MappingStore>,
+    pub(crate) dws_health: DwsHealth,
+}
+
+impl Transom {
+    /// Opens the store under `[store] path` and starts delivering.
+    ///
+    /// A DWS that can't be reached, or refuses the key, is logged and shown by `/readyz`; it does not stop the
+    /// start, since the app behind us does not need it.
+    ///
+    /// # Errors
+    /// The store can't be opened (another process holds it, a full disk), or a key can't be used.
+    ///
+    /// # Panics
+    /// Must be called within a tokio runtime.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let path = sled_path(&config.store.path);
+        let store = tokio::task::spawn_blocking(move || SledStore::open(&path))
+            .await
+            .map_err(|_| StartError("opening the store was interrupted".into()))??;
+        Self::start_with(config, Arc::new(store)).await
+    }
+
+    /// The same with a store of your own. The spool still lives under `[store] path`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        config: Config,
+        store: Arc<dyn MappingStore>,
+    ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let spool_dir = spool_path(&config.store.path);
+        let spool = Spool::open(&spool_dir).map_err(|error| {
+            StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
+        })?;
+        let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
+        let authenticator = Authenticator::start(&config.identities).map_err(StartError)?;
+        let outbox =
+            Outbox::start(store.clone(), spool.clone(), dws.clone(), metrics.clone()).await?;
+        let dws_health = DwsHealth::watch(dws.clone());
+        let broker = Broker::new(dws, metrics.clone());
+        let owned = Owned::new(&owned_headers(&config));
+        let engine = Engine {
+            config,
+            authenticator,
+            outbox,
+            broker,
+            spool,
+            owned,
+            metrics,
+            store,
+            dws_health,
+        };
+        Ok(Self { engine: Arc::new(engine) })
+    }
+
+    /// The middleware. Any number of services may carry it.
+    #[must_use]
+    pub fn layer(&self) -> TransomLayer {
+        TransomLayer::new(self.engine.clone())
+    }
+
+    /// Lets running deliveries come to an end, for at most `within`. What is not delivered by then
+    /// rests in the journal and goes on at the next start.
+    pub async fn stop(&self, within: Duration) {
+        self.engine.outbox.stop(within).await;
+    }
+
+    /// Prometheus text of every figure that Transom counts.
+    #[must_use]
+    pub fn render_metrics(&self) -> String {
+        self.engine.metrics.render()
+    }
+
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        self.engine.metrics.clone()
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// Why Transom could not be started, as a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The request headers that carry sessions to the app: nobody else may set them.
+fn owned_headers(config: &Config) -> Vec<http::HeaderName> {
+    let rules = config.routes.rules().iter().filter_map(|rule| match &rule.action {
+        crate::config::Action::View(view) => Some(view),
+        _ => None,
+    });
+    rules
+        .flat_map(|view| &view.session)
+        .filter_map(|delivery| match delivery {
+            Delivery::RequestHeader(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! The lanes that a request can take, other than straight through.
+
+mod capture;
+mod grant;
+mod own;
+mod probe;
+mod view;
+
+pub(crate) use capture::capture;
+pub(crate) use own::{is_own, own};
+pub(crate) use view::view;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body::Body;
+use tower::Service;
+
+use crate::body::RequestBody;
+
+/// An inner service as the lanes see it; says once what every lane needs of it.
+pub(crate) trait Inner<B>: Clone + Send + 'static {
+    type Reply: Body<Data = Bytes, Error: Send> + Send + 'static;
+    type Error: Send + 'static;
+
+    /// Calls the instance at hand, which has been polled ready.
+    fn forward(
+        &mut self,
+        request: Request<RequestBody<B>>,
+    ) -> impl Future<Output = Result<Response<Self::Reply>, Self::Error>> + Send;
+
+    /// Calls a fresh instance, waiting until it is ready.
+    fn ask(
+        &mut self,
+        request: Request<RequestBody<B>>,
+    ) -> impl Future<Output = Result<Response<Self::Reply>, Self::Error>> + Send;
+}
+
+impl<S, B, R> Inner<B> for S
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    R: Body<Data = Bytes, Error: Send> + Send + 'static,
+{
+    type Reply = R;
+    type Error = S::Error;
+
+    fn forward(
+        &mut self,
+        request: Request<RequestBody<B>>,
+    ) -> impl Future<Output = Result<Response<R>, S::Error>> + Send {
+        self.call(request)
+    }
+
+    fn ask(
+        &mut self,
+        request: Request<RequestBody<B>>,
+    ) -> impl Future<Output = Result<Response<R>, S::Error>> + Send {
+        tower::ServiceExt::oneshot(self.clone(), request)
+    }
+}
+
+/// Asks the app for an uncompressed reply, since it is going to be read.
+fn ask_for_identity(headers: &mut HeaderMap) {
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+}
+
+/// Whether the app compressed its reply all the same.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}

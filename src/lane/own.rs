@@ -1,0 +1,170 @@
+//! Transom's own addresses: the session endpoint and the viewer page.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body::Body;
+use percent_encoding::percent_decode_str;
+use secrecy::ExposeSecret;
+use serde_json::json;
+use tracing::{debug, info};
+
+use super::Inner;
+use super::grant::{Asker, Granted, Waiting, grant};
+use super::probe::probe;
+use crate::body::ResponseBody;
+use crate::config::{AppSays, Config, Kind};
+use crate::document::DocumentKey;
+use crate::engine::Engine;
+use crate::problem::problem;
+use crate::reason::Reason;
+use crate::route::effective;
+use crate::telemetry::{Step, request_id};
+use crate::viewer::{Page, refusal};
+
+/// Whether a path belongs to Transom itself.
+pub(crate) fn is_own(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers `session/{kind}/{id}` and `view/{kind}/{id}`.
+pub(crate) async fn own<S: Inner<B>, B>(
+    engine: Arc<Engine>,
+    mut inner: S,
+    request: Request<B>,
+) -> Result<Response<ResponseBody<S::Reply>>, S::Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    // An unread body is the listener's business; none is expected here.
+    let (parts, _) = request.into_parts();
+    let mut reply = answer(&engine, &mut inner, &parts).await;
+    if parts.method == Method::HEAD {
+        *reply.body_mut() = Bytes::new();
+    }
+    Ok(reply.map(ResponseBody::full))
+}
+
+async fn answer<S: Inner<B>, B>(engine: &Engine, inner: &mut S, parts: &Parts) -> Response<Bytes> {
+    let id = request_id::of(&parts.headers);
+    let Some(asked) = Asked::read(&engine.config.server.prefix, parts.uri.path()) else {
+        return problem(Reason::NotFound, id);
+    };
+    let outcome = match document(&engine.config, &asked) {
+        Ok((kind, key)) => {
+            let granted = serve(engine, inner, parts, kind, &key).await;
+            let reason = granted.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
+            engine.metrics.outcome(Step::Session, reason);
+            match reason {
+                Reason::SessionGiven => debug!(code = %reason, document = %key, "session given"),
+                _ => info!(code = %reason, document = %key, "no session"),
+            }
+            granted.map(|granted| (granted, key))
+        }
+        Err(reason) => Err(reason),
+    };
+    match (asked.what, outcome) {
+        (What::Session, Ok((granted, _))) => session(&granted),
+        (What::View, Ok((granted, key))) => page(&engine.config, &granted, &key),
+        (What::View, Err(reason)) if wants_page(&parts.headers) => {
+            refusal(reason, &engine.config.server.prefix, id).map(Bytes::from)
+        }
+        (_, Err(reason)) => problem(reason, id),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Session,
+    View,
+}
+
+/// `/session/{kind}/{id}` or `/view/{kind}/{id}`, each name one percent-encoded segment.
+struct Asked {
+    what: What,
+    kind: String,
+    id: String,
+}
+
+impl Asked {
+    fn read(prefix: &str, path: &str) -> Option<Self> {
+        let mut segments = path.strip_prefix(prefix)?.strip_prefix('/')?.split('/');
+        let what = match segments.next()? {
+            "session" => What::Session,
+            "view" => What::View,
+            _ => return None,
+        };
+        let mut decoded =
+            || Some(percent_decode_str(segments.next()?).decode_utf8_lossy().into_owned());
+        let (kind, id) = (decoded()?, decoded()?);
+        segments.next().is_none().then_some(Self { what, kind, id })
+    }
+}
+
+/// An id that no document can have is an unknown document.
+fn document<'c>(config: &'c Config, asked: &Asked) -> Result<(&'c Kind, DocumentKey), Reason> {
+    let kind = config.kinds.iter().find(|kind| kind.name == asked.kind);
+    let kind = kind.ok_or(Reason::DocumentUnknown)?;
+    let key = DocumentKey::new(kind.name.as_str(), asked.id.as_str());
+    Ok((kind, key.map_err(|_| Reason::DocumentUnknown)?))
+}
+
+async fn serve<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    parts: &Parts,
+    kind: &Kind,
+    key: &DocumentKey,
+) -> Result<Granted, Reason> {
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        return Err(Reason::MethodNotAllowed);
+    }
+    effective(&parts.method, &parts.headers, parts.uri.query(), &[])
+        .map_err(|_| Reason::OverrideUnclear)?;
+    let rule = &kind.own;
+    let asker = Asker::recognise(engine, rule, parts).await?;
+    if rule.authorize.app != AppSays::NotAsked {
+        probe(engine, inner, kind, key, parts).await?;
+    }
+    grant(engine, rule, key, &asker, parts, Waiting::Alone).await
+}
+
+fn session(granted: &Granted) -> Response<Bytes> {
+    let session = &granted.session;
+    let body = json!({
+        "session": session.jwt.expose_secret(),
+        "document_id": session.document_id,
+        "expires_at": session.expires,
+        "permissions": session.permissions.names(),
+    });
+    let mut reply = Response::new(Bytes::from(body.to_string()));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply
+}
+
+fn page(config: &Config, granted: &Granted, key: &DocumentKey) -> Response<Bytes> {
+    let page = Page {
+        sdk: &config.viewer.sdk,
+        prefix: &config.server.prefix,
+        key,
+        title: granted.mapping.title.as_deref(),
+        data_plane: granted.session.server_url.as_deref(),
+        original: None,
+    };
+    page.reply().map(Bytes::from)
+}
+
+/// People get a page; whoever asks for JSON gets a problem.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).map(|value| value.as_bytes().to_ascii_lowercase());
+    accept.is_none_or(|accept| {
+        let names = |what: &[u8]| accept.windows(what.len()).any(|window| window == what);
+        names(b"text/html") || !names(b"json")
+    })
+}

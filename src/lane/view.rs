@@ -1,0 +1,423 @@
+//! The view lane: a request for a document that may be shown.
+//!
+//! Whatever goes wrong here costs the caller the session and never the app's reply.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt;
+use secrecy::ExposeSecret;
+use tracing::{debug, info};
+
+use super::grant::{Asker, Granted, Waiting, grant};
+use super::probe::probe;
+use super::{Inner, ask_for_identity, is_encoded};
+use crate::body::{RequestBody, ResponseBody, Tail};
+use crate::client::ClientInfo;
+use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
+use crate::correlate::{MAX_REPLY, ReplyFacts, RequestFacts, find, request_value};
+use crate::document::DocumentKey;
+use crate::engine::Engine;
+use crate::inject::{Pointer, SpliceError, describe_edited, forbid_storing, set_cookie, splice};
+use crate::reason::Reason;
+use crate::route::{Captures, Rule};
+use crate::session::ViewerSession;
+use crate::telemetry::Step;
+use crate::viewer::{Page, is_navigation};
+
+/// Lets the app answer, and adds the session to its request or reply where caller and app agree.
+pub(crate) async fn view<S: Inner<B>, B>(
+    engine: Arc<Engine>,
+    mut inner: S,
+    request: Request<B>,
+) -> Result<Response<ResponseBody<S::Reply>>, S::Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    let (mut parts, body) = request.into_parts();
+    let view = match View::of(&engine, &parts) {
+        Ok(Some(view)) => view,
+        Ok(None) => return pass(inner, parts, body).await,
+        Err(reason) => {
+            note(&engine, None, reason);
+            return pass(inner, parts, body).await;
+        }
+    };
+    let asker = match Asker::recognise(&engine, view.rule, &parts).await {
+        Ok(asker) => asker,
+        Err(reason) => {
+            note(&engine, Some(&view.key), reason);
+            return pass(inner, parts, body).await;
+        }
+    };
+    if let Some(names) = view.request_headers() {
+        match view.before_the_app(&mut inner, &asker, &parts).await {
+            Ok(granted) => {
+                note(&engine, Some(&view.key), Reason::SessionGiven);
+                put_into_request(&mut parts, &names, &granted, &view.key);
+            }
+            Err(reason) => {
+                // Asked for once per request: what was refused before the app is refused after it.
+                note(&engine, Some(&view.key), reason);
+                return pass(inner, parts, body).await;
+            }
+        }
+    }
+    let Some(after) = view.after_the_app(&parts) else {
+        return pass(inner, parts, body).await;
+    };
+    if after.json.is_some() {
+        ask_for_identity(&mut parts.headers);
+    }
+    let asked = parts.clone();
+    let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body))).await?;
+    Ok(view.after(&mut inner, &asker, &asked, after, reply).await)
+}
+
+async fn pass<S: Inner<B>, B>(
+    mut inner: S,
+    parts: Parts,
+    body: B,
+) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
+    let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body))).await?;
+    Ok(reply.map(ResponseBody::passed))
+}
+
+/// A request of a view route, and the document it names.
+struct View<'e> {
+    engine: &'e Engine,
+    rule: &'e ViewRule,
+    kind: &'e Kind,
+    key: DocumentKey,
+}
+
+/// What is to be done with the app's reply.
+struct After<'r> {
+    json: Option<&'r Pointer>,
+    page: bool,
+    /// Headers and cookies.
+    other: Vec<&'r Delivery>,
+}
+
+impl<'e> View<'e> {
+    /// The first view rule of this request whose `when` holds; `None` if there is none.
+    fn of(engine: &'e Engine, parts: &Parts) -> Result<Option<Self>, Reason> {
+        let candidates = engine.config.routes.candidates(parts.uri.path(), parts.uri.query());
+        for candidate in candidates {
+            let Rule { action: Action::View(rule), method, when, kind, .. } = candidate.rule else {
+                continue;
+            };
+            let holds = || {
+                when.as_ref().is_none_or(|when| {
+                    let (uri, headers) = (&parts.uri, &parts.headers);
+                    let request =
+                        request_value(&parts.method, uri.path(), uri.query(), headers, None);
+                    when.holds(&[("request", &request)])
+                })
+            };
+            if *method == parts.method && holds() {
+                let kind = engine.config.kinds.get(*kind).ok_or(Reason::DocumentUnknown)?;
+                let key = document(rule, kind, &candidate.captures, parts)?;
+                return Ok(Some(Self { engine, rule, kind, key }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn request_headers(&self) -> Option<Vec<HeaderName>> {
+        let names: Vec<_> = self
+            .rule
+            .session
+            .iter()
+            .filter_map(|delivery| match delivery {
+                Delivery::RequestHeader(name) => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        (!names.is_empty()).then_some(names)
+    }
+
+    /// What remains to be delivered once the app has answered, for this kind of request.
+    fn after_the_app(&self, parts: &Parts) -> Option<After<'e>> {
+        let mut after = After { json: None, page: false, other: Vec::new() };
+        for delivery in &self.rule.session {
+            match delivery {
+                Delivery::RequestHeader(_) => {}
+                Delivery::Json(pointer) => after.json = Some(pointer),
+                Delivery::Page => {
+                    after.page = is_navigation(&parts.method, &parts.uri, &parts.headers);
+                }
+                Delivery::ResponseHeader(_) | Delivery::Cookie(_) => after.other.push(delivery),
+            }
+        }
+        (after.json.is_some() || after.page || !after.other.is_empty()).then_some(after)
+    }
+
+    /// The session for the app's own eyes: the app's word has to be had first, by the probe.
+    async fn before_the_app<S: Inner<B>, B>(
+        &self,
+        inner: &mut S,
+        asker: &Asker,
+        parts: &Parts,
+    ) -> Result<Granted, Reason> {
+        if self.rule.authorize.app != AppSays::NotAsked {
+            probe(self.engine, inner, self.kind, &self.key, parts).await?;
+        }
+        grant(self.engine, self.rule, &self.key, asker, parts, Waiting::WithTheApp).await
+    }
+
+    async fn after<S: Inner<B>, B>(
+        &self,
+        inner: &mut S,
+        asker: &Asker,
+        asked: &Parts,
+        after: After<'_>,
+        reply: Response<S::Reply>,
+    ) -> Response<ResponseBody<S::Reply>> {
+        if !reply.status().is_success() {
+            if let Some(reason) = refusal_of(reply.status()) {
+                note(self.engine, Some(&self.key), reason);
+            }
+            return reply.map(ResponseBody::passed);
+        }
+        let page = after.page && self.shows(reply.headers());
+        let json = after.json.filter(|_| !page && may_be_json(&reply));
+        let (mut head, body) = reply.into_parts();
+        let mut content = Content::Untouched(body);
+        let mut edit = None;
+        if let Some(pointer) = json {
+            content = content.read().await;
+            // Looked at before a session is asked for: sessions may cost.
+            match content.spliced(pointer, "") {
+                Ok(_) => edit = Some(pointer),
+                Err(reason) => note(self.engine, Some(&self.key), reason),
+            }
+        }
+        if !page && edit.is_none() && after.other.is_empty() {
+            return Response::from_parts(head, content.into_body());
+        }
+        let granted = async {
+            if self.rule.authorize.app == AppSays::Probe {
+                probe(self.engine, inner, self.kind, &self.key, asked).await?;
+            }
+            grant(self.engine, self.rule, &self.key, asker, asked, Waiting::WithTheApp).await
+        };
+        let granted = match granted.await {
+            Ok(granted) => granted,
+            Err(reason) => {
+                note(self.engine, Some(&self.key), reason);
+                return Response::from_parts(head, content.into_body());
+            }
+        };
+        note(self.engine, Some(&self.key), Reason::SessionGiven);
+        if page {
+            return self.page(asked, &granted);
+        }
+        let jwt = granted.session.jwt.expose_secret();
+        if let Some(Ok(edited)) = edit.map(|pointer| content.spliced(pointer, jwt)) {
+            describe_edited(&mut head.headers, edited.len());
+            content = content.replaced(edited.into());
+        }
+        put_into_headers(&mut head.headers, &after.other, &granted, asked);
+        forbid_storing(&mut head.headers);
+        Response::from_parts(head, content.into_body())
+    }
+
+    /// Whether the app answered with a document that the viewer can show.
+    fn shows(&self, headers: &HeaderMap) -> bool {
+        let essence = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .map(|value| value.trim().to_ascii_lowercase());
+        essence
+            .is_some_and(|essence| essence == "application/octet-stream" || self.captures(&essence))
+    }
+
+    fn captures(&self, content_type: &str) -> bool {
+        let mut rules = self.engine.config.routes.rules().iter();
+        rules.any(|rule| match &rule.action {
+            Action::Upload(upload)
+                if std::ptr::eq(&self.engine.config.kinds[rule.kind], self.kind) =>
+            {
+                upload.types.iter().any(|known| known == content_type)
+            }
+            _ => false,
+        })
+    }
+
+    fn page<R>(&self, asked: &Parts, granted: &Granted) -> Response<ResponseBody<R>>
+    where
+        R: Body<Data = Bytes> + Send + 'static,
+    {
+        let page = Page {
+            sdk: &self.engine.config.viewer.sdk,
+            prefix: &self.engine.config.server.prefix,
+            key: &self.key,
+            title: granted.mapping.title.as_deref(),
+            data_plane: granted.session.server_url.as_deref(),
+            original: asked.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
+        };
+        page.reply().map(ResponseBody::full)
+    }
+}
+
+fn document(
+    rule: &ViewRule,
+    kind: &Kind,
+    captures: &Captures,
+    parts: &Parts,
+) -> Result<DocumentKey, Reason> {
+    let request = RequestFacts {
+        captures,
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        fields: &[],
+        json: None,
+    };
+    let nothing = HeaderMap::new();
+    let reply = ReplyFacts::new(StatusCode::OK, &nothing, Err(Reason::IdMissing));
+    let mut ids = find(&rule.id, &request, &reply)?.ids;
+    match (ids.pop(), ids.is_empty()) {
+        (Some(id), true) => DocumentKey::new(kind.name.as_str(), id).map_err(|_| Reason::IdInvalid),
+        _ => Err(Reason::IdCountMismatch),
+    }
+}
+
+/// What the app's refusal means; `None` for replies that say nothing about the caller (304).
+fn refusal_of(status: StatusCode) -> Option<Reason> {
+    match status {
+        StatusCode::NOT_MODIFIED => None,
+        status if status.is_server_error() => Some(Reason::AppUnavailable),
+        _ => Some(Reason::DeniedByApp),
+    }
+}
+
+fn put_into_request(parts: &mut Parts, names: &[HeaderName], granted: &Granted, key: &DocumentKey) {
+    for name in names {
+        if let Some(value) = secret_value(&granted.session.jwt) {
+            parts.headers.insert(name.clone(), value);
+        }
+    }
+    parts.extensions.insert(ViewerSession::new(granted.session.clone(), key.clone()));
+}
+
+fn put_into_headers(
+    headers: &mut HeaderMap,
+    deliveries: &[&Delivery],
+    granted: &Granted,
+    asked: &Parts,
+) {
+    let secure = came_over_tls(asked);
+    for delivery in deliveries {
+        match delivery {
+            Delivery::ResponseHeader(name) => {
+                if let Some(value) = secret_value(&granted.session.jwt) {
+                    headers.insert(name.clone(), value);
+                }
+            }
+            Delivery::Cookie(name) => {
+                let life = granted.session.expires.saturating_sub(crate::mapping::now_ms() / 1000);
+                let jwt = granted.session.jwt.expose_secret();
+                headers.append(SET_COOKIE, set_cookie(name, jwt, life, secure));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The listener lets only trusted proxies speak for the client's own connection.
+fn came_over_tls(asked: &Parts) -> bool {
+    match asked.headers.get("x-forwarded-proto") {
+        Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
+        None => asked.extensions.get::<ClientInfo>().is_some_and(|client| client.tls),
+    }
+}
+
+fn secret_value(jwt: &secrecy::SecretString) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(jwt.expose_secret()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// A complete, uncompressed reply of a bounded length that is not of a kind that streams.
+fn may_be_json<R>(reply: &Response<R>) -> bool {
+    let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT];
+    let length = reply.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let too_long = length.and_then(|text| text.parse().ok()).is_some_and(|n: usize| n > MAX_REPLY);
+    let kind = reply.headers().get(CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
+    let textual = kind.is_none_or(|kind| {
+        let json = kind.windows(4).any(|window| window == b"json");
+        json || kind.starts_with(b"text/") && !kind.starts_with(b"text/event-stream")
+    });
+    !bodiless.contains(&reply.status()) && !too_long && textual && !is_encoded(reply.headers())
+}
+
+/// A reply's body, perhaps read.
+enum Content<R: Body<Data = Bytes>> {
+    Untouched(R),
+    Read { bytes: Bytes, tail: Tail<R> },
+}
+
+impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
+    /// Reads as much as is looked at; what follows stays in the tail.
+    async fn read(self) -> Self {
+        let Self::Untouched(body) = self else { return self };
+        let mut body = Box::pin(body);
+        let mut read = BytesMut::new();
+        let tail = loop {
+            match body.frame().await {
+                None => break Tail { next: None, rest: None },
+                Some(Ok(frame)) => match frame.data_ref() {
+                    Some(data) if read.len() + data.len() <= MAX_REPLY => {
+                        read.extend_from_slice(data);
+                    }
+                    _ => break Tail { next: Some(Ok(frame)), rest: Some(body) },
+                },
+                Some(Err(error)) => break Tail { next: Some(Err(error)), rest: None },
+            }
+        };
+        Self::Read { bytes: read.freeze(), tail }
+    }
+
+    fn spliced(&self, pointer: &Pointer, jwt: &str) -> Result<Vec<u8>, Reason> {
+        let Self::Read { bytes, tail } = self else { return Err(Reason::ReplyNotJson) };
+        match &tail.next {
+            Some(Ok(frame)) if frame.is_data() => return Err(Reason::ReplyTooLarge),
+            Some(Err(_)) => return Err(Reason::ReplyIncomplete),
+            _ => {}
+        }
+        splice(bytes, pointer, jwt).map_err(|error| match error {
+            SpliceError::NotJson => Reason::ReplyNotJson,
+            SpliceError::PointerUnmatched => Reason::PointerUnmatched,
+        })
+    }
+
+    fn replaced(self, bytes: Bytes) -> Self {
+        match self {
+            Self::Read { tail, .. } => Self::Read { bytes, tail },
+            untouched @ Self::Untouched(_) => untouched,
+        }
+    }
+
+    fn into_body(self) -> ResponseBody<R> {
+        match self {
+            Self::Untouched(body) => ResponseBody::passed(body),
+            Self::Read { bytes, tail: Tail { next: None, .. } } => ResponseBody::full(bytes),
+            Self::Read { bytes, tail } => ResponseBody::resumed(bytes, tail),
+        }
+    }
+}
+
+fn note(engine: &Engine, key: Option<&DocumentKey>, reason: Reason) {
+    engine.metrics.outcome(Step::Session, reason);
+    let document = key.map(ToString::to_string);
+    match reason {
+        Reason::SessionGiven => debug!(code = %reason, document, "session given"),
+        _ => info!(code = %reason, document, "no session"),
+    }
+}

@@ -1,0 +1,161 @@
+//! The story: every request takes one of four lanes, decided once.
+//!
+//! - *pass*: no rule matches; the inner service gets the request untouched.
+//! - *capture*: an upload, a replacement or a delete; the body is tapped, the app answers, what
+//!   follows is made durable, and only then the end of the reply is released.
+//! - *view*: who is asking, may they, the app's own answer, and a session into request or reply.
+//! - *own*: Transom's own addresses.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower::Service;
+use tracing::debug;
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::config::Action;
+use crate::engine::Engine;
+use crate::lane;
+use crate::reason::Reason;
+use crate::route::{Candidate, effective};
+use crate::telemetry::{Lane, Step};
+
+/// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
+#[derive(Clone, Debug)]
+pub struct TransomService<S> {
+    engine: Arc<Engine>,
+    inner: S,
+}
+
+impl<S> TransomService<S> {
+    pub(crate) fn new(engine: Arc<Engine>, inner: S) -> Self {
+        Self { engine, inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for TransomService<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    R: Body<Data = Bytes, Error: Send> + Send + 'static,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // First of all, so that nothing below can be told apart by a header that only Transom may set.
+        self.engine.owned.strip(request.headers_mut());
+        let lane = choose(&self.engine, &request);
+        self.engine.metrics.request(lane);
+        if lane == Lane::Pass {
+            let future = self.inner.call(request.map(RequestBody::passed));
+            return ResponseFuture::Pass { future };
+        }
+        // The instance that was polled ready is the one to call (tower `Service`, "Be careful when cloning").
+        let fresh = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, fresh);
+        let engine = self.engine.clone();
+        let future: LaneFuture<R, S::Error> = match lane {
+            Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
+            Lane::View => Box::pin(lane::view(engine, inner, request)),
+            Lane::Own | Lane::Pass => Box::pin(lane::own(engine, inner, request)),
+        };
+        ResponseFuture::Lane { future }
+    }
+}
+
+fn choose<B>(engine: &Engine, request: &Request<B>) -> Lane {
+    let path = request.uri().path();
+    if lane::is_own(&engine.config.server.prefix, path) {
+        return Lane::Own;
+    }
+    let candidates = engine.config.routes.candidates(path, request.uri().query());
+    if candidates.is_empty() {
+        return Lane::Pass;
+    }
+    choose_among(engine, request, &candidates)
+}
+
+fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidate<'_>]) -> Lane {
+    let (method, headers) = (request.method(), request.headers());
+    let Ok(effective) = effective(method, headers, request.uri().query(), &[]) else {
+        engine.metrics.outcome(Step::Capture, Reason::OverrideUnclear);
+        debug!(code = %Reason::OverrideUnclear, path = request.uri().path(), "passed on");
+        return Lane::Pass;
+    };
+    // A form may name another method in its body, which is read on its way.
+    let form = *method == Method::POST
+        && headers.get(CONTENT_TYPE).is_some_and(|value| {
+            let value = value.as_bytes().to_ascii_lowercase();
+            value.starts_with(b"multipart/form-data")
+                || value.starts_with(b"application/x-www-form-urlencoded")
+        });
+    let lane_of = |candidate: &Candidate<'_>| match candidate.rule.action {
+        Action::View(_) => {
+            (candidate.rule.method == effective && effective == *method).then_some(Lane::View)
+        }
+        Action::Upload(_) | Action::Delete(_) => {
+            (candidate.rule.method == effective || form).then_some(Lane::Capture)
+        }
+    };
+    candidates.iter().find_map(lane_of).unwrap_or(Lane::Pass)
+}
+
+type LaneFuture<R, E> =
+    Pin<Box<dyn Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static>>;
+
+pin_project! {
+    /// The reply to come.
+    #[project = ResponseFutureProj]
+    pub enum ResponseFuture<F, R, E>
+    where
+        R: Body<Data = Bytes>,
+        R: Send,
+        R: 'static,
+    {
+        #[doc(hidden)]
+        Pass { #[pin] future: F },
+        #[doc(hidden)]
+        Lane { future: LaneFuture<R, E> },
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F, R, E>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body<Data = Bytes> + Send + 'static,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            ResponseFutureProj::Pass { future } => {
+                let reply = ready!(future.poll(cx));
+                Poll::Ready(reply.map(|reply| reply.map(ResponseBody::passed)))
+            }
+            ResponseFutureProj::Lane { future } => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<F, R, E> std::fmt::Debug for ResponseFuture<F, R, E>
+where
+    R: Body<Data = Bytes> + Send + 'static,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
