@@ -11,6 +11,8 @@ mod deliver;
 mod document;
 mod dws;
 mod engine;
+#[cfg(feature = "server")]
+mod forward;
 mod health;
 mod inject;
 mod lane;
@@ -19,6 +21,8 @@ pub mod mapping;
 mod problem;
 mod reason;
 mod route;
+#[cfg(feature = "server")]
+mod server;
 mod service;
 mod session;
 mod telemetry;

@@ -1,0 +1,247 @@
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::Either;
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::Service;
+
+use crate::config::AppConfig;
+use crate::telemetry::request_id;
+
+use super::body::{BoxError, ReplyBody, RequestBody, request_body};
+use super::connect::Connector;
+use super::fault::{Causes, Fault};
+use super::headers;
+use super::origin::Origins;
+use super::upgrade::{self, Upgrade};
+
+/// Sends requests to the app over kept connections. Clones share them.
+///
+/// Bodies are never held back and never limited in time. A failure becomes a problem reply.
+#[derive(Clone)]
+pub(crate) struct Forwarder(Arc<App>);
+
+struct App {
+    client: Client<Connector, RequestBody>,
+    scheme: Scheme,
+    authority: Authority,
+    /// Put before every path; without a trailing slash, mostly empty.
+    prefix: String,
+    /// `None`: the app's own addresses stay as they are.
+    origins: Option<Origins>,
+    /// How the last request to it ended: one of the constants below.
+    last: AtomicU8,
+}
+
+/// What a reply has to be judged by once its request is gone.
+struct Exchange {
+    method: Method,
+    uri: Uri,
+    request_id: Option<HeaderValue>,
+    public: Option<HeaderValue>,
+    upgrade: Option<Upgrade>,
+}
+
+impl Forwarder {
+    /// # Errors
+    /// The app's address is not an absolute one, or TLS can't be set up.
+    pub(crate) fn new(app: &AppConfig) -> Result<Self, BoxError> {
+        let url = app.url.clone().into_parts();
+        let (Some(scheme), Some(authority)) = (url.scheme, url.authority) else {
+            return Err("the app's address needs a scheme and a host".into());
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .build(Connector::new()?);
+        Ok(Self(Arc::new(App {
+            client,
+            scheme,
+            authority,
+            prefix: app.url.path().trim_end_matches('/').to_owned(),
+            origins: app.rewrite_origin.then(|| Origins::new(app)),
+            last: AtomicU8::new(NOT_ASKED),
+        })))
+    }
+
+    /// Whether the app answered the last request at all; `None` before the first.
+    pub(crate) fn answers(&self) -> Option<bool> {
+        match self.0.last.load(Ordering::Relaxed) {
+            NOT_ASKED => None,
+            last => Some(last == ANSWERED),
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for Forwarder
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let app = Arc::clone(&self.0);
+        let (sent, exchange) = app.send(request);
+        Box::pin(async move {
+            Ok(match sent {
+                Ok(reply) => app.receive(reply, exchange).await,
+                Err(fault) => fault.reply(exchange.request_id()),
+            })
+        })
+    }
+}
+
+impl App {
+    fn send<B>(&self, mut request: Request<B>) -> (Result<ResponseFuture, Fault>, Exchange)
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let exchange = Exchange {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            request_id: request.headers().get(request_id::HEADER).cloned(),
+            public: headers::public_authority(request.headers()).cloned(),
+            upgrade: Upgrade::take(&mut request),
+        };
+        if exchange.method == Method::CONNECT {
+            return (Err(Fault::Connect), exchange);
+        }
+        match self.address(request.uri()) {
+            Ok(address) => *request.uri_mut() = address,
+            Err(error) => {
+                exchange.log(Fault::Target, &error);
+                return (Err(Fault::Target), exchange);
+            }
+        }
+        self.edit_headers(&mut request, &exchange);
+        *request.version_mut() = Version::HTTP_11;
+        (Ok(self.client.request(request.map(request_body))), exchange)
+    }
+
+    fn edit_headers<B: Body>(&self, request: &mut Request<B>, exchange: &Exchange) {
+        let length = request.body().size_hint().exact();
+        let coding = request.headers_mut().remove(TRANSFER_ENCODING);
+        let http2 = request.version() == Version::HTTP_2;
+        let map = request.headers_mut();
+        headers::strip_hop_by_hop(map);
+        // Same framing as the client's: what came with a length has one, what came chunked is chunked
+        // even where a body is unusual (GET), and a coding before `chunked` stays with its bytes.
+        if length.is_none() && (coding.is_some() || !map.contains_key(CONTENT_LENGTH)) {
+            map.remove(CONTENT_LENGTH);
+            let coding = coding.unwrap_or(HeaderValue::from_static("chunked"));
+            map.insert(TRANSFER_ENCODING, coding);
+        }
+        if http2 {
+            headers::join_cookies(map);
+        }
+        if let Some(origins) = &self.origins {
+            origins.edit_request(map, exchange.public.as_ref());
+        }
+        if let Some(upgrade) = &exchange.upgrade {
+            upgrade::announce(map, upgrade.protocols().clone());
+        }
+    }
+
+    /// The app's address with the bytes of the request's path and query.
+    fn address(&self, asked: &Uri) -> Result<Uri, http::Error> {
+        let path = match asked.path_and_query() {
+            None => PathAndQuery::from_static("/"),
+            Some(path) if self.prefix.is_empty() || path == "*" => path.clone(),
+            Some(path) => PathAndQuery::from_maybe_shared(format!("{}{path}", self.prefix))?,
+        };
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Ok(Uri::from_parts(parts)?)
+    }
+
+    async fn receive(&self, reply: ResponseFuture, exchange: Exchange) -> Response<ReplyBody> {
+        match reply.await {
+            Ok(reply) => {
+                self.last.store(ANSWERED, Ordering::Relaxed);
+                self.accept(reply, exchange)
+            }
+            Err(error) => {
+                let fault = Fault::of(&error);
+                if fault.is_the_apps() {
+                    self.last.store(FAILED, Ordering::Relaxed);
+                }
+                exchange.log(fault, &error);
+                fault.reply(exchange.request_id())
+            }
+        }
+    }
+
+    fn accept(&self, mut reply: Response<Incoming>, mut exchange: Exchange) -> Response<ReplyBody> {
+        let agreed = match (reply.status(), exchange.upgrade.take()) {
+            (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => Some(upgrade.follow(&mut reply)),
+            (StatusCode::SWITCHING_PROTOCOLS, None) => {
+                exchange.log(Fault::BrokenReply, &UnaskedSwitch);
+                return Fault::BrokenReply.reply(exchange.request_id());
+            }
+            _ => None,
+        };
+        headers::strip_hop_by_hop(reply.headers_mut());
+        if let Some(protocol) = agreed {
+            upgrade::announce(reply.headers_mut(), protocol);
+        }
+        if let Some(origins) = &self.origins {
+            origins.edit_reply(reply.headers_mut(), exchange.public.as_ref());
+        }
+        // The app's version is its hop's; ours speaks its own.
+        *reply.version_mut() = Version::HTTP_11;
+        reply.map(Either::Left)
+    }
+}
+
+impl Exchange {
+    fn request_id(&self) -> &str {
+        self.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
+    }
+
+    /// The path without its query, which may hold tokens.
+    fn log(&self, fault: Fault, error: &(dyn std::error::Error + 'static)) {
+        let (request_id, method, path) = (self.request_id(), &self.method, self.uri.path());
+        let error = Causes(error);
+        if fault == Fault::ClientGone {
+            tracing::debug!(request_id, %method, path, %error, "the client broke its request off");
+        } else {
+            tracing::warn!(request_id, %method, path, ?fault, %error, "no reply from the app");
+        }
+    }
+}
+
+/// The app switched protocols although nobody had asked for it.
+#[derive(Debug, thiserror::Error)]
+#[error("the app answered 101 to a request that asked for no upgrade")]
+struct UnaskedSwitch;
+
+/// Below the 5 s after which common app servers close an idle connection, so that none is used
+/// that the app is about to close.
+const NOT_ASKED: u8 = 0;
+const ANSWERED: u8 = 1;
+const FAILED: u8 = 2;
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+const MAX_IDLE: usize = 512;

@@ -1,0 +1,304 @@
+//! Which headers belong to one hop only, and which tell the app about the hops before it.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use ipnet::IpNet;
+
+/// Removes what RFC 9110 section 7.6.1 has end at this hop: the fields that every line of
+/// `Connection` names, and those that are about a connection by nature.
+///
+/// `TE` stays if it is exactly `trailers`, the one form that means the same on every hop.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    strip_named_by_connection(headers);
+    let trailers = headers.get(TE).is_some_and(|te| te.as_bytes() == b"trailers");
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Removes the fields that any line of `Connection` names, and leaves `Connection` itself.
+///
+/// `Host` and the framing fields can't be named away (RFC 9110 section 7.6.1 forbids to name fields that
+/// are meant for all recipients), nor can fields that [`strip_hop_by_hop`] or an upgrade still reads.
+pub(crate) fn strip_named_by_connection(headers: &mut HeaderMap) {
+    if !headers.contains_key(CONNECTION) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !NEVER_NAMED.contains(name))
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+/// The target's authority, where there is one, is the host (RFC 9112 section 3.2.2, RFC 9113 section
+/// 8.3.1), whatever `Host` says.
+pub(crate) fn take_host_from_target<B>(request: &mut Request<B>) {
+    let Some(authority) = request.uri().authority() else { return };
+    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    if let Ok(host) = HeaderValue::from_str(host) {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
+/// Makes `X-Forwarded-*` and `Forwarded` (RFC 7239) say what this hop saw.
+///
+/// What a trusted proxy sent is kept and added to. Anybody else's is thrown away in every spelling that
+/// an app server could fold into these names (`x_forwarded_for`), as is every other `X-Forwarded-…` and
+/// `X-Real-IP`, since an app would believe them too.
+pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, trusted: &[IpNet]) {
+    let peer = peer.ip().to_canonical();
+    if !trusted.iter().any(|net| net.contains(&peer)) {
+        let claimed: Vec<HeaderName> =
+            headers.keys().filter(|name| is_forwarding(name.as_str())).cloned().collect();
+        for name in claimed {
+            headers.remove(name);
+        }
+    }
+
+    let proto = if tls { "https" } else { "http" };
+    let chain = headers.contains_key(X_FORWARDED_FOR);
+    let standard_chain = headers.contains_key(FORWARDED);
+    // A proxy that speaks only one of the two must not see its client hidden behind our word in the other.
+    if chain || !standard_chain {
+        append(headers, X_FORWARDED_FOR, &peer.to_string());
+    }
+    if standard_chain || !chain {
+        let element = forwarded_element(peer, proto, headers.get(HOST));
+        append(headers, FORWARDED, &element);
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    }
+    if !headers.contains_key(X_FORWARDED_HOST)
+        && let Some(host) = headers.get(HOST).cloned()
+    {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// The authority under which the client knows us, as far as is known.
+pub(crate) fn public_authority(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(X_FORWARDED_HOST).or_else(|| headers.get(HOST))
+}
+
+/// HTTP/2 may split cookies over several lines; HTTP/1.1 wants them on one (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(b"; ".as_slice()))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+fn is_forwarding(name: &str) -> bool {
+    let folded = |prefix: &str| {
+        name.len() >= prefix.len()
+            && name
+                .bytes()
+                .zip(prefix.bytes())
+                .all(|(have, want)| have == want || (want == b'-' && !have.is_ascii_alphanumeric()))
+    };
+    folded("x-forwarded-") || name == "forwarded" || (folded("x-real-ip") && name.len() == 9)
+}
+
+fn append(headers: &mut HeaderMap, name: HeaderName, item: &str) {
+    let mut list = Vec::with_capacity(64);
+    for line in headers.get_all(&name) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(item.as_bytes());
+    if let Ok(list) = HeaderValue::from_bytes(&list) {
+        headers.insert(name, list);
+    }
+}
+
+fn forwarded_element(peer: IpAddr, proto: &str, host: Option<&HeaderValue>) -> String {
+    let mut element = match peer {
+        IpAddr::V4(peer) => format!("for={peer}"),
+        IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
+    };
+    // A host with a quote or a backslash is no host, and could break out of the quotes.
+    let host = host.and_then(|host| host.to_str().ok());
+    if let Some(host) = host.filter(|host| !host.contains(['"', '\\'])) {
+        // Writing to a string can't fail.
+        let _ = write!(element, ";host=\"{host}\"");
+    }
+    element.push_str(";proto=");
+    element.push_str(proto);
+    element
+}
+
+/// RFC 9110 section 7.6.1, with the older `Proxy-*` fields and the settings of an upgrade to HTTP/2.
+/// `Trailer` is not among them: trailers pass through.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+const NEVER_NAMED: [HeaderName; 6] =
+    [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn told(lines: &[(&'static str, &str)], peer: &str, trusted: &[&str]) -> HeaderMap {
+        let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        let mut headers = headers(lines);
+        tell_client(&mut headers, peer.parse().unwrap(), false, &trusted);
+        headers
+    }
+
+    #[test]
+    fn every_line_of_connection_counts() {
+        let mut all = headers(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two ,,  x-three"),
+            ("keep-alive", "timeout=5"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-two", "2 again"),
+            ("x-three", "3"),
+            ("x-four", "4"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("te", "gzip, trailers"),
+            ("upgrade", "websocket"),
+            ("trailer", "x-sum"),
+        ]);
+        strip_hop_by_hop(&mut all);
+        assert_eq!(all, headers(&[("x-four", "4"), ("trailer", "x-sum")]));
+    }
+
+    #[test]
+    fn what_all_recipients_need_can_not_be_named_away() {
+        let mut all = headers(&[
+            ("connection", "host, content-length, te"),
+            ("host", "docs.example"),
+            ("content-length", "3"),
+            ("te", "trailers"),
+        ]);
+        strip_hop_by_hop(&mut all);
+        assert_eq!(
+            all,
+            headers(&[("host", "docs.example"), ("content-length", "3"), ("te", "trailers")])
+        );
+    }
+
+    #[test]
+    fn a_stranger_s_word_about_itself_is_replaced() {
+        let seen = told(
+            &[
+                ("host", "docs.example"),
+                ("x-forwarded-for", "10.0.0.1"),
+                ("x-forwarded-for", "10.0.0.2"),
+                ("x_forwarded_for", "10.0.0.3"),
+                ("x-forwarded-prefix", "/admin"),
+                ("x-forwarded-proto", "https"),
+                ("x-real_ip", "10.0.0.4"),
+                ("forwarded", "for=10.0.0.5"),
+                ("x-forward", "kept"),
+            ],
+            "192.0.2.7:4711",
+            &["10.0.0.0/8"],
+        );
+        assert_eq!(
+            seen,
+            headers(&[
+                ("host", "docs.example"),
+                ("x-forward", "kept"),
+                ("x-forwarded-for", "192.0.2.7"),
+                ("forwarded", "for=192.0.2.7;host=\"docs.example\";proto=http"),
+                ("x-forwarded-proto", "http"),
+                ("x-forwarded-host", "docs.example"),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxy_s_word_is_added_to() {
+        let seen = told(
+            &[
+                ("host", "inside:8080"),
+                ("x-forwarded-for", "198.51.100.9"),
+                ("x-forwarded-for", "10.0.0.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "docs.example"),
+                ("x-real-ip", "198.51.100.9"),
+            ],
+            "[::ffff:10.0.0.2]:4711",
+            &["10.0.0.0/8"],
+        );
+        assert_eq!(
+            seen,
+            headers(&[
+                ("host", "inside:8080"),
+                ("x-forwarded-for", "198.51.100.9, 10.0.0.1, 10.0.0.2"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "docs.example"),
+                ("x-real-ip", "198.51.100.9"),
+            ])
+        );
+
+        let seen = told(
+            &[("forwarded", "for=198.51.100.9;proto=https")],
+            "[2001:db8::1]:4711",
+            &["2001:db8::/32"],
+        );
+        assert_eq!(
+            seen["forwarded"],
+            "for=198.51.100.9;proto=https, for=\"[2001:db8::1]\";proto=http"
+        );
+        assert!(!seen.contains_key("x-forwarded-for"));
+    }
+
+    #[test]
+    fn a_host_can_not_break_out_of_forwarded() {
+        let seen = told(&[("host", "a\";for=\"1.2.3.4")], "192.0.2.7:1", &[]);
+        assert_eq!(seen["forwarded"], "for=192.0.2.7;proto=http");
+    }
+
+    #[test]
+    fn cookies_are_joined_into_one_line() {
+        let mut split = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        join_cookies(&mut split);
+        assert_eq!(split, headers(&[("cookie", "a=1; b=2")]));
+    }
+}

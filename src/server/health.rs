@@ -1,0 +1,70 @@
+//! What `/readyz` tells of everything that the proxy depends on.
+
+use crate::Transom;
+use crate::forward::Forwarder;
+use crate::health::State;
+
+use super::admin::{Dependency, Health, Status};
+
+/// The engine and the way to the app.
+pub(super) struct ProxyHealth {
+    pub(super) transom: Transom,
+    pub(super) forwarder: Forwarder,
+}
+
+impl Health for ProxyHealth {
+    fn dependencies(&self) -> Vec<Dependency> {
+        let engine = self.transom.engine();
+        vec![
+            store(engine.store.health()),
+            app(self.forwarder.answers()),
+            dws(&engine.dws_health.state()),
+            keys(engine.authenticator.health()),
+        ]
+    }
+}
+
+fn store(health: Result<(), String>) -> Dependency {
+    let (status, detail) = match health {
+        Ok(()) => (Status::Ok, "takes writes".to_owned()),
+        Err(told) => (Status::Down, told),
+    };
+    Dependency { name: "store", status, detail }
+}
+
+fn app(answers: Option<bool>) -> Dependency {
+    let (status, detail) = match answers {
+        None => (Status::Unknown, "not asked yet"),
+        Some(true) => (Status::Ok, "answered the last request"),
+        Some(false) => (Status::Degraded, "did not answer the last request; the log says why"),
+    };
+    Dependency { name: "app", status, detail: detail.to_owned() }
+}
+
+fn dws(state: &State) -> Dependency {
+    let (status, detail) = match state {
+        State::NotAsked => (Status::Unknown, "not asked yet".to_owned()),
+        State::Good => (Status::Ok, "the key is accepted".to_owned()),
+        State::Bad(told) => (Status::Degraded, told.clone()),
+    };
+    Dependency { name: "dws", status, detail }
+}
+
+fn keys<'a>(identities: impl Iterator<Item = (&'a str, bool, bool)>) -> Dependency {
+    let (mut missing, mut stale) = (Vec::new(), Vec::new());
+    for (name, known, failing) in identities {
+        match (known, failing) {
+            (false, _) => missing.push(name),
+            (true, true) => stale.push(name),
+            (true, false) => {}
+        }
+    }
+    let (status, detail) = match (missing.as_slice(), stale.as_slice()) {
+        ([], []) => (Status::Ok, "at hand".to_owned()),
+        ([], stale) => {
+            (Status::Degraded, format!("no fresh ones for {}; older ones serve", stale.join(", ")))
+        }
+        (missing, _) => (Status::Degraded, format!("none yet for {}", missing.join(", "))),
+    };
+    Dependency { name: "keys", status, detail }
+}

@@ -1,0 +1,83 @@
+//! Asks that end the process, and their way to the listeners.
+
+use std::io;
+
+use tokio::sync::watch;
+
+/// Starts a shutdown when it is asked to, or dropped.
+#[derive(Debug)]
+pub(crate) struct Trigger(watch::Sender<bool>);
+
+/// Tells whether a shutdown was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Shutdown(watch::Receiver<bool>);
+
+pub(crate) fn shutdown() -> (Trigger, Shutdown) {
+    let (trigger, shutdown) = watch::channel(false);
+    (Trigger(trigger), Shutdown(shutdown))
+}
+
+impl Trigger {
+    pub(crate) fn pull(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Shutdown {
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub(crate) async fn requested(&mut self) {
+        // A trigger that is gone has nobody left to pull it.
+        let _ = self.0.wait_for(|requested| *requested).await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// From now on these signals do not end the process by themselves.
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The name of the next one.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub(crate) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) -> &'static str {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            // Without a handler the process ends by itself.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A proxy between raw sockets, so that tests see and say every byte.
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::config::AppConfig;
+use crate::forward::Forwarder;
+use crate::telemetry::Metrics;
+
+use super::edge::Edge;
+use super::signal::{self, Trigger};
+use super::{Limits, serve};
+
+/// The forwarder behind the listener, with nothing between them.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
+    stop: Trigger,
+    task: JoinHandle<()>,
+}
+
+/// Plays the app: takes connections and says what a test tells it to.
+pub(crate) struct App {
+    listener: TcpListener,
+}
+
+/// One end of a connection, of either side.
+pub(crate) struct Peer(pub(crate) TcpStream);
+
+impl Proxy {
+    pub(crate) async fn start(app_url: &str, limits: Limits) -> Self {
+        let forwarder = Forwarder::new(&AppConfig {
+            url: app_url.parse().unwrap(),
+            origins: vec![],
+            rewrite_origin: true,
+            fold_case: false,
+            fold_trailing_slash: false,
+        })
+        .unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let edge = Edge::new(forwarder, vec![], Arc::clone(&metrics));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, shutdown) = signal::shutdown();
+        let task = tokio::spawn(serve(listener, move || edge.clone(), shutdown, limits));
+        Self { address, metrics, stop, task }
+    }
+
+    pub(crate) async fn before(app: &App) -> Self {
+        Self::start(&app.url(), PATIENT).await
+    }
+
+    pub(crate) async fn connect(&self) -> Peer {
+        Peer(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Asks for the end, and returns what ends with it.
+    pub(crate) fn stop(self) -> JoinHandle<()> {
+        self.stop.pull();
+        self.task
+    }
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    pub(crate) fn authority(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.authority())
+    }
+
+    pub(crate) async fn accept(&self) -> Peer {
+        Peer(timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap().0)
+    }
+}
+
+impl Peer {
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Everything up to and with `end`; fails when it does not come.
+    pub(crate) async fn hear(&mut self, end: &str) -> String {
+        let mut heard = Vec::new();
+        let listening = async {
+            while !heard.ends_with(end.as_bytes()) {
+                heard.push(self.0.read_u8().await?);
+            }
+            std::io::Result::Ok(())
+        };
+        let result = timeout(PATIENCE, listening).await;
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        assert!(matches!(result, Ok(Ok(()))), "{end:?} did not follow {heard:?}: {result:?}");
+        heard
+    }
+
+    /// Whether the other end is gone, cleanly or not, before it says anything more.
+    pub(crate) async fn is_left(&mut self) -> bool {
+        timeout(PATIENCE, self.0.read_u8()).await.unwrap().is_err()
+    }
+}
+
+/// Longer than anything takes that works.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENT: Limits = Limits { head: PATIENCE, drain: PATIENCE };
