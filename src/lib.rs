@@ -8,6 +8,8 @@ mod condition;
 mod config;
 mod correlate;
 mod deliver;
+#[cfg(feature = "cli")]
+pub(crate) mod demo;
 mod document;
 mod dws;
 mod engine;
@@ -21,6 +23,8 @@ pub mod mapping;
 mod problem;
 mod reason;
 mod route;
+#[cfg(feature = "cli")]
+mod sandbox;
 #[cfg(feature = "server")]
 mod server;
 mod service;
@@ -38,3 +42,6 @@ pub use reason::Reason;
 pub use service::{ResponseFuture, TransomService};
 pub use session::ViewerSession;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;

@@ -1,0 +1,123 @@
+//! `transom check`: is this configuration sound, and what does it say?
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{Action, Config, Identity};
+use crate::route::Rule;
+
+/// Lists every problem of a configuration, and what it makes of it
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration file
+    #[arg(long, value_name = "PATH", default_value = "config.toml")]
+    config: PathBuf,
+}
+
+impl CheckArgs {
+    pub(crate) fn run(self) -> ExitCode {
+        match Config::load(&self.config) {
+            Ok(config) => {
+                for warning in config.warnings() {
+                    eprintln!("{warning}");
+                }
+                print!("{}", summary(&config));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprint!("{error}");
+                ExitCode::from(EX_USAGE)
+            }
+        }
+    }
+}
+
+/// Kinds with their rules, and identities, as two tables.
+fn summary(config: &Config) -> String {
+    let mut text = format!("{} -> {}\n", config.server.listen, config.app.url);
+    for (index, kind) in config.kinds.iter().enumerate() {
+        let _ = writeln!(text, "\ndocuments.{}", kind.name);
+        let rules: Vec<_> =
+            config.routes.rules().iter().filter(|rule| rule.kind == index).collect();
+        let width = rules.iter().map(|rule| route(rule).chars().count()).max().unwrap_or(0);
+        for rule in rules {
+            let _ = writeln!(
+                text,
+                "  {:<7}  {:<width$}  {}",
+                action(rule),
+                route(rule),
+                condition(rule)
+            );
+        }
+    }
+    for identity in &config.identities {
+        let _ = writeln!(text, "\nidentity {}\n  {}", identity.name, vouches(identity));
+    }
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn action(rule: &Rule) -> &'static str {
+    match &rule.action {
+        Action::Upload(upload) if upload.only_known => "replace",
+        Action::Upload(_) => "upload",
+        Action::Delete(_) => "delete",
+        Action::View(_) => "view",
+    }
+}
+
+fn route(rule: &Rule) -> String {
+    format!("{} {}", rule.method, rule.pattern.text())
+}
+
+fn condition(rule: &Rule) -> String {
+    rule.when.as_ref().map_or(String::new(), |when| format!("when {}", when.source()))
+}
+
+fn vouches(identity: &Identity) -> String {
+    let algorithms: Vec<_> = identity.algorithms.iter().map(|name| format!("{name:?}")).collect();
+    let issuer = identity.issuer.as_deref().unwrap_or("any issuer");
+    format!("{}, {issuer}, user in `{}`", algorithms.join(" "), identity.user.0)
+}
+
+/// `EX_USAGE` of sysexits.h.
+const EX_USAGE: u8 = 64;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_summary_lists_rules_in_order_of_precedence() {
+        let text = "
+            app = { url = \"http://127.0.0.1:3000\" }
+            dws = { api_key = { env = \"K\" } }
+            documents.files.source = \"GET /f/{id}\"
+            documents.files.delete = [{ route = \"DELETE /f/{id}\" }]
+            documents.files.upload = [
+                { route = \"POST /f/{id}\", when = \"form.a == '1'\" },
+                { route = \"POST /f/new\", id = { json = \"$.id\" } },
+            ]";
+        let env = |_: &str| Some("key".to_owned());
+        let config = Config::parse_with(text, Path::new("config.toml"), &env).unwrap();
+        assert_eq!(
+            summary(&config),
+            "127.0.0.1:8080 -> http://127.0.0.1:3000/
+
+documents.files
+  upload   POST /f/new
+  upload   POST /f/{id}    when form.a == '1'
+  delete   DELETE /f/{id}
+"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_a_usage_error() {
+        let status = CheckArgs { config: PathBuf::from("no such file") }.run();
+        assert_eq!(status, ExitCode::from(64));
+    }
+}

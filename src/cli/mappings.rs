@@ -1,0 +1,194 @@
+//! `transom mappings`: what Transom knows of the app's documents, as JSON lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
+use crate::deliver::forget;
+use crate::document::DocumentKey;
+use crate::mapping::transfer::{self, Line, TransferError};
+use crate::mapping::{MappingStore, now_ms};
+
+/// Lists, moves and removes mappings. Needs the store for itself: stop `transom run` first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MappingsArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints every mapping.
+    List {
+        /// Only of this kind of document.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+    /// Prints one mapping.
+    Show { kind: String, id: String },
+    /// Writes all mappings to a file that `import` reads.
+    Export {
+        /// `-` for standard output.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// Reads mappings from a file: all, or none if a line is bad.
+    Import {
+        /// `-` for standard input.
+        file: PathBuf,
+    },
+    /// Removes mappings, and their documents at DWS as soon as `transom run` runs again.
+    Remove {
+        kind: String,
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Only forget the mapping: the document stays at DWS.
+        #[arg(long)]
+        keep_document: bool,
+    },
+}
+
+impl MappingsArgs {
+    pub(crate) fn run(self) -> ExitCode {
+        exit_code("mappings", async {
+            let Self { store, command } = self;
+            match command {
+                Command::List { kind } => list(&store.open()?, kind.as_deref()).await,
+                Command::Show { kind, id } => {
+                    show(&store.open()?, &document_key(&kind, &id)?).await
+                }
+                Command::Export { file } => export(&store.open()?, &file).await,
+                Command::Import { file } => import(&store.open_or_create()?, &file).await,
+                Command::Remove { kind, ids, keep_document } => {
+                    let keys = ids.iter().map(|id| document_key(&kind, id));
+                    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+                    remove(&store.open()?, &keys, !keep_document).await
+                }
+            }
+        })
+    }
+}
+
+async fn list(store: &dyn MappingStore, kind: Option<&str>) -> Result<(), CommandError> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut after = None;
+    loop {
+        let page = store.list(after.as_ref(), PAGE).await.map_err(CommandError::failed)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        for mapping in page {
+            if kind.is_none_or(|kind| kind == mapping.key.kind()) {
+                print_line(&mut out, &Line::from(mapping))?;
+            }
+        }
+    }
+    out.flush().map_err(CommandError::failed)
+}
+
+async fn show(store: &dyn MappingStore, key: &DocumentKey) -> Result<(), CommandError> {
+    match store.get(key).await.map_err(CommandError::failed)? {
+        Some(mapping) => print_line(&mut io::stdout().lock(), &Line::from(mapping)),
+        None => Err(CommandError::Failed(format!("no mapping for {key}"))),
+    }
+}
+
+async fn export(store: &dyn MappingStore, file: &Path) -> Result<(), CommandError> {
+    let bar = progress_bar();
+    let mut progress = |all, done| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let exported = if is_standard(file) {
+        let mut out = BufWriter::new(io::stdout().lock());
+        transfer::export(store, &mut out, &mut progress).await
+    } else {
+        let mut out = BufWriter::new(File::create(file).map_err(|error| in_file(file, &error))?);
+        let exported = transfer::export(store, &mut out, &mut progress).await;
+        out.get_ref().sync_all().map_err(|error| in_file(file, &error))?;
+        exported
+    };
+    bar.finish_and_clear();
+    let exported = exported.map_err(CommandError::failed)?;
+    eprintln!("exported {} mappings", exported.mappings);
+    if exported.pending > 0 {
+        eprintln!(
+            "{} of them are still on their way to DWS: an import leaves those out, since their bytes \
+             are not in this file; let `transom run` deliver them first",
+            exported.pending
+        );
+    }
+    Ok(())
+}
+
+async fn import(store: &dyn MappingStore, file: &Path) -> Result<(), CommandError> {
+    let input = if is_standard(file) { copy_of_stdin() } else { File::open(file) };
+    let input = input.map_err(|error| in_file(file, &error))?;
+    let bar = progress_bar();
+    let mut progress = |all, done| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let imported = transfer::import(store, &mut BufReader::new(input), &mut progress).await;
+    bar.finish_and_clear();
+    let imported = imported.map_err(|error| match error {
+        TransferError::Bad(..) => CommandError::Failed(format!("{}: {error}", file.display())),
+        error => CommandError::failed(error),
+    })?;
+    eprintln!(
+        "imported {} mappings; {} were there already, {} left out as they were still on their way to DWS",
+        imported.added, imported.unchanged, imported.pending
+    );
+    Ok(())
+}
+
+async fn remove(
+    store: &dyn MappingStore,
+    keys: &[DocumentKey],
+    remove_documents: bool,
+) -> Result<(), CommandError> {
+    let mut missing = Vec::new();
+    for key in keys {
+        let forgotten = forget(store, std::slice::from_ref(key), remove_documents, now_ms()).await;
+        if forgotten.map_err(CommandError::failed)?.mappings == 0 {
+            missing.push(key.to_string());
+        }
+    }
+    eprintln!("removed {} mappings", keys.len() - missing.len());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::Failed(format!("no mapping for {}", missing.join(", "))))
+}
+
+/// An import reads its input twice.
+fn copy_of_stdin() -> io::Result<File> {
+    let path = std::env::temp_dir().join(format!("transom-import-{}", std::process::id()));
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+    let copied = io::copy(&mut io::stdin().lock(), &mut file);
+    // The open file stays readable; its name is needed no more.
+    std::fs::remove_file(&path)?;
+    copied?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+fn document_key(kind: &str, id: &str) -> Result<DocumentKey, CommandError> {
+    let key = DocumentKey::new(kind, id);
+    key.map_err(|error| CommandError::Usage(format!("{id:?} is {error}")))
+}
+
+fn in_file(file: &Path, error: &io::Error) -> CommandError {
+    CommandError::Failed(format!("{}: {error}", file.display()))
+}
+
+fn is_standard(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+const PAGE: usize = 500;

@@ -1,0 +1,139 @@
+//! The command line: one file per command.
+
+mod check;
+mod demo;
+mod mappings;
+mod outbox;
+mod run;
+mod sandbox;
+mod store;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(error) => {
+            // Help and version come this way too. There is nowhere left to tell that printing failed.
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
+/// Document viewing in front of an app that nobody may touch.
+///
+/// Transom is a reverse proxy. It sends the documents that users upload to the app behind it to
+/// Nutrient's DWS Viewer API as well, and gives viewing sessions to those whom the app would let
+/// see them. `transom demo` shows all of it with nothing to set up.
+#[derive(Debug, Parser)]
+#[command(name = "transom", version, propagate_version = true)]
+struct Cli {
+    /// The configuration file [default: config.toml]
+    // Never read here: clap hands it down to the `config` of the command, which knows its own default.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until SIGTERM or Ctrl-C
+    ///
+    /// Requests in progress and deliveries may finish first; a second signal stops at once.
+    Run(run::RunArgs),
+    /// Read the configuration and list everything that is wrong with it
+    ///
+    /// Ends with 0 when it can be used, and with 64 when not.
+    Check(check::CheckArgs),
+    /// Tell what Transom would do with a request, and why
+    Explain(ExplainArgs),
+    /// Try it: a small app, a local DWS and Transom in front, with nothing to set up
+    Demo(demo::DemoArgs),
+    /// Run a local stand-in for the DWS Viewer API, for tests and staging
+    Sandbox(sandbox::SandboxArgs),
+    /// Show, export, import or remove what is known about documents
+    Mappings(mappings::MappingsArgs),
+    /// Show deliveries to DWS that are waiting or parked, and decide on them
+    Outbox(outbox::OutboxArgs),
+    /// Get documents into DWS that the app had before Transom came
+    Backfill(BackfillArgs),
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// The method, such as POST
+    method: String,
+    /// Path and query, such as /api/files/7
+    target: String,
+    /// A header of the request, as `name: value`; may be repeated
+    #[arg(long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct BackfillArgs {
+    /// The kind of documents, as under `[documents]`
+    kind: String,
+    /// A file with one id of the app per line; `-` reads standard input
+    ids: PathBuf,
+}
+
+impl Cli {
+    fn run(self) -> ExitCode {
+        match self.command {
+            Command::Run(args) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Explain(_) => not_available("explain"),
+            Command::Demo(args) => args.run(),
+            Command::Sandbox(args) => args.run(),
+            Command::Mappings(args) => args.run(),
+            Command::Outbox(args) => args.run(),
+            Command::Backfill(_) => not_available("backfill"),
+        }
+    }
+}
+
+fn not_available(command: &str) -> ExitCode {
+    eprintln!("transom {command} is not available yet");
+    ExitCode::from(EXIT_UNAVAILABLE)
+}
+
+/// A wrong command line or configuration (EX_USAGE of sysexits).
+pub(crate) const EXIT_USAGE: u8 = 64;
+/// EX_UNAVAILABLE of sysexits.
+const EXIT_UNAVAILABLE: u8 = 69;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn config_may_stand_on_either_side_of_the_command() {
+        for line in
+            [["transom", "--config", "a.toml", "run"], ["transom", "run", "--config", "a.toml"]]
+        {
+            let Command::Run(args) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("not a run: {line:?}");
+            };
+            assert_eq!(args.config.to_str(), Some("a.toml"));
+        }
+        let Command::Run(args) = Cli::try_parse_from(["transom", "run"]).unwrap().command else {
+            panic!("not a run");
+        };
+        assert_eq!(args.config.to_str(), Some("config.toml"));
+    }
+}

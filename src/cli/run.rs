@@ -1,0 +1,80 @@
+//! `transom run`: the proxy, from its configuration to the last request.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::runtime::{self, Runtime};
+
+use crate::config::Config;
+use crate::server::proxy::start_proxy;
+use crate::server::signal::Signals;
+use crate::telemetry::log;
+
+use super::EXIT_USAGE;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "config.toml")]
+    pub(super) config: PathBuf,
+}
+
+impl RunArgs {
+    pub(crate) fn run(self) -> ExitCode {
+        log::start();
+        let config = match Config::load(&self.config) {
+            Ok(config) => config,
+            Err(problems) => {
+                eprintln!("{problems}");
+                return ExitCode::from(EXIT_USAGE);
+            }
+        };
+        for warning in config.warnings() {
+            eprintln!("{warning}");
+        }
+        let result = runtime(config.server.workers).map_err(Into::into).and_then(|runtime| {
+            let result = runtime.block_on(serve(config));
+            // What is still at work after the drain was given its time.
+            runtime.shutdown_background();
+            result
+        });
+        match result {
+            Ok(exit) => exit,
+            Err(error) => {
+                eprintln!("transom: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
+    // Before anything else starts, so that a signal during the start is not lost.
+    let mut signals = Signals::new()?;
+    let app = config.app.url.authority().map(|app| app.as_str().to_owned()).unwrap_or_default();
+    let proxy = start_proxy(config).await?;
+    let admin = proxy.admin_address().map_or("off".to_owned(), |at| format!("http://{at}"));
+    tracing::info!(
+        "transom {} listens on http://{}, in front of {app}; admin: {admin}",
+        env!("CARGO_PKG_VERSION"),
+        proxy.address(),
+    );
+
+    let signal = signals.next().await;
+    tracing::info!("{signal}: finishing what is in progress; once more stops at once");
+    tokio::select! {
+        () = proxy.stop() => {
+            tracing::info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        signal = signals.next() => {
+            tracing::warn!("{signal} again: stopped with work in progress");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn runtime(workers: usize) -> std::io::Result<Runtime> {
+    runtime::Builder::new_multi_thread().worker_threads(workers.max(1)).enable_all().build()
+}

@@ -1,0 +1,13 @@
+//! The `transom` command.
+
+use std::process::ExitCode;
+
+use tikv_jemallocator::Jemalloc;
+
+/// Not for speed: it gives memory back that uploads used. Its settings are in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+fn main() -> ExitCode {
+    transom::cli::main()
+}
