@@ -1,0 +1,138 @@
+//! Once the client has seen the app's success, the document reaches DWS once, whatever happens.
+
+use http::Method;
+use serde_json::json;
+
+use crate::support::{CONFIG, Form, World, files, process};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_the_apps_reply_and_the_delivery_loses_and_doubles_nothing() {
+    let mut world = World::usual().start(Form::Binary).await;
+    world.dws.fault("upload", json!({ "fault": "status", "status": 429 })).await;
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        for n in 0..4 {
+            ids.push(world.upload_as("ann", &format!("{round}-{n}.pdf")).await);
+        }
+        world.kill().await;
+        world.start_again().await;
+    }
+    assert_eq!(world.dws.documents().await.len(), 0);
+    world.dws.clear_faults().await;
+    world.dws.has_documents(ids.len()).await;
+    for id in &ids {
+        world.session_in_the_end("ann", id).await;
+    }
+    world.spool_is_empty_in_the_end().await;
+    assert_eq!(world.dws.documents().await.len(), ids.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclear_outcome_is_parked_and_told() {
+    let mut world = World::usual().start(Form::Binary).await;
+    world.dws.fault("upload", json!({ "fault": "reset_after" })).await;
+    let id = world.upload_as("ann", "a.pdf").await;
+    world.counted("deliver", "outcome_unknown").await;
+    assert_eq!(world.dws.documents().await.len(), 1, "stored once, and not sent again");
+    let (status, problem) = world.session_as("ann", &id).await;
+    assert_eq!((status, problem["code"].as_str()), (202, Some("document_pending")));
+    world.stop().await;
+    let config = world.config_path.display().to_string();
+    let listed = process::run(&["outbox", "--config", &config, "list"]).await;
+    let text = String::from_utf8(listed.stdout).unwrap();
+    assert!(text.contains("outcome_unknown"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_the_same_store_is_told_so() {
+    let world = World::usual().start(Form::Binary).await;
+    let config = world.config_path.display().to_string();
+    let second = process::run(&["mappings", "--config", &config, "list"]).await;
+    assert_eq!(second.status.code(), Some(1));
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert!(text.contains("another process"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mappings_can_be_listed_exported_removed_and_imported() {
+    let mut world = World::usual().start(Form::Binary).await;
+    let id = world.upload_as("ann", "a.pdf").await;
+    world.session_in_the_end("ann", &id).await;
+    world.stop().await;
+    let config = world.config_path.display().to_string();
+    let run = async |arguments: &[&str]| {
+        let mut all = vec!["mappings", "--config", config.as_str()];
+        all.extend_from_slice(arguments);
+        let output = process::run(&all).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["list"]).await.contains("a.pdf"));
+    let file = world.dir().join("export.jsonl").display().to_string();
+    run(&["export", &file]).await;
+    run(&["remove", "--keep-document", "files", &id]).await;
+    assert!(!run(&["list"]).await.contains("a.pdf"));
+    run(&["import", &file]).await;
+    assert!(run(&["show", "files", &id]).await.contains("a.pdf"));
+    world.start_again().await;
+    world.session_in_the_end("ann", &id).await;
+}
+
+in_both_forms! {
+    async fn a_dws_that_is_down_delays_and_fails_nothing(form: Form) {
+        let world = World::usual().start(form).await;
+        world.dws.fault("any", json!({ "fault": "status", "status": 503, "retry_after": 1 })).await;
+        let id = world.upload_as("ann", "a.pdf").await;
+        let (status, problem) = world.session_as("ann", &id).await;
+        assert_eq!((status, problem["code"].as_str()), (202, Some("document_pending")));
+        let reply = world.get_as("ann", &format!("/api/files/{id}")).await;
+        assert_eq!(reply.status(), 200);
+        world.dws.clear_faults().await;
+        world.session_in_the_end("ann", &id).await;
+        assert_eq!(world.dws.documents().await.len(), 1);
+    }
+
+    async fn a_document_that_dws_refuses_is_not_tried_for_ever(form: Form) {
+        let world = World::usual().start(form).await;
+        world.dws.fault("upload", json!({ "fault": "status", "status": 422 })).await;
+        let id = world.upload_as("ann", "a.pdf").await;
+        world.counted("deliver", "delivery_refused").await;
+        let (status, problem) = world.session_as("ann", &id).await;
+        assert_eq!((status, problem["code"].as_str()), (404, Some("document_unknown")));
+        world.spool_is_empty_in_the_end().await;
+    }
+
+    async fn what_is_sent_to_dws_is_what_the_contract_says(form: Form) {
+        let world = World::with(CONFIG).start(form).await;
+        let id = world.upload_as("ann", "Bericht Ü \"1\".pdf").await;
+        world.session_in_the_end("ann", &id).await;
+        world.request_as("ann", Method::DELETE, &format!("/api/files/{id}")).send().await.unwrap();
+        world.dws.has_documents(0).await;
+        let journal = world.dws.journal().await;
+        let sent = |method: &str, path: &str| {
+            let found = journal.iter().find(|e| e["method"] == method && e["path"].as_str().unwrap().starts_with(path));
+            found.unwrap_or_else(|| panic!("{method} {path} in {journal:#?}")).clone()
+        };
+        for (method, path) in [("POST", "/viewer/documents"), ("POST", "/viewer/sessions"), ("DELETE", "/viewer/documents/"), ("GET", "/viewer/documents")] {
+            let headers = sent(method, path)["headers"].clone();
+            assert_eq!(headers["accept"], "application/json", "{method} {path}");
+        }
+        let upload = sent("POST", "/viewer/documents");
+        assert!(upload["headers"]["content-length"].is_string(), "{upload}");
+        assert!(upload["headers"]["content-type"].as_str().unwrap().starts_with("multipart/form-data"));
+        assert!(upload["headers"]["transfer-encoding"].is_null());
+        assert!(!journal.iter().any(|entry| entry.to_string().contains(crate::support::dws::KEY)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_title_is_the_name_that_the_browser_gave() {
+    let world = World::usual().start(Form::Layer).await;
+    world.upload_as("ann", "Bericht Ü 1.pdf").await;
+    world.dws.has_documents(1).await;
+    assert_eq!(world.dws.documents().await[0].title.as_deref(), Some("Bericht Ü 1.pdf"));
+    assert!(
+        world.dws.content(&world.dws.documents().await[0].id).await
+            == files::pdf("Bericht Ü 1.pdf")
+    );
+}

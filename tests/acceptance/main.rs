@@ -1,0 +1,17 @@
+//! What Transom promises, seen from outside, in both of its forms.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
+mod bad_input;
+mod capture;
+mod correlate;
+mod delivery;
+mod identity;
+mod lifecycle;
+mod operations;
+mod sessions;
+mod shipped;
+mod views;

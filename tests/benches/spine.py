@@ -1,0 +1,365 @@
+"""What capture, delivery and views cost, against nginx forwarding the same bytes in the same run.
+
+Prints one line a figure: what, measured, limit. Exits 1 when a limit is exceeded.
+CPU is user + system of the proxy's own processes; memory is the resident peak of the process.
+`--small` makes every upload 32 times smaller, to see that the bench itself works.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MIB = 1024 * 1024
+SMALL = "--small" in sys.argv
+UPLOAD = (64 if SMALL else 2048) * MIB
+SLOW_CLIENTS = 50 if SMALL else 500
+SECRET = "a secret of thirty-two bytes or so"
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder)
+        try:
+            bench.uploads()
+            bench.slow_uploads()
+            bench.views()
+        finally:
+            bench.stop()
+    print()
+    for line in bench.report:
+        print(line)
+    sys.exit(1 if bench.exceeded else 0)
+
+
+class Bench:
+    def __init__(self, folder):
+        self.folder, self.report, self.exceeded, self.children = folder, [], False, []
+        self.ports = {name: free_port() for name in ("sink", "app", "plain", "dws", "transom", "admin")}
+        sink = Listener(("127.0.0.1", self.ports["sink"]), Sink)
+        threading.Thread(target=sink.serve_forever, daemon=True).start()
+        self.nginx = self.start_nginx()
+        self.dws = self.child("sandbox", "--listen", f"127.0.0.1:{self.ports['dws']}", "--key", "k",
+                              "--size-limit", "4 GiB", "--data", os.path.join(folder, "dws"))
+        wait_for(self.ports["dws"])
+
+    def say(self, what, value, limit, unit=""):
+        verdict = "ok" if value <= limit else "EXCEEDED"
+        self.exceeded |= value > limit
+        self.report.append(f"{what:<58} {value:8.2f}{unit}  limit {limit:g}{unit}  {verdict}")
+        print(self.report[-1], flush=True)
+
+    # A 2 GiB upload: memory, and CPU against nginx.
+    def uploads(self):
+        ratios = []
+        for _ in range(1 if SMALL else 3):
+            transom = self.start_transom()
+            idle, before = resident(transom), cpu([transom])
+            self.upload(self.ports["transom"])
+            self.wait_delivered()
+            spent = cpu([transom]) - before
+            peak = peak_resident(transom)
+            self.end(transom)
+            workers = nginx_workers(self.nginx)
+            before = cpu(workers)
+            self.upload(self.ports["plain"])
+            ratios.append(spent / max(cpu(workers) - before, 1 / TICK))
+            print(f"  transom {spent:.2f} s, nginx {cpu(workers) - before:.2f} s, peak {peak / MIB:.1f} MiB, idle {idle / MIB:.1f} MiB", flush=True)
+        self.say("upload, capture and delivery: CPU / nginx's forwarding", statistics.median(ratios), 2.5)
+        self.say("upload: peak memory of the process", peak / MIB, 64, " MiB")
+        self.say("upload: peak memory above idle", (peak - idle) / MIB, 40, " MiB")
+
+    def upload(self, port):
+        head = b'--B\r\ncontent-disposition: form-data; name="file"; filename="big.pdf"\r\n\r\n%PDF-1.4\n'
+        tail = b"\r\n--B--\r\n"
+        block = os.urandom(MIB)
+        connection = socket.create_connection(("127.0.0.1", port))
+        length = len(head) + UPLOAD + len(tail)
+        request = (f"POST /api/files HTTP/1.1\r\nhost: app\r\nauthorization: Bearer {token()}\r\nconnection: close\r\n"
+                   f"content-type: multipart/form-data; boundary=B\r\ncontent-length: {length}\r\n\r\n")
+        connection.sendall(request.encode() + head)
+        for _ in range(UPLOAD // MIB):
+            connection.sendall(block)
+        connection.sendall(tail)
+        reply = b""
+        while piece := connection.recv(65536):
+            reply += piece
+        assert reply.startswith(b"HTTP/1.1 201"), reply[:300]
+
+    def wait_delivered(self):
+        while True:
+            text = get(self.ports["admin"], "/metrics")
+            if re.search(r'outcomes_total\{step="deliver",reason="delivered"\} [1-9]', text):
+                return
+            assert 'reason="outcome_unknown"' not in text, text
+            time.sleep(0.2)
+
+    # Many slow uploads at once: memory.
+    def slow_uploads(self):
+        transom = self.start_transom()
+        asyncio.run(slow(self.ports["transom"], SLOW_CLIENTS))
+        self.say(f"{SLOW_CLIENTS} slow uploads of 1 MiB at once: peak memory", peak_resident(transom) / MIB, 150, " MiB")
+        self.end(transom)
+
+    # A view from the session cache against a pass-through request.
+    def views(self):
+        transom = self.start_transom()
+        self.upload_small()
+        self.wait_delivered()
+        for kind, path in (("response header", "/header/1"), ("JSON member", "/json/1")):
+            for _ in range(100):
+                if "eyJ" in raw_get(self.ports["transom"], path):
+                    break
+                time.sleep(0.1)
+            else:
+                raise AssertionError(f"{path} never carries a session")
+            ratios, costs = [], []
+            for _ in range(2 if SMALL else 7):
+                passed = self.cost(transom, "/pass/1")
+                viewed = self.cost(transom, path)
+                ratios.append(viewed / passed)
+                costs.append((viewed * 1e6, passed * 1e6))
+            print("  us per request (view, pass):", ", ".join(f"{v:.1f}/{p:.1f}" for v, p in costs), flush=True)
+            self.say(f"view from the session cache, {kind}: CPU / pass-through", statistics.median(ratios), 1.3)
+        self.end(transom)
+
+    def upload_small(self):
+        body = b'--B\r\ncontent-disposition: form-data; name="file"; filename="s.pdf"\r\n\r\n%PDF-1.4\n\r\n--B--\r\n'
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["transom"])
+        connection.request("POST", "/api/files", body, {"authorization": f"Bearer {token()}", "content-type": "multipart/form-data; boundary=B"})
+        assert connection.getresponse().status == 201
+
+    def cost(self, transom, path):
+        before = cpu([transom])
+        out = subprocess.run(["wrk", "-t1", "-c64", "-d2s", "-H", f"Authorization: Bearer {token()}",
+                              f"http://127.0.0.1:{self.ports['transom']}{path}"], capture_output=True, text=True, check=True).stdout
+        requests = int(re.search(r"(\d+) requests in", out).group(1))
+        assert "Non-2xx" not in out, out
+        return (cpu([transom]) - before) / requests
+
+    def start_transom(self):
+        store = tempfile.mkdtemp(dir=self.folder)
+        config = os.path.join(store, "config.toml")
+        with open(config, "w") as file:
+            file.write(CONFIG.format(store=store, secret=SECRET, **self.ports))
+        child = self.child("run", "--config", config)
+        wait_for(self.ports["transom"])
+        wait_for(self.ports["admin"])
+        time.sleep(0.5)
+        return child.pid
+
+    def child(self, *arguments):
+        log = open(os.path.join(self.folder, "log"), "a")
+        child = subprocess.Popen(["target/release/transom", *arguments], stdout=log, stderr=log)
+        self.children.append(child)
+        return child
+
+    def end(self, pid):
+        child = next(child for child in self.children if child.pid == pid)
+        child.terminate()
+        child.wait()
+        self.children.remove(child)
+
+    def start_nginx(self):
+        path = os.path.join(self.folder, "nginx.conf")
+        with open(path, "w") as file:
+            body = json.dumps({"data": {"id": 1, "text": "x" * 960}})
+            file.write(NGINX.format(folder=self.folder, body=body, **self.ports))
+        child = subprocess.Popen(["nginx", "-c", path, "-g", "daemon off;"])
+        self.children.append(child)
+        wait_for(self.ports["plain"])
+        return child.pid
+
+    def stop(self):
+        for child in self.children:
+            child.send_signal(signal.SIGTERM)
+            child.wait()
+
+
+class Listener(ThreadingHTTPServer):
+    request_queue_size = 1024
+    daemon_threads = True
+
+
+class Sink(BaseHTTPRequestHandler):
+    """The app: reads everything, and then says yes."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        left = int(self.headers["content-length"])
+        while left:
+            left -= len(self.rfile.read(min(left, MIB)))
+        body = b'{"data":{"id":1}}'
+        self.send_response(201)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+async def slow(port, clients):
+    async def one(number):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b'--B\r\ncontent-disposition: form-data; name="file"; filename="s.pdf"\r\n\r\n%PDF-1.4\n'
+        tail = b"\r\n--B--\r\n"
+        length = len(head) + MIB + len(tail)
+        writer.write(f"POST /api/files HTTP/1.1\r\nhost: app\r\nauthorization: Bearer {token()}\r\nconnection: close\r\n"
+                     f"content-type: multipart/form-data; boundary=B\r\ncontent-length: {length}\r\n\r\n".encode() + head)
+        for _ in range(32):
+            writer.write(os.urandom(MIB // 32))
+            await writer.drain()
+            await asyncio.sleep(0.25)
+        writer.write(tail)
+        reply = await reader.read()
+        assert reply.startswith(b"HTTP/1.1 201"), reply[:200]
+        writer.close()
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+
+
+def token():
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
+
+    signed = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({"sub": "ann", "exp": EXPIRES})
+    mac = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
+    return (signed + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode()
+
+
+EXPIRES = int(time.time()) + 7200
+
+
+def cpu(pids):
+    total = 0
+    for pid in pids:
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def resident(pid):
+    return status(pid, "VmRSS")
+
+
+def peak_resident(pid):
+    return status(pid, "VmHWM")
+
+
+def status(pid, name):
+    return int(re.search(rf"{name}:\s+(\d+) kB", open(f"/proc/{pid}/status").read()).group(1)) * 1024
+
+
+def nginx_workers(master):
+    out = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=True).stdout
+    return [int(pid) for pid in out.split()]
+
+
+def get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", path)
+    return connection.getresponse().read().decode()
+
+
+def raw_get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", path, headers={"authorization": f"Bearer {token()}"})
+    reply = connection.getresponse()
+    return str(reply.getheaders()) + reply.read().decode()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port):
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+CONFIG = """
+[server]
+listen = "127.0.0.1:{transom}"
+admin = "127.0.0.1:{admin}"
+workers = 1
+
+[app]
+url = "http://127.0.0.1:{app}"
+
+[dws]
+url = "http://127.0.0.1:{dws}/viewer"
+api_key = "k"
+
+[store]
+path = "{store}/data"
+
+[[identity]]
+name = "app"
+tokens = [{{ bearer = true }}]
+algorithms = ["HS256"]
+key = {{ secret = "{secret}" }}
+
+[documents.files]
+[[documents.files.upload]]
+route = "POST /api/files"
+id = {{ json = "$.data.id" }}
+max_size = "4 GiB"
+[[documents.files.view]]
+route = "GET /header/{{id}}"
+session = {{ response_header = "X-Viewer-Session" }}
+[[documents.files.view]]
+route = "GET /json/{{id}}"
+session = {{ json = "/data/session" }}
+"""
+
+NGINX = """
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off;
+  client_max_body_size 0;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  keepalive_requests 1000000;
+  default_type application/json;
+  upstream sink {{ server 127.0.0.1:{sink}; }}
+  server {{
+    listen 127.0.0.1:{app};
+    location = /api/files {{ proxy_pass http://sink; proxy_request_buffering off; proxy_http_version 1.1; }}
+    location / {{ return 200 '{body}'; }}
+  }}
+  server {{
+    listen 127.0.0.1:{plain};
+    location / {{ proxy_pass http://sink; proxy_request_buffering off; proxy_http_version 1.1; }}
+  }}
+}}
+"""
+
+if __name__ == "__main__":
+    main()

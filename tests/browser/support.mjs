@@ -1,0 +1,132 @@
+// What both walks share: a running demo, a browser, and checks that count.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+export const ANN = { name: "ann", password: process.env.ANN_PASSWORD ?? "anemone" };
+export const BOB = { name: "bob", password: process.env.BOB_PASSWORD ?? "bluebell" };
+
+const TRANSOM = process.env.TRANSOM ?? fileURLToPath(new URL("../../target/debug/transom", import.meta.url));
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+let failures = 0;
+
+export function check(what, holds, detail = "") {
+  if (!holds) failures += 1;
+  console.log(`${holds ? "ok  " : "FAIL"} ${what}${holds || detail === "" ? "" : `: ${detail}`}`);
+}
+
+// Runs the steps, then whatever was put into `ends`, last first; the exit code tells how it went.
+export async function walk(steps) {
+  const ends = [];
+  try {
+    await steps((end) => ends.push(end));
+  } catch (error) {
+    check("the walk came to its end", false, error.stack);
+  }
+  for (const end of ends.reverse()) await end();
+  console.log(failures ? `${failures} checks failed` : "all checks passed");
+  process.exitCode = failures ? 1 : 0;
+}
+
+// { base, sandbox }: of BASE_URL and SANDBOX_URL, or of a demo of our own.
+export async function system(atEnd, args = []) {
+  if (process.env.BASE_URL) return { base: process.env.BASE_URL, sandbox: process.env.SANDBOX_URL };
+  const demo = spawn(TRANSOM, ["demo", ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(demo, "exit").catch((error) => [error.message]);
+  atEnd(async () => {
+    demo.kill("SIGTERM");
+    const [code] = await ended;
+    check("the demo ends cleanly", code === 0, `exit ${code}`);
+  });
+  const found = {};
+  const lines = createInterface({ input: demo.stdout });
+  const ready = new Promise((resolve, reject) => {
+    ended.then(([code]) => reject(new Error(`the demo did not start (${code}): ${TRANSOM}`)));
+    setTimeout(() => reject(new Error("the demo was not ready within 30 s")), 30_000).unref();
+    lines.on("line", (line) => {
+      console.log(`     ${line}`);
+      found.base ??= line.match(/^Open (http\S+)/)?.[1];
+      found.sandbox ??= line.match(/sandbox of DWS\s+(http:\/\/[^/\s]+)/)?.[1];
+      if (found.base && found.sandbox) resolve(found);
+    });
+  });
+  return ready;
+}
+
+export async function launch(atEnd) {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  const browser = await chromium.launch({ executablePath, args: FLAGS });
+  atEnd(() => browser.close());
+  return browser;
+}
+
+// A page whose complaints are kept: `complaints` holds console errors, uncaught errors and CSP violations.
+export async function visitor(browser) {
+  const context = await browser.newContext({ acceptDownloads: true });
+  const complaints = [];
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      console.error(`CSP: ${event.effectiveDirective} blocked ${event.blockedURI}`);
+    });
+  });
+  const page = await context.newPage();
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  return { context, page, complaints };
+}
+
+export async function logIn(page, base, { name, password }) {
+  await page.goto(`${base}/login`);
+  await page.fill("input[name=username]", name);
+  await page.fill("input[name=password]", password);
+  await page.click("button");
+  await page.waitForURL(`${base}/`);
+}
+
+// By the app's own form; the id that the app gave it.
+export async function upload(page, base, file) {
+  await page.goto(`${base}/`);
+  await page.setInputFiles("input[name=file]", file);
+  await page.click("#upload button");
+  await page.waitForURL(/\/files\/\d+$/);
+  return new URL(page.url()).pathname.split("/").pop();
+}
+
+// "open", "failed", or the state it was stuck in.
+export async function settledState(page, within = 60_000) {
+  const settled = page.waitForSelector("body[data-state=open], body[data-state=failed]", { timeout: within });
+  await settled.catch(() => {});
+  return page.evaluate(() => document.body.dataset.state);
+}
+
+export function samplePdf() {
+  const content = "BT /F1 18 Tf 24 TL 40 520 Td (Over the transom.) Tj T* (Seen through it.) Tj ET 0 0.36 0.68 rg 40 40 340 12 re f";
+  const objects = [
+    "<< /Type /Catalog /Pages 2 0 R >>",
+    "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+    "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 420 595] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+    `<< /Length ${content.length} >>\nstream\n${content}\nendstream`,
+    "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+  ];
+  let pdf = "%PDF-1.4\n";
+  let table = "0000000000 65535 f \n";
+  objects.forEach((object, at) => {
+    table += `${String(pdf.length).padStart(10, "0")} 00000 n \n`;
+    pdf += `${at + 1} 0 obj\n${object}\nendobj\n`;
+  });
+  const start = pdf.length;
+  pdf += `xref\n0 6\n${table}trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n${start}\n%%EOF\n`;
+  return Buffer.from(pdf, "latin1");
+}

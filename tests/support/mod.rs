@@ -1,0 +1,310 @@
+//! One builder for every acceptance test: an app, a DWS, Transom in one of its two forms, a client.
+//!
+//! ```ignore
+//! let world = World::with(CONFIG).start(Form::Binary).await;
+//! let id = world.upload_as("ann", "report.pdf").await;
+//! world.dws.has_documents(1).await;
+//! ```
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+
+pub mod app;
+pub mod dws;
+pub mod files;
+pub mod process;
+pub mod tokens;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response};
+use transom::{Config, Transom};
+
+use app::App;
+use dws::Dws;
+use process::Process;
+
+/// The two forms that the engine comes in; what holds for one holds for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The `transom` command in front of the app.
+    Binary,
+    /// The layer around a service in the test's own process.
+    Layer,
+}
+
+/// Runs a scenario against both forms.
+#[macro_export]
+macro_rules! in_both_forms {
+    ($($(#[$meta:meta])* async fn $name:ident($form:ident: Form) $body:block)+) => {$(
+        mod $name {
+            use super::*;
+            async fn scenario($form: Form) $body
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn binary() { scenario(Form::Binary).await; }
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn layer() { scenario(Form::Layer).await; }
+        }
+    )+};
+}
+
+/// What is to be built.
+pub struct WorldBuilder {
+    config: String,
+    app: App,
+    dws: Option<Dws>,
+    dir: Option<PathBuf>,
+}
+
+/// An app, a DWS and a Transom, all running.
+pub struct World {
+    pub app: App,
+    pub dws: Dws,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub config_path: PathBuf,
+    pub http: reqwest::Client,
+    transom: Running,
+    dir: Dir,
+}
+
+enum Running {
+    Process(Process),
+    Layer(Transom, tokio::task::JoinHandle<()>),
+    Stopped,
+}
+
+struct Dir {
+    path: PathBuf,
+    _own: Option<tempfile::TempDir>,
+}
+
+impl World {
+    /// Rules (`[documents.…]`, `[[identity]]`); the sections of addresses are added.
+    pub fn with(config: &str) -> WorldBuilder {
+        WorldBuilder { config: config.to_owned(), app: App::files(), dws: None, dir: None }
+    }
+
+    /// The usual rules: see [`CONFIG`].
+    pub fn usual() -> WorldBuilder {
+        Self::with(CONFIG)
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// A request with the app's own token for this user.
+    pub fn request_as(&self, user: &str, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path).bearer_auth(tokens::for_user(user))
+    }
+
+    pub async fn get_as(&self, user: &str, path: &str) -> Response {
+        self.request_as(user, Method::GET, path).send().await.expect("an answer")
+    }
+
+    /// Uploads a PDF as a form; the app's reply, which must be 201.
+    pub async fn upload_as(&self, user: &str, name: &str) -> String {
+        let reply = self.post_file_as(user, name, files::pdf(name)).await;
+        assert_eq!(reply.status(), 201, "the app takes the upload");
+        let json: serde_json::Value = reply.json().await.expect("the app's JSON");
+        json["data"]["id"].to_string()
+    }
+
+    pub async fn post_file_as(&self, user: &str, name: &str, bytes: Vec<u8>) -> Response {
+        let part = reqwest::multipart::Part::bytes(bytes).file_name(name.to_owned());
+        let form = reqwest::multipart::Form::new().text("note", "a note").part("file", part);
+        let request = self.request_as(user, Method::POST, "/api/files").multipart(form);
+        request.send().await.expect("an answer")
+    }
+
+    /// `GET /.transom/session/files/{id}`: status and JSON.
+    pub async fn session_as(&self, user: &str, id: &str) -> (u16, serde_json::Value) {
+        let reply = self.get_as(user, &format!("/.transom/session/files/{id}")).await;
+        let status = reply.status().as_u16();
+        (status, reply.json().await.expect("JSON"))
+    }
+
+    /// Waits until this user gets a session for the document.
+    pub async fn session_in_the_end(&self, user: &str, id: &str) -> serde_json::Value {
+        let mut last = (0, serde_json::Value::Null);
+        for _ in 0..300 {
+            last = self.session_as(user, id).await;
+            if last.0 == 200 {
+                return last.1;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no session in the end: {last:?}");
+    }
+
+    /// What lies in the spool.
+    pub fn spooled(&self) -> Vec<String> {
+        let dir = self.dir.path.join("data/spool");
+        let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    pub async fn spool_is_empty_in_the_end(&self) {
+        for _ in 0..200 {
+            if self.spooled().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("left in the spool: {:?}", self.spooled());
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir.path
+    }
+
+    /// The metrics text, of either form.
+    pub async fn metrics(&self) -> String {
+        match &self.transom {
+            Running::Layer(transom, _) => transom.render_metrics(),
+            _ => {
+                let url = format!("http://{}/metrics", self.admin);
+                self.http.get(url).send().await.unwrap().text().await.unwrap()
+            }
+        }
+    }
+
+    /// Waits until this outcome has been counted.
+    pub async fn counted(&self, step: &str, reason: &str) {
+        let wanted = format!("step=\"{step}\",reason=\"{reason}\"");
+        let mut text = String::new();
+        for _ in 0..100 {
+            text = self.metrics().await;
+            if text.contains(&wanted) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let seen: Vec<_> = text.lines().filter(|line| line.contains("outcomes")).collect();
+        panic!("{wanted} was never counted, but {seen:#?}");
+    }
+
+    /// `kill -9`, without a word. Binary form only.
+    pub async fn kill(&mut self) {
+        match std::mem::replace(&mut self.transom, Running::Stopped) {
+            Running::Process(mut process) => process.kill().await,
+            _ => panic!("only the binary can be killed"),
+        }
+    }
+
+    /// SIGTERM and a clean end. Binary form only.
+    pub async fn stop(&mut self) -> std::process::ExitStatus {
+        match std::mem::replace(&mut self.transom, Running::Stopped) {
+            Running::Process(mut process) => process.terminate().await,
+            _ => panic!("only the binary has a process to stop"),
+        }
+    }
+
+    pub async fn start_again(&mut self) {
+        self.transom = Running::Process(Process::run(&self.config_path, self.address).await);
+    }
+
+    pub fn log(&self) -> String {
+        match &self.transom {
+            Running::Process(process) => process.log(),
+            _ => String::new(),
+        }
+    }
+}
+
+impl WorldBuilder {
+    pub fn app(mut self, app: App) -> Self {
+        self.app = app;
+        self
+    }
+
+    /// A DWS that was made before, so that it can be in trouble from the start.
+    pub fn dws(mut self, dws: Dws) -> Self {
+        self.dws = Some(dws);
+        self
+    }
+
+    pub async fn start(self, form: Form) -> World {
+        let dws = match self.dws {
+            Some(dws) => dws,
+            None => Dws::start().await,
+        };
+        let own = tempfile::tempdir().expect("a temporary directory");
+        let dir = Dir { path: own.path().to_owned(), _own: Some(own) };
+        let (address, admin) = (process::free_address(), process::free_address());
+        let app_address = match form {
+            Form::Binary => self.app.serve().await,
+            // The layer calls its inner service; this address is never used.
+            Form::Layer => process::free_address(),
+        };
+        let text = format!(
+            "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\n[app]\nurl = \"http://{app_address}\"\n\n\
+             [dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\n[store]\npath = \"{}\"\n\n\
+             [viewer]\nsdk = \"http://{}/nutrient-viewer.js\"\n\n{}",
+            dws.address,
+            dws::KEY,
+            dir.path.join("data").display(),
+            dws.address,
+            self.config
+        );
+        let config_path = dir.path.join("config.toml");
+        std::fs::write(&config_path, text).expect("the configuration is written");
+        let transom = match form {
+            Form::Binary => Running::Process(Process::run(&config_path, address).await),
+            Form::Layer => {
+                let config = Config::load(&config_path).unwrap_or_else(|error| panic!("{error}"));
+                let transom = Transom::start(config).await.expect("the engine starts");
+                let served = self.app.serve_behind(transom.layer(), address).await;
+                Running::Layer(transom, served)
+            }
+        };
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
+        World { app: self.app, dws, address, admin, config_path, http, transom, dir }
+    }
+}
+
+/// The usual rules of the tests: a JSON API with uploads as forms.
+pub const CONFIG: &str = r#"
+[[identity]]
+name = "app"
+tokens = [{ bearer = true }, { cookie = "access_token" }]
+algorithms = ["HS256"]
+key = { secret = "a secret of thirty-two bytes or so" }
+issuer = "my-app"
+audience = ["my-app"]
+
+[documents.files]
+source = "GET /files/{id}/content"
+probe = "GET /api/files/{id}"
+
+[[documents.files.upload]]
+route = "POST /api/files"
+file = { part = "file" }
+id = { json = "$.data.id" }
+max_size = "8 MiB"
+
+[[documents.files.replace]]
+route = "PUT /api/files/{id}/content"
+file = { body = true }
+
+[[documents.files.delete]]
+route = "DELETE /api/files/{id}"
+
+[[documents.files.view]]
+route = "GET /api/files/{id}"
+session = [{ json = "/data/viewer_session" }, { response_header = "X-Viewer-Session" }]
+
+[[documents.files.view]]
+route = "GET /files/{id}/content"
+session = { page = true }
+"#;
