@@ -27,12 +27,19 @@ pub(super) struct Writer {
     spool: Spool,
     disk: Disk,
     batch: Batch,
+    /// Bytes of all batches so far.
+    collected: usize,
 }
 
 impl Writer {
     pub(super) fn new(spool: &Spool) -> Self {
         let files = Files { spool: spool.clone(), open: None, written: Vec::new() };
-        Self { spool: spool.clone(), disk: Disk::Idle(files), batch: Batch::default() }
+        Self {
+            spool: spool.clone(),
+            disk: Disk::Idle(files),
+            batch: Batch::default(),
+            collected: 0,
+        }
     }
 
     pub(super) fn begin(&mut self) {
@@ -41,6 +48,7 @@ impl Writer {
 
     pub(super) fn write(&mut self, content: Bytes) {
         self.batch.bytes += content.len();
+        self.collected = self.collected.saturating_add(content.len());
         if content.len() >= COPIED_BELOW {
             self.batch.steps.push(Step::Write(content));
         } else if let Some(Step::WriteCopy(copy)) = self.batch.steps.last_mut() {
@@ -61,7 +69,7 @@ impl Writer {
 
     /// Waits until there is room for more.
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.batch.bytes >= BATCH {
+        if self.batch_is_full() {
             ready!(self.poll_disk(cx));
             self.start();
         }
@@ -71,9 +79,15 @@ impl Writer {
     /// Gets the batch on its way if it is full, or `last`, and the disk is free; does not wait.
     pub(super) fn advance(&mut self, last: bool, cx: &mut Context<'_>) {
         let busy = matches!(&self.disk, Disk::Busy(job) if !job.is_finished());
-        if (last || self.batch.bytes >= BATCH) && !busy && self.poll_disk(cx).is_ready() {
+        if (last || self.batch_is_full()) && !busy && self.poll_disk(cx).is_ready() {
             self.start();
         }
+    }
+
+    /// Batches grow with the upload: many small uploads at once stay cheap in memory, and a large
+    /// one in trips to the blocking pool.
+    fn batch_is_full(&self) -> bool {
+        self.batch.bytes >= (self.collected / 16).clamp(SMALLEST_BATCH, LARGEST_BATCH)
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -188,7 +202,8 @@ impl Open {
     }
 }
 
-const BATCH: usize = 64 * 1024;
+const SMALLEST_BATCH: usize = 32 * 1024;
+const LARGEST_BATCH: usize = 512 * 1024;
 /// A slice keeps the buffer alive that it was cut from, and hyper's are 8 KiB and more: holding on
 /// to small ones could cost many times what they carry.
 const COPIED_BELOW: usize = 16 * 1024;

@@ -16,24 +16,47 @@ pub(crate) enum SpliceError {
     PointerUnmatched,
 }
 
-/// Puts the JSON string `value` at `pointer`, and leaves every other byte as it is.
-///
-/// A value that is there is replaced, whatever its type. A member that is missing from an existing
-/// object is added as its first; arrays don't grow. Of members with the same name the last counts, as
-/// for most parsers.
-pub(crate) fn splice(body: &[u8], pointer: &Pointer, value: &str) -> Result<Vec<u8>, SpliceError> {
-    let text = std::str::from_utf8(body).map_err(|_| SpliceError::NotJson)?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|_| SpliceError::NotJson)?;
+/// Where in a JSON text a value goes, and what has to stand around it.
+#[derive(Debug)]
+pub(crate) struct Edit {
+    range: Range<usize>,
+    before: String,
+    after: &'static str,
+}
 
-    let (range, insert) = match locate(body, pointer).ok_or(SpliceError::PointerUnmatched)? {
-        Place::Value(range) => (range, quote(value)),
-        Place::NewMember { at, name, comma } => {
-            let comma = if comma { "," } else { "" };
-            (at..at, format!("{}:{}{comma}", quote(name), quote(value)))
-        }
-    };
-    let (before, after) = (body.get(..range.start), body.get(range.end..));
-    Ok([before.unwrap_or_default(), insert.as_bytes(), after.unwrap_or_default()].concat())
+impl Edit {
+    /// Finds the place for a value at `pointer`.
+    ///
+    /// A value that is there will be replaced, whatever its type. A member that is missing from an
+    /// existing object will be added as its first; arrays don't grow. Of members with the same name
+    /// the last counts, as for most parsers.
+    pub(crate) fn find(body: &[u8], pointer: &Pointer) -> Result<Self, SpliceError> {
+        let text = std::str::from_utf8(body).map_err(|_| SpliceError::NotJson)?;
+        serde_json::from_str::<IgnoredAny>(text).map_err(|_| SpliceError::NotJson)?;
+        Ok(match locate(body, pointer).ok_or(SpliceError::PointerUnmatched)? {
+            Place::Value(range) => Self { range, before: String::new(), after: "" },
+            Place::NewMember { at, name, comma } => Self {
+                range: at..at,
+                before: format!("{}:", quote(name)),
+                after: if comma { "," } else { "" },
+            },
+        })
+    }
+
+    /// Puts the JSON string `value` there, and leaves every other byte of `body`, in which the place
+    /// was found, as it is.
+    pub(crate) fn put(&self, body: &[u8], value: &str) -> Vec<u8> {
+        let (head, tail) = (body.get(..self.range.start), body.get(self.range.end..));
+        let value = quote(value);
+        [
+            head.unwrap_or_default(),
+            self.before.as_bytes(),
+            value.as_bytes(),
+            self.after.as_bytes(),
+            tail.unwrap_or_default(),
+        ]
+        .concat()
+    }
 }
 
 /// Where the edit goes.
@@ -79,7 +102,11 @@ fn index(token: &str) -> Option<usize> {
 }
 
 fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // A JWT, and most names: nothing to escape, and the general way costs ten times as much.
+    match text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+        true => ["\"", text, "\""].concat(),
+        false => serde_json::Value::from(text).to_string(),
+    }
 }
 
 enum Member {
@@ -176,7 +203,8 @@ impl Scanner<'_> {
     fn skip_string(&mut self) {
         self.at += 1;
         loop {
-            self.skip_while(|byte| byte != b'"' && byte != b'\\');
+            let rest = self.body.get(self.at..).unwrap_or_default();
+            self.at += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
             match self.peek() {
                 Some(b'\\') => self.at += 2,
                 Some(_) => {
@@ -216,6 +244,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    fn splice(body: &[u8], pointer: &Pointer, value: &str) -> Result<Vec<u8>, SpliceError> {
+        Edit::find(body, pointer).map(|edit| edit.put(body, value))
+    }
 
     fn edit(body: &str, pointer: &str) -> Result<String, SpliceError> {
         splice(body.as_bytes(), &Pointer::parse(pointer).unwrap(), "S")

@@ -10,7 +10,7 @@ mod pointer;
 mod reply;
 
 pub(crate) use cookie::set_cookie;
-pub(crate) use json::{SpliceError, splice};
+pub(crate) use json::{Edit, SpliceError};
 pub(crate) use owned::Owned;
 pub(crate) use pointer::Pointer;
 pub(crate) use reply::{describe_edited, forbid_storing};

@@ -22,7 +22,7 @@ use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
 use crate::correlate::{MAX_REPLY, ReplyFacts, RequestFacts, find, request_value};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::inject::{Pointer, SpliceError, describe_edited, forbid_storing, set_cookie, splice};
+use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing, set_cookie};
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::session::ViewerSession;
@@ -191,9 +191,9 @@ impl<'e> View<'e> {
         let mut edit = None;
         if let Some(pointer) = json {
             content = content.read().await;
-            // Looked at before a session is asked for: sessions may cost.
-            match content.spliced(pointer, "") {
-                Ok(_) => edit = Some(pointer),
+            // Looked for before a session is asked for: sessions may cost.
+            match content.find(pointer) {
+                Ok(found) => edit = Some(found),
                 Err(reason) => note(self.engine, Some(&self.key), reason),
             }
         }
@@ -218,9 +218,9 @@ impl<'e> View<'e> {
             return self.page(asked, &granted);
         }
         let jwt = granted.session.jwt.expose_secret();
-        if let Some(Ok(edited)) = edit.map(|pointer| content.spliced(pointer, jwt)) {
-            describe_edited(&mut head.headers, edited.len());
-            content = content.replaced(edited.into());
+        if let (Some(edit), Content::Read { bytes, .. }) = (edit, &mut content) {
+            *bytes = edit.put(bytes, jwt).into();
+            describe_edited(&mut head.headers, bytes.len());
         }
         put_into_headers(&mut head.headers, &after.other, &granted, asked);
         forbid_storing(&mut head.headers);
@@ -384,24 +384,17 @@ impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
         Self::Read { bytes: read.freeze(), tail }
     }
 
-    fn spliced(&self, pointer: &Pointer, jwt: &str) -> Result<Vec<u8>, Reason> {
+    fn find(&self, pointer: &Pointer) -> Result<Edit, Reason> {
         let Self::Read { bytes, tail } = self else { return Err(Reason::ReplyNotJson) };
         match &tail.next {
             Some(Ok(frame)) if frame.is_data() => return Err(Reason::ReplyTooLarge),
             Some(Err(_)) => return Err(Reason::ReplyIncomplete),
             _ => {}
         }
-        splice(bytes, pointer, jwt).map_err(|error| match error {
+        Edit::find(bytes, pointer).map_err(|error| match error {
             SpliceError::NotJson => Reason::ReplyNotJson,
             SpliceError::PointerUnmatched => Reason::PointerUnmatched,
         })
-    }
-
-    fn replaced(self, bytes: Bytes) -> Self {
-        match self {
-            Self::Read { tail, .. } => Self::Read { bytes, tail },
-            untouched @ Self::Untouched(_) => untouched,
-        }
     }
 
     fn into_body(self) -> ResponseBody<R> {
