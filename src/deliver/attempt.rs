@@ -37,7 +37,7 @@ pub(super) async fn attempt(core: Arc<Core>, id: JobId, failures: u32) -> Outcom
     match attempt_job(&core, id, failures).await {
         Ok(outcome) => outcome,
         Err(error) => {
-            tracing::error!(reason = %Reason::StoreUnavailable, job = id.0, %error, "a delivery waits for the store");
+            tracing::error!(code = %Reason::StoreUnavailable, job = id.0, %error, "a delivery waits for the store");
             Outcome::StoreFailed
         }
     }
@@ -111,7 +111,7 @@ async fn begin(core: &Core, job: Job) -> Result<Option<Job>, StoreError> {
                 let Some(problem) = lost else { return Ok(Some(next)) };
                 core.metrics.outcome(Step::Deliver, Reason::SpoolLost);
                 tracing::error!(
-                    reason = %Reason::SpoolLost, job = job.id.0, key = %key, error = problem,
+                    code = %Reason::SpoolLost, job = job.id.0, document = %key, error = problem,
                     "an upload is parked: its bytes are gone"
                 );
                 return Ok(None);
@@ -139,7 +139,7 @@ async fn drop_superseded(core: &Core, job: &Job) {
     surely(|| core.store.apply(batch.clone())).await;
     core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
     core.metrics.outcome(Step::Deliver, Reason::Superseded);
-    tracing::info!(reason = %Reason::Superseded, job = job.id.0, key = %job.key(), "an upload became pointless");
+    tracing::info!(code = %Reason::Superseded, job = job.id.0, document = %job.key(), "an upload became pointless");
 }
 
 async fn check_file(core: &Core, name: &str, size: u64) -> Result<(), String> {
@@ -169,7 +169,7 @@ async fn remove(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreEr
             let batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
             core.store.apply(batch).await?;
             core.metrics.outcome(Step::Deliver, Reason::Removed);
-            tracing::info!(reason = %Reason::Removed, job = job.id.0, %key, document_id, "removed at DWS");
+            tracing::info!(code = %Reason::Removed, job = job.id.0, document = %key, document_id, "removed at DWS");
             return Ok(Outcome::Works);
         }
     };

@@ -31,10 +31,10 @@ pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
     let (id, key, attempts) = (job.id.0, job.key(), job.attempts);
     match ending {
         Ending::Stored { document_id } => {
-            tracing::info!(%reason, job = id, %key, attempts, document_id, "an upload ended");
+            tracing::info!(code = %reason, job = id, document = %key, attempts, document_id, "an upload ended");
         }
         Ending::Refused { detail } => {
-            tracing::error!(%reason, job = id, %key, attempts, detail, "DWS refuses the document");
+            tracing::error!(code = %reason, job = id, document = %key, attempts, detail, "DWS refuses the document");
         }
     }
 }
@@ -50,7 +50,7 @@ pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &DwsErro
     core.metrics.outcome(Step::Deliver, Reason::DeliveryRetried);
     let wait_ms = at.saturating_sub(core.clock.now());
     tracing::warn!(
-        reason = %Reason::DeliveryRetried, job = job.id.0, key = %job.key(),
+        code = %Reason::DeliveryRetried, job = job.id.0, document = %job.key(),
         attempts = job.attempts, next_try_ms = wait_ms, error = detail,
         "a delivery will be repeated"
     );
@@ -66,7 +66,7 @@ pub(super) async fn park(core: &Core, job: &Job, reason: Reason, error: &str) {
     surely(|| core.store.apply(batch.clone())).await;
     core.metrics.outcome(Step::Deliver, reason);
     tracing::error!(
-        %reason, job = job.id.0, key = %job.key(), attempts = job.attempts, error,
+        code = %reason, job = job.id.0, document = %job.key(), attempts = job.attempts, error,
         "an upload is parked: see `transom outbox list`"
     );
 }
@@ -161,7 +161,7 @@ pub(super) async fn surely<'a, T>(write: impl Fn() -> BoxFuture<'a, Result<T, St
         match write().await {
             Ok(answer) => return answer,
             Err(error) => {
-                tracing::error!(reason = %Reason::StoreUnavailable, %error, "a delivery's end waits for the store");
+                tracing::error!(code = %Reason::StoreUnavailable, %error, "a delivery's end waits for the store");
                 sleep(STORE_PAUSE).await;
             }
         }

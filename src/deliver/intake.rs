@@ -114,7 +114,7 @@ impl Failure {
         match self {
             Self::Unknown => Reason::ReplaceUnknown,
             Self::Contended | Self::Store(_) => {
-                tracing::error!(reason = %Reason::StoreUnavailable, step, error = %self, "the journal was not written");
+                tracing::error!(code = %Reason::StoreUnavailable, step, error = %self, "the journal was not written");
                 Reason::StoreUnavailable
             }
         }

@@ -179,7 +179,7 @@ async fn keep(core: &Core, files: Vec<(DocumentKey, SpooledFile)>) -> Result<Vec
         match file.keep().await {
             Ok(spool) => kept.push(Kept { key, spool, title, content_type, size, sha256 }),
             Err(error) => {
-                tracing::error!(reason = %Reason::SpoolFailed, %key, %error, "a captured file can't be made durable");
+                tracing::error!(code = %Reason::SpoolFailed, document = %key, %error, "a captured file can't be made durable");
                 core.remove_files(kept.into_iter().map(|file| file.spool).collect()).await;
                 return Err(Reason::SpoolFailed);
             }

@@ -43,7 +43,7 @@ fn unclear(core: &Core, job: Job) -> Job {
     let reason = Reason::OutcomeUnknown;
     core.metrics.outcome(Step::Deliver, reason);
     tracing::error!(
-        %reason, job = job.id.0, key = %job.key(),
+        code = %reason, job = job.id.0, document = %job.key(),
         "an upload was cut off by the end of the last run; it is parked: see `transom outbox list`"
     );
     let detail = "Transom ended while it was being sent".to_owned();

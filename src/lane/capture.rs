@@ -22,7 +22,7 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
-use crate::telemetry::Step;
+use crate::telemetry::{Step, request_id};
 
 /// Taps the body, lets the app answer, and holds the end of its reply until what follows is durable.
 pub(crate) async fn capture<S: Inner<B>, B>(
@@ -52,7 +52,10 @@ where
         }
         Err(reason) => {
             engine.metrics.outcome(Step::Capture, reason);
-            info!(code = %reason, path = arrival.uri.path(), "the upload passes without a capture");
+            info!(
+                code = %reason, path = arrival.uri.path(), request_id = arrival.request_id(),
+                "the upload passes without a capture"
+            );
             return inner
                 .forward(Request::from_parts(parts, RequestBody::passed(body)))
                 .await
@@ -62,7 +65,10 @@ where
     let reply = inner.forward(Request::from_parts(parts, body)).await?;
     if !needs.own_acceptance && !reply.status().is_success() && !reply.status().is_redirection() {
         engine.metrics.outcome(Step::Capture, Reason::NotAccepted);
-        debug!(code = %Reason::NotAccepted, status = reply.status().as_u16(), path = arrival.uri.path());
+        debug!(
+            code = %Reason::NotAccepted, status = reply.status().as_u16(), path = arrival.uri.path(),
+            request_id = arrival.request_id(), "nothing captured"
+        );
         return Ok(reply.map(ResponseBody::passed));
     }
     let (head, body) = reply.into_parts();
@@ -95,6 +101,10 @@ impl Arrival {
         let mut rules = engine.config.routes.candidates(self.uri.path(), self.uri.query());
         rules.retain(|candidate| !matches!(candidate.rule.action, Action::View(_)));
         rules
+    }
+
+    fn request_id(&self) -> &str {
+        request_id::of(&self.headers)
     }
 
     fn plan(&self, engine: &Engine, needs: &Needs) -> Result<Plan, Reason> {
@@ -169,16 +179,16 @@ async fn settle(
         Ok(seen) => conclude(&engine, &arrival, seen, status, &headers, end).await,
         Err(reason) => (Step::Capture, Err(reason)),
     };
-    let path = arrival.uri.path();
+    let (path, request_id) = (arrival.uri.path(), arrival.request_id());
     match outcome {
         Ok(()) => {}
         Err(reason @ (Reason::NoFile | Reason::WhenUnmet | Reason::NotAccepted)) => {
             engine.metrics.outcome(step, reason);
-            debug!(code = %reason, path, status = status.as_u16(), "nothing captured");
+            debug!(code = %reason, path, request_id, status = status.as_u16(), "nothing captured");
         }
         Err(reason) => {
             engine.metrics.outcome(step, reason);
-            warn!(code = %reason, path, status = status.as_u16(), "nothing captured");
+            warn!(code = %reason, path, request_id, status = status.as_u16(), "nothing captured");
         }
     }
 }
@@ -251,6 +261,7 @@ impl<'a> Exchange<'a> {
         captures: &Captures,
         seen: Seen,
     ) -> Result<(), Reason> {
+        let request_id = self.arrival.request_id();
         let Seen { files, fields, json } = seen;
         let files: Vec<FilePart> =
             files.into_iter().filter(|file| selects(&upload.file, file)).collect();
@@ -269,7 +280,7 @@ impl<'a> Exchange<'a> {
                 Ok(file) => kept.push((key, file)),
                 Err(reason) => {
                     self.engine.metrics.outcome(Step::Capture, reason);
-                    info!(code = %reason, document = %key, rule = rule.name, "not captured");
+                    info!(code = %reason, document = %key, rule = rule.name, request_id, "not captured");
                 }
             }
         }
@@ -282,7 +293,7 @@ impl<'a> Exchange<'a> {
         for ((key, size), reason) in sizes.iter().zip(outcomes) {
             self.engine.metrics.outcome(Step::Capture, reason);
             self.engine.metrics.captured(*size);
-            info!(code = %reason, document = %key, bytes = size, rule = rule.name, "captured");
+            info!(code = %reason, document = %key, bytes = size, rule = rule.name, request_id, "captured");
         }
         Ok(())
     }
@@ -294,13 +305,17 @@ impl<'a> Exchange<'a> {
         captures: &Captures,
         seen: &Seen,
     ) -> Result<(), Reason> {
+        let request_id = self.arrival.request_id();
         let accepted = delete.accepted.as_ref();
         let ids = self.ids(&delete.id, accepted, captures, &seen.fields, seen.json.as_ref())?;
         for id in ids {
             let key = self.key(rule, id)?;
             let forgotten = self.engine.outbox.delete(&key, delete.prefix).await?;
             self.engine.metrics.outcome(Step::Delete, Reason::Deleted);
-            info!(code = %Reason::Deleted, document = %key, forgotten, rule = rule.name, "deleted by the app");
+            info!(
+                code = %Reason::Deleted, document = %key, forgotten, rule = rule.name, request_id,
+                "deleted by the app"
+            );
         }
         Ok(())
     }
