@@ -27,6 +27,44 @@ async fn a_kill_between_the_apps_reply_and_the_delivery_loses_and_doubles_nothin
     assert_eq!(world.dws.documents().await.len(), ids.len());
 }
 
+/// Kills at any moment, DWS answering as always: what the client saw accepted is at DWS once, or, where the
+/// kill hit the sending itself, parked for the operator. It is never lost and never there twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_random_moments_lose_and_double_nothing() {
+    let mut world = World::usual().start(Form::Binary).await;
+    let mut accepted = Vec::new();
+    for round in 0..8_u64 {
+        let uploads =
+            (0..12).map(|n| {
+                let name = format!("{round}-{n}.pdf");
+                let request =
+                    world.post_file_request_as("ann", &name, files::large_pdf(&name, 50_000));
+                async move {
+                    request.send().await.is_ok_and(|reply| reply.status() == 201).then_some(name)
+                }
+            });
+        let uploads = tokio::spawn(futures_util::future::join_all(uploads.collect::<Vec<_>>()));
+        tokio::time::sleep(std::time::Duration::from_millis(20 + 37 * round)).await;
+        world.kill().await;
+        accepted.extend(uploads.await.unwrap().into_iter().flatten());
+        world.start_again().await;
+    }
+    world.settled().await;
+    world.stop().await;
+    let config = world.config_path.display().to_string();
+    let parked = process::run(&["outbox", "--config", &config, "list"]).await;
+    let parked = String::from_utf8(parked.stdout).unwrap();
+    let titles: Vec<_> = world.dws.documents().await.into_iter().filter_map(|d| d.title).collect();
+    for name in accepted {
+        let there = titles.iter().filter(|title| **title == name).count();
+        let waits = parked.contains(&name);
+        assert!(there == 1 || there == 0 && waits, "{name}: {there} at DWS, parked: {waits}");
+    }
+    assert!(!titles.is_empty());
+    let distinct: std::collections::BTreeSet<_> = titles.iter().collect();
+    assert_eq!(distinct.len(), titles.len(), "something is there twice: {titles:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unclear_outcome_is_parked_and_told() {
     let mut world = World::usual().start(Form::Binary).await;

@@ -118,10 +118,31 @@ impl World {
     }
 
     pub async fn post_file_as(&self, user: &str, name: &str, bytes: Vec<u8>) -> Response {
+        self.post_file_request_as(user, name, bytes).send().await.expect("an answer")
+    }
+
+    pub fn post_file_request_as(&self, user: &str, name: &str, bytes: Vec<u8>) -> RequestBuilder {
         let part = reqwest::multipart::Part::bytes(bytes).file_name(name.to_owned());
         let form = reqwest::multipart::Form::new().text("note", "a note").part("file", part);
-        let request = self.request_as(user, Method::POST, "/api/files").multipart(form);
-        request.send().await.expect("an answer")
+        self.request_as(user, Method::POST, "/api/files").multipart(form)
+    }
+
+    /// Waits until the outbox has nothing left to try.
+    pub async fn settled(&self) {
+        let mut text = String::new();
+        for _ in 0..600 {
+            text = self.metrics().await;
+            let count = |state: &str| {
+                let line = format!("transom_outbox_jobs{{state=\"{state}\"}} ");
+                let value = text.lines().find_map(|text| text.strip_prefix(&line));
+                value.and_then(|value| value.parse::<f64>().ok()).unwrap_or(1.0)
+            };
+            if count("due") + count("sending") == 0.0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the outbox never came to rest:\n{text}");
     }
 
     /// `GET /.transom/session/files/{id}`: status and JSON.
