@@ -12,7 +12,7 @@ use crate::dws::DwsClient;
 use crate::health::DwsHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
-use crate::mapping::{MappingStore, SledStore, StoreError, sled_path, spool_path};
+use crate::mapping::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::session::Broker;
 use crate::telemetry::Metrics;
 
@@ -69,12 +69,15 @@ impl Transom {
             StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
         })?;
         let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
-        let authenticator = Authenticator::start(&config.identities).map_err(StartError)?;
+        let keys_dir = keys_path(&config.store.path);
+        let authenticator =
+            Authenticator::start(&config.identities, Some(&keys_dir)).map_err(StartError)?;
         let outbox =
             Outbox::start(store.clone(), spool.clone(), dws.clone(), metrics.clone()).await?;
         let dws_health = DwsHealth::watch(dws.clone());
         let broker = Broker::new(dws, metrics.clone());
         let owned = Owned::new(&owned_headers(&config));
+        authenticator.ready().await;
         let engine = Engine {
             config,
             authenticator,

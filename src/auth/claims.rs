@@ -40,10 +40,30 @@ pub(super) fn check(identity: &Identity, claims: &Value, now: u64) -> Result<Acc
     }
     let expires =
         numeric_date(claims, "exp")?.ok_or_else(|| Refusal::invalid("the token has no `exp`"))?;
+    if let Some(longest) = identity.max_life {
+        let begins = numeric_date(claims, "iat")?.unwrap_or(now);
+        if expires.saturating_sub(begins) > longest.as_secs() {
+            return Err(Refusal::invalid("the token's life is longer than `max_life`"));
+        }
+    }
     if now >= expires.saturating_add(leeway) {
         return Err(Refusal::expired());
     }
     Ok(Accepted { user, expires })
+}
+
+/// The header's `typ` (RFC 8725, section 3.11). `application/` may be left out before it, and case
+/// doesn't matter (RFC 7515, section 4.1.9).
+pub(super) fn check_typ(identity: &Identity, typ: Option<&str>) -> Result<(), Refusal> {
+    let Some(wanted) = &identity.typ else { return Ok(()) };
+    let media_type = |typ: &str| {
+        let typ = typ.to_ascii_lowercase();
+        if typ.contains('/') { typ } else { format!("application/{typ}") }
+    };
+    if typ.is_none_or(|typ| media_type(typ) != media_type(wanted)) {
+        return Err(Refusal::invalid("the token's `typ` is not the configured one"));
+    }
+    Ok(())
 }
 
 /// Passes if no issuer is configured.
@@ -157,6 +177,39 @@ mod tests {
         for name in ["nbf", "iat"] {
             let claims = json!({"sub": "a", "exp": NOW + 9, name: "1"});
             assert_eq!(reason(&identity(), claims), Some(Reason::TokenInvalid));
+        }
+    }
+
+    #[test]
+    fn a_life_is_measured_from_iat_or_from_now() {
+        let identity = Identity { max_life: Some(Duration::from_secs(60)), ..identity() };
+        let of = |claims: Value| reason(&identity, claims);
+        assert_eq!(of(json!({"sub": "a", "iat": NOW - 10, "exp": NOW + 50})), None);
+        assert_eq!(of(json!({"sub": "a", "exp": NOW + 60})), None);
+        for long in [
+            json!({"sub": "a", "iat": NOW - 10, "exp": NOW + 51}),
+            json!({"sub": "a", "exp": NOW + 61}),
+            json!({"sub": "a", "iat": 0, "exp": u64::MAX}),
+            json!({"sub": "a", "iat": -5, "exp": NOW + 1}),
+        ] {
+            assert_eq!(of(long.clone()), Some(Reason::TokenInvalid), "{long}");
+        }
+    }
+
+    #[test]
+    fn types() {
+        let wanting = |typ: &str| Identity { typ: Some(typ.into()), ..identity() };
+        for (wanted, typ) in [
+            ("at+jwt", "at+jwt"),
+            ("at+jwt", "AT+JWT"),
+            ("at+jwt", "application/at+jwt"),
+            ("application/at+jwt", "at+jwt"),
+        ] {
+            assert!(check_typ(&wanting(wanted), Some(typ)).is_ok(), "{wanted} {typ}");
+        }
+        for typ in [None, Some(""), Some("JWT"), Some("at+jwt "), Some("text/at+jwt")] {
+            assert!(check_typ(&wanting("at+jwt"), typ).is_err(), "{typ:?}");
+            assert!(check_typ(&identity(), typ).is_ok());
         }
     }
 

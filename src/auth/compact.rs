@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use super::json;
 
-/// The parts of a token. Of the header only `alg` and `kid` are kept: `jku`, `x5u`, `jwk` and `x5c`
+/// The parts of a token. Of the header only `alg`, `kid` and `typ` are kept: `jku`, `x5u`, `jwk` and `x5c`
 /// let a token bring its own key, so nobody may look at them (RFC 8725, section 3.10).
 pub(super) struct Compact<'a> {
     pub(super) alg: String,
     pub(super) kid: Option<String>,
+    pub(super) typ: Option<String>,
     /// What the signature covers.
     pub(super) signed: &'a [u8],
     pub(super) signature: Vec<u8>,
@@ -36,6 +37,7 @@ impl<'a> Compact<'a> {
         Ok(Self {
             alg: alg(&header)?.to_owned(),
             kid: kid(&header)?.map(str::to_owned),
+            typ: header.get("typ").and_then(Value::as_str).map(str::to_owned),
             signed: signed.as_bytes(),
             signature: decode(signature)?,
             payload: decode(payload)?,

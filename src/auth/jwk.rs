@@ -31,21 +31,13 @@ impl Jwk {
 
     /// The key, and the one algorithm that it is bound to, if it is. The error says why it doesn't
     /// verify signatures here.
-    pub(super) fn key(&self) -> Result<(Key, Option<Algorithm>), &'static str> {
-        if self.usage.as_deref().is_some_and(|usage| usage != "sig") {
-            return Err("its `use` is not `sig`");
+    ///
+    /// `any_use`: what `use` and `key_ops` say doesn't count.
+    pub(super) fn key(&self, any_use: bool) -> Result<(Key, Option<Algorithm>), &'static str> {
+        if !any_use {
+            self.is_for_signatures()?;
         }
-        if self.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify")) {
-            return Err("its `key_ops` lack `verify`");
-        }
-        let key = match (self.kty.as_str(), self.crv.as_deref()) {
-            ("oct", _) => Key::secret(&member(self.k.as_ref())?),
-            ("RSA", _) => Key::rsa(&member(self.n.as_ref())?, &member(self.e.as_ref())?),
-            ("EC", Some("P-256")) => Key::p256(&self.point(32)?),
-            ("EC", Some("P-384")) => Key::p384(&self.point(48)?),
-            ("OKP", Some("Ed25519")) => Key::ed25519(&member(self.x.as_ref())?),
-            _ => Err("its kind is not supported (oct, RSA, P-256, P-384, Ed25519)"),
-        }?;
+        let key = self.raw()?;
         let alg = match &self.alg {
             None => None,
             Some(alg) => {
@@ -54,6 +46,27 @@ impl Jwk {
             }
         };
         Ok((key, alg))
+    }
+
+    fn is_for_signatures(&self) -> Result<(), &'static str> {
+        if self.usage.as_deref().is_some_and(|usage| usage != "sig") {
+            return Err("its `use` is not `sig`");
+        }
+        if self.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify")) {
+            return Err("its `key_ops` lack `verify`");
+        }
+        Ok(())
+    }
+
+    fn raw(&self) -> Result<Key, &'static str> {
+        match (self.kty.as_str(), self.crv.as_deref()) {
+            ("oct", _) => Key::secret(&member(self.k.as_ref())?),
+            ("RSA", _) => Key::rsa(&member(self.n.as_ref())?, &member(self.e.as_ref())?),
+            ("EC", Some("P-256")) => Key::p256(&self.point(32)?),
+            ("EC", Some("P-384")) => Key::p384(&self.point(48)?),
+            ("OKP", Some("Ed25519")) => Key::ed25519(&member(self.x.as_ref())?),
+            _ => Err("its kind is not supported (oct, RSA, P-256, P-384, Ed25519)"),
+        }
     }
 
     /// Coordinates are as long as the curve wants, leading zeros included (RFC 7518, section 6.2.1.2).

@@ -8,6 +8,7 @@ use std::fmt;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
     RsaPublicKeyComponents, VerificationAlgorithm,
 };
 // Named outright: the process-wide default panics where a host program's features leave it undefined.
@@ -27,6 +28,8 @@ pub(super) enum Kind {
     /// Of this many bytes.
     Secret(usize),
     Rsa,
+    /// Of 1024 to 2047 bits: too few.
+    ShortRsa,
     P256,
     P384,
     Ed25519,
@@ -66,14 +69,16 @@ impl Key {
     pub(super) fn rsa(n: &[u8], e: &[u8]) -> Result<Self, &'static str> {
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
         let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
-        if !(2048..=8192).contains(&bits) {
-            return Err("an RSA key must have 2048 to 8192 bits");
-        }
+        let kind = match bits {
+            2048..=8192 => Kind::Rsa,
+            1024..2048 => Kind::ShortRsa,
+            _ => return Err("an RSA key must have 2048 to 8192 bits"),
+        };
         // With exponent 1 anybody can sign; an even one is no RSA key.
         if e == [1] || e.last().is_none_or(|last| last % 2 == 0) {
             return Err("the RSA key's exponent is not a valid one");
         }
-        Ok(Self::new(Kind::Rsa, DecodingKey::from_rsa_raw_components(n, e)))
+        Ok(Self::new(kind, DecodingKey::from_rsa_raw_components(n, e)))
     }
 
     /// An uncompressed point (SEC 1, section 2.3.3) on P-256.
@@ -108,6 +113,7 @@ impl Key {
         match self.kind {
             Kind::Secret(_) => matches!(algorithm, HS256 | HS384 | HS512),
             Kind::Rsa => matches!(algorithm, RS256 | RS384 | RS512 | PS256 | PS384 | PS512),
+            Kind::ShortRsa => matches!(algorithm, RS256 | RS512),
             Kind::P256 => algorithm == ES256,
             Kind::P384 => algorithm == ES384,
             Kind::Ed25519 => algorithm == EdDSA,
@@ -120,9 +126,27 @@ impl Key {
         signed: &[u8],
         signature: &Vec<u8>,
     ) -> bool {
+        if self.kind == Kind::ShortRsa {
+            return self.verifies_short(algorithm, signed, signature);
+        }
         self.fits(algorithm)
             && (DEFAULT_PROVIDER.verifier_factory)(&names(algorithm).1, &self.inner)
                 .is_ok_and(|verifier| verifier.verify(signed, signature).is_ok())
+    }
+
+    /// `jsonwebtoken` takes no keys of this size.
+    fn verifies_short(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
+        let parameters = match algorithm {
+            Algorithm::RS256 => &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+            Algorithm::RS512 => &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+            _ => return false,
+        };
+        match self.inner.kind() {
+            DecodingKeyKind::RsaModulusExponent { n, e } => {
+                RsaPublicKeyComponents { n, e }.verify(parameters, signed, signature).is_ok()
+            }
+            DecodingKeyKind::SecretOrDer(_) => false,
+        }
     }
 }
 
@@ -250,8 +274,7 @@ mod tests {
 
     #[test]
     fn keys_that_are_refused() {
-        for pem in [SECP256K1, P521, RSA_1024, "", "garbage", "-----BEGIN PUBLIC KEY-----\nAAAA\n"]
-        {
+        for pem in [SECP256K1, P521, "", "garbage", "-----BEGIN PUBLIC KEY-----\nAAAA\n"] {
             assert!(Key::pem(pem).is_err(), "{pem}");
         }
         let private = testing::pem("PRIVATE KEY", b"x");
@@ -260,12 +283,28 @@ mod tests {
     }
 
     #[test]
+    fn a_short_rsa_key_is_known_as_one() {
+        let key = Key::pem(RSA_1024).unwrap();
+        assert_eq!(key.kind(), Kind::ShortRsa);
+        let fits: Vec<_> = ALL.into_iter().filter(|algorithm| key.fits(*algorithm)).collect();
+        assert_eq!(fits, [Algorithm::RS256, Algorithm::RS512]);
+        let (token, _) = SIGNED_WITH_RSA_1024.rsplit_once('.').unwrap();
+        let signature = SIGNED_WITH_RSA_1024.rsplit_once('.').unwrap().1;
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(key.verifies(Algorithm::RS256, token.as_bytes(), &signature));
+        assert!(!key.verifies(Algorithm::RS512, token.as_bytes(), &signature));
+        assert!(!key.verifies(Algorithm::RS256, b"other", &signature));
+    }
+
+    #[test]
     fn rsa_size_is_counted_in_bits_without_leading_zeros() {
         let n = |first: u8, bytes: usize| [vec![first], vec![0xff; bytes - 1]].concat();
         assert!(Key::rsa(&n(0x80, 256), &[1, 0, 1]).is_ok());
         assert!(Key::rsa(&[vec![0], n(0x80, 256)].concat(), &[1, 0, 1]).is_ok());
-        assert!(Key::rsa(&n(0x7f, 256), &[1, 0, 1]).is_err());
-        assert!(Key::rsa(&[vec![0; 200], n(0xff, 128)].concat(), &[1, 0, 1]).is_err());
+        for short in [n(0x7f, 256), [vec![0; 200], n(0xff, 128)].concat()] {
+            assert_eq!(Key::rsa(&short, &[1, 0, 1]).unwrap().kind(), Kind::ShortRsa);
+        }
+        assert!(Key::rsa(&n(0x7f, 128), &[1, 0, 1]).is_err());
         assert!(Key::rsa(&n(0x80, 1025), &[1, 0, 1]).is_err());
         for e in [&[1][..], &[0, 1], &[2], &[0], &[]] {
             assert!(Key::rsa(&n(0x80, 256), e).is_err(), "{e:?}");
@@ -316,10 +355,13 @@ so6ERf36HOVeODEUOi0=
 -----END PUBLIC KEY-----
 ";
     const RSA_1024: &str = "-----BEGIN PUBLIC KEY-----
-MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDnWorZr48TlXw3UFvIHjXKFuOI
-XNjVZeDVoW9C2/PcH0iH12cG+PwsJlN8cg8oUmHyijjodHxvwVJGVF6T2D+Lnpku
-3pp7EFN+XU+nMzLe1wR+a2Kiw+KHq2saIEraI3EhZ6UWnopFMj1VE0UYD3URuv8t
-3FjL5MGln45S3iztywIDAQAB
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCdqsbP51Dvz8jIj3JLx1mTIkJK
+LIpQhcgXCzbZ8DiNVbyV88UlHN/meDZV9fnnKl26koXpfUbVAC0o5b2N6Vdgnefx
+mgiBLI9GroYr1JSjuB6hvbUwCrHeF8ImSt2zIMA0kwnnOCuWRq/Zw2/Q65oIJAiN
+XxHzRj/+2e9pvtulsQIDAQAB
 -----END PUBLIC KEY-----
 ";
+    const SIGNED_WITH_RSA_1024: &str = "short.rsa.FTCUzkkUQjjcO_gh-v52GQCLncc4ANFCP23jBtiBd9iij\
+        -kTLgJQjvrNL8JuN4WteIGinnnUvvCT9cUDKnK1W7PicGscMirAuM1d32nu6Ao9VyNlR4_UKmj4U4APxw37SLMzLvCf\
+        zZ7RlPTTHCzrjjpH8jL3aTvIHBsu7sXWPnQ";
 }

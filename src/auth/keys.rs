@@ -8,6 +8,14 @@ use super::jwk::Jwk;
 use super::jwt::{self, Key, Kind};
 use crate::config::Algorithm;
 
+/// What an identity asks of its keys.
+#[derive(Debug, Clone)]
+pub(super) struct Demands {
+    pub(super) algorithms: Vec<Algorithm>,
+    /// Keys that are too weak, or meant for something else, count all the same.
+    pub(super) weak: bool,
+}
+
 /// Keys that fit the algorithms of an identity; at least one.
 #[derive(Debug)]
 pub(super) struct KeySet {
@@ -36,38 +44,50 @@ pub(super) enum Verdict {
 
 impl KeySet {
     /// Errors of these constructors are half a sentence, about the key.
-    pub(super) fn secret(secret: &[u8], algorithms: &[Algorithm]) -> Result<Self, String> {
+    pub(super) fn secret(secret: &[u8], demands: &Demands) -> Result<Self, String> {
         if secret.starts_with(b"-----BEGIN ") {
             let why = "the secret is a PEM file; a public key is configured as `public_key`, with \
                        an algorithm that is not HS";
             return Err(why.to_owned());
         }
-        Self::one(Key::secret(secret)?, algorithms)
+        Self::one(Key::secret(secret)?, demands)
     }
 
-    pub(super) fn public_key(pem: &str, algorithms: &[Algorithm]) -> Result<Self, String> {
-        Self::one(Key::pem(pem)?, algorithms)
+    pub(super) fn public_key(pem: &str, demands: &Demands) -> Result<Self, String> {
+        Self::one(Key::pem(pem)?, demands)
     }
 
-    fn one(key: Key, algorithms: &[Algorithm]) -> Result<Self, String> {
-        if let Some(odd) = algorithms.iter().find(|algorithm| !key.fits(**algorithm)) {
-            let (kind, odd) = (described(key.kind()), jwt::name(*odd));
+    fn one(key: Key, demands: &Demands) -> Result<Self, String> {
+        let entry = Entry { kid: None, alg: None, key };
+        if let Some(why) = entry.weakness(demands)
+            && !demands.weak
+        {
+            return Err(why);
+        }
+        if let Some(odd) = demands.algorithms.iter().find(|algorithm| !entry.key.fits(**algorithm))
+        {
+            let (kind, odd) = (described(entry.key.kind()), jwt::name(*odd));
             return Err(format!("{kind} does not verify {odd}"));
         }
-        warn_if_short(&key, algorithms);
-        Ok(Self { keys: vec![Entry { kid: None, alg: None, key }], named: false })
+        Ok(Self { keys: vec![entry], named: false })
     }
 
-    /// Reads a JWK set (RFC 7517, section 5). Keys that are of no use here are left out; a set without
-    /// any other is an error, and so is one that mixes secrets and public keys, for there a public
-    /// key may be taken for a secret.
-    pub(super) fn jwks(text: &[u8], algorithms: &[Algorithm]) -> Result<Self, String> {
+    /// Reads a JWK set (RFC 7517, section 5), or one JWK. Keys that are of no use here are left out; a
+    /// set without any other is an error, and so is one that mixes secrets and public keys, for there
+    /// a public key may be taken for a secret.
+    pub(super) fn jwks(text: &[u8], demands: &Demands) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("the JWK set is longer than {MAX_BYTES} bytes"));
         }
-        let set: Set = serde_json::from_slice(text).map_err(|error| {
+        let not_jwks = |error: serde_json::Error| {
             format!("not a JWK set (line {}, column {})", error.line(), error.column())
-        })?;
+        };
+        let value: Value = serde_json::from_slice(text).map_err(not_jwks)?;
+        let single = value.get("kty").is_some() && value.get("keys").is_none();
+        let set = match single {
+            true => Set { keys: vec![value] },
+            false => serde_json::from_value(value).map_err(not_jwks)?,
+        };
         if set.keys.len() > MAX_KEYS {
             return Err(format!("the JWK set has more than {MAX_KEYS} keys"));
         }
@@ -77,16 +97,18 @@ impl KeySet {
             return Err("the JWK set mixes shared secrets and public keys".to_owned());
         }
         let mut keys: Vec<Entry> = Vec::with_capacity(jwks.len());
+        let mut left_out = None;
         for (index, jwk) in jwks.into_iter().enumerate() {
-            match jwk.key() {
-                Ok((key, alg)) => {
-                    let entry = Entry { kid: jwk.kid, alg, key };
-                    if algorithms.iter().any(|algorithm| entry.fits(*algorithm)) {
-                        warn_if_short(&entry.key, algorithms);
-                        keys.push(entry);
-                    }
+            let entry = match jwk.key(demands.weak) {
+                Ok((key, alg)) => Entry { kid: jwk.kid, alg, key }.checked(demands),
+                Err(why) => Err(why.to_owned()),
+            };
+            match entry {
+                Ok(entry) => keys.push(entry),
+                Err(why) => {
+                    tracing::debug!(index, why, "a key of the JWK set is left out");
+                    left_out.get_or_insert(why);
                 }
-                Err(why) => tracing::debug!(index, why, "a key of the JWK set is left out"),
             }
         }
         let ambiguous: Vec<bool> =
@@ -97,9 +119,13 @@ impl KeySet {
         let mut ambiguous = ambiguous.into_iter();
         keys.retain(|_| ambiguous.next() == Some(false));
         if keys.is_empty() {
-            return Err("the JWK set has no usable key for the configured algorithms".to_owned());
+            let why = left_out.map(|why| format!(": {why}")).unwrap_or_default();
+            return Err(format!(
+                "the JWK set has no usable key for the configured algorithms{why}"
+            ));
         }
-        Ok(Self { keys, named: true })
+        let named = !single || keys.iter().any(|entry| entry.kid.is_some());
+        Ok(Self { keys, named })
     }
 
     /// `algorithm` is the token's, found to be among the configured ones.
@@ -124,6 +150,29 @@ impl KeySet {
 }
 
 impl Entry {
+    fn checked(self, demands: &Demands) -> Result<Self, String> {
+        if !demands.algorithms.iter().any(|algorithm| self.fits(*algorithm)) {
+            return Err(format!("{} of no configured algorithm", described(self.key.kind())));
+        }
+        match self.weakness(demands) {
+            Some(why) if !demands.weak => Err(why),
+            _ => Ok(self),
+        }
+    }
+
+    /// RFC 7518, sections 3.2 and 3.3: a secret at least as long as the hash, RSA from 2048 bits.
+    fn weakness(&self, demands: &Demands) -> Option<String> {
+        let length = match self.key.kind() {
+            Kind::Secret(length) => length,
+            Kind::ShortRsa => return Some("an RSA key of fewer than 2048 bits".to_owned()),
+            _ => return None,
+        };
+        let fitting = demands.algorithms.iter().filter(|algorithm| self.fits(**algorithm));
+        let short = fitting.into_iter().find(|algorithm| length < hash_length(**algorithm))?;
+        let (name, wanted) = (jwt::name(*short), hash_length(*short));
+        Some(format!("a shared secret of {length} bytes; {name} wants at least {wanted}"))
+    }
+
     fn fits(&self, algorithm: Algorithm) -> bool {
         self.key.fits(algorithm) && self.alg.is_none_or(|alg| alg == algorithm)
     }
@@ -141,18 +190,6 @@ impl Entry {
     }
 }
 
-/// RFC 7518, section 3.2 wants a secret at least as long as the hash; legacy apps have shorter ones.
-fn warn_if_short(key: &Key, algorithms: &[Algorithm]) {
-    let Kind::Secret(length) = key.kind() else { return };
-    for algorithm in algorithms.iter().filter(|algorithm| length < hash_length(**algorithm)) {
-        let (algorithm, wanted) = (jwt::name(*algorithm), hash_length(*algorithm));
-        tracing::warn!(
-            "a shared secret has {length} bytes; {algorithm} wants at least {wanted}: \
-             a short one can be found by trying"
-        );
-    }
-}
-
 fn hash_length(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::HS256 => 32,
@@ -165,7 +202,7 @@ fn hash_length(algorithm: Algorithm) -> usize {
 fn described(kind: Kind) -> &'static str {
     match kind {
         Kind::Secret(_) => "a shared secret",
-        Kind::Rsa => "an RSA key",
+        Kind::Rsa | Kind::ShortRsa => "an RSA key",
         Kind::P256 => "a P-256 key",
         Kind::P384 => "a P-384 key",
         Kind::Ed25519 => "an Ed25519 key",
@@ -209,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_single_key_has_no_name() {
-        let keys = KeySet::public_key(&key().pem(), &[Algorithm::ES256]).unwrap();
+        let keys = KeySet::public_key(&key().pem(), &demands(&[Algorithm::ES256])).unwrap();
         assert_eq!(verdict(&keys, &json!({"alg": "ES256", "kid": "any"})), Verdict::Good);
     }
 
@@ -254,7 +291,46 @@ mod tests {
         let secret = testing::pair(Algorithm::HS256).jwk(&json!({}));
         assert!(set(&[secret.clone(), key().jwk(&json!({}))]).unwrap_err().contains("mixes"));
         let text = json!({"keys": [secret]}).to_string();
-        assert!(KeySet::jwks(text.as_bytes(), &[Algorithm::HS256]).is_ok());
+        assert!(KeySet::jwks(text.as_bytes(), &demands(&[Algorithm::HS256])).is_ok());
+    }
+
+    #[test]
+    fn one_jwk_is_a_key() {
+        let one = |jwk: &Value| {
+            KeySet::jwks(jwk.to_string().as_bytes(), &demands(&[Algorithm::ES256])).unwrap()
+        };
+        let header = |kid: &str| json!({"alg": "ES256", "kid": kid});
+        let named = one(&key().jwk(&json!({"kid": "a"})));
+        assert_eq!(verdict(&named, &header("a")), Verdict::Good);
+        assert_eq!(verdict(&named, &header("b")), Verdict::Unknown);
+        assert_eq!(verdict(&one(&key().jwk(&json!({}))), &header("b")), Verdict::Good);
+    }
+
+    #[test]
+    fn weak_keys_count_where_the_operator_says_so() {
+        use Algorithm::{ES256, HS256, HS512, RS256};
+        let oct = |bytes: usize| Pair::secret(&vec![7; bytes]).jwk(&json!({})).to_string();
+        let other_use = key().jwk(&json!({"use": "enc"})).to_string();
+        let short = r#"{"kty":"RSA","e":"AQAB","n":""#.to_owned() + &"_".repeat(171) + "\"}";
+        for (jwk, algorithms, why) in [
+            (oct(31), [HS256].as_slice(), "31 bytes"),
+            (oct(63), &[HS256, HS512], "HS512"),
+            (other_use, &[ES256], "`use`"),
+            (short, &[RS256], "fewer than 2048 bits"),
+        ] {
+            let with = |weak: bool| {
+                let demands = Demands { algorithms: algorithms.to_vec(), weak };
+                KeySet::jwks(jwk.as_bytes(), &demands)
+            };
+            let refused = with(false).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+            assert!(with(true).is_ok(), "{jwk}");
+        }
+        let secret = |weak| {
+            KeySet::secret(b"too short", &Demands { algorithms: vec![HS256], weak }).map(drop)
+        };
+        assert!(secret(false).unwrap_err().contains("9 bytes"));
+        assert_eq!(secret(true), Ok(()));
     }
 
     #[test]
@@ -263,19 +339,30 @@ mod tests {
         assert!(many(100).is_ok());
         assert!(many(101).unwrap_err().contains("100"));
         let long = format!(r#"{{"x":"{}","keys":[]}}"#, "x".repeat(MAX_BYTES));
-        assert!(KeySet::jwks(long.as_bytes(), &[Algorithm::ES256]).unwrap_err().contains("longer"));
+        assert!(
+            KeySet::jwks(long.as_bytes(), &demands(&[Algorithm::ES256]))
+                .unwrap_err()
+                .contains("longer")
+        );
     }
 
     #[test]
     fn not_a_set() {
         for text in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[1,null]}"#, r#"{"keys":[]}"#] {
-            assert!(KeySet::jwks(text.as_bytes(), &[Algorithm::ES256]).is_err(), "{text}");
+            assert!(
+                KeySet::jwks(text.as_bytes(), &demands(&[Algorithm::ES256])).is_err(),
+                "{text}"
+            );
         }
     }
 
     fn set(keys: &[Value]) -> Result<KeySet, String> {
         let text = json!({ "keys": keys }).to_string();
-        KeySet::jwks(text.as_bytes(), &[Algorithm::ES256, Algorithm::ES384])
+        KeySet::jwks(text.as_bytes(), &demands(&[Algorithm::ES256, Algorithm::ES384]))
+    }
+
+    fn demands(algorithms: &[Algorithm]) -> Demands {
+        Demands { algorithms: algorithms.to_vec(), weak: false }
     }
 
     fn verdict(keys: &KeySet, header: &Value) -> Verdict {

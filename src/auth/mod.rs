@@ -2,11 +2,12 @@
 //!
 //! A token is found by `places`, taken apart by `compact`, its signature checked by `keys` (with the
 //! cryptography of `jwt`), and its claims by `claims`. `verifier` puts these together for one identity.
-//! Keys that live at a URL are kept fresh by `jwks`; tokens already verified are remembered by `cache`.
+//! Keys that live at a URL are kept fresh by `jwks`, those of a file by `file`; tokens already verified are remembered by `cache`.
 
 mod cache;
 mod claims;
 mod compact;
+mod file;
 mod json;
 mod jwk;
 mod jwks;
@@ -21,8 +22,11 @@ mod tests;
 mod vectors;
 mod verifier;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
 
 use self::cache::TokenCache;
 use self::verifier::Verifier;
@@ -62,9 +66,16 @@ impl Authenticator {
     /// Reads keys; JWKS from URLs are fetched in the background on the current tokio runtime.
     ///
     /// The error is a sentence for the operator that names the identity.
-    pub(crate) fn start(identities: &[Identity]) -> Result<Self, String> {
-        let verifiers = identities.iter().map(Verifier::start).collect::<Result<_, _>>()?;
+    /// Fetched sets are kept in the folder `store`, if one is given.
+    pub(crate) fn start(identities: &[Identity], store: Option<&Path>) -> Result<Self, String> {
+        let start = |identity| Verifier::start(identity, store);
+        let verifiers = identities.iter().map(start).collect::<Result<_, _>>()?;
         Ok(Self { verifiers, cache: TokenCache::new() })
+    }
+
+    /// Waits until every identity has keys or can't have them now: a few seconds at most.
+    pub(crate) async fn ready(&self) {
+        join_all(self.verifiers.iter().map(Verifier::ready)).await;
     }
 
     /// Of each identity: its name, whether it has keys, and whether fetching them failed last.

@@ -55,10 +55,14 @@ pub(crate) fn identity(name: &str, algorithm: Algorithm) -> Identity {
         tokens: vec![TokenPlace::Bearer],
         algorithms: vec![algorithm],
         key,
+        key_file: None,
+        allow_weak_keys: false,
         issuer: None,
         audience: Vec::new(),
         require: Vec::new(),
         leeway: Duration::ZERO,
+        typ: None,
+        max_life: None,
         user: ClaimPath("sub".into()),
     }
 }

@@ -204,12 +204,14 @@ fn what_check_says_names_the_identity() {
         (with(&[ES256, ES384], pem()), "ES384"),
         (with(&[ES256], KeySource::PublicKey("x".into())), "PEM"),
         (with(&[ES256], KeySource::JwksText("x".into())), "JWK set"),
+        (with(&[HS256], secret("short")), "5 bytes"),
         (with(&[ES256], url("jwks.json")), "URL"),
+        (with(&[ES256], KeySource::Discovery), "issuer"),
     ] {
         let error = result.unwrap_err();
         assert!(error.starts_with("identity `app`: ") && error.contains(hint), "{error}");
     }
-    assert_eq!(with(&[HS256], secret("short")), Ok(()));
+    assert_eq!(with(&[HS256], secret("a secret of thirty-two bytes or so")), Ok(()));
     assert_eq!(with(&[ES256], pem()), Ok(()));
     assert_eq!(with(&[ES256], url("https://issuer.example/jwks.json")), Ok(()));
 }
@@ -217,7 +219,8 @@ fn what_check_says_names_the_identity() {
 #[tokio::test]
 async fn nothing_shows_secrets_or_tokens() {
     let secret = KeySource::Secret(b"hunter22".to_vec().into());
-    let app = start(&[Identity { key: secret, ..testing::identity("app", Algorithm::HS256) }]);
+    let weak = Identity { allow_weak_keys: true, ..testing::identity("app", Algorithm::HS256) };
+    let app = start(&[Identity { key: secret, ..weak }]);
     let token =
         Pair::secret(b"hunter22").sign(Algorithm::HS256, &json!({"alg": "HS256"}), &claims());
     let caller = ask(&app, &bearer(&token)).await.unwrap();
@@ -267,7 +270,7 @@ fn never_authenticates(token: &str) {
 }
 
 fn start(identities: &[Identity]) -> Authenticator {
-    Authenticator::start(identities).unwrap()
+    Authenticator::start(identities, None).unwrap()
 }
 
 async fn ask(app: &Authenticator, request: &Parts) -> Result<Caller, Reason> {

@@ -1,16 +1,17 @@
 //! One identity, ready to verify.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use url::Url;
 
 use super::compact::Compact;
-use super::jwks::{Jwks, Timing};
-use super::keys::{KeySet, Verdict};
+use super::file::{self, FileKeys};
+use super::jwks::{Address, Jwks, Timing};
+use super::keys::{Demands, KeySet, Verdict};
 use super::{Caller, Refusal, claims, jwt, places};
 use crate::config::{Algorithm, Identity, KeySource};
 
@@ -24,6 +25,7 @@ pub(super) struct Verifier {
 #[derive(Debug)]
 enum Keys {
     Fixed(KeySet),
+    Watched(FileKeys),
     Fetched(Jwks),
 }
 
@@ -35,15 +37,36 @@ pub(crate) fn validate(identity: &Identity) -> Result<(), String> {
 }
 
 impl Verifier {
-    pub(super) fn start(identity: &Identity) -> Result<Self, String> {
-        Self::start_with(identity, Timing::default())
+    /// `store`: the folder in which fetched keys are kept.
+    pub(super) fn start(identity: &Identity, store: Option<&Path>) -> Result<Self, String> {
+        Self::launch(identity, Timing::default(), file::EVERY, store)
     }
 
+    #[cfg(test)]
     pub(super) fn start_with(identity: &Identity, timing: Timing) -> Result<Self, String> {
-        let keys = Source::of(identity).and_then(|source| match source {
-            Source::Keys(keys) => Ok(Keys::Fixed(keys)),
-            Source::Url(url) => {
-                Jwks::start(&identity.name, url, &identity.algorithms, timing).map(Keys::Fetched)
+        Self::launch(identity, timing, file::EVERY, None)
+    }
+
+    #[cfg(test)]
+    pub(super) fn start_watching(identity: &Identity, every: Duration) -> Result<Self, String> {
+        Self::launch(identity, Timing::default(), every, None)
+    }
+
+    fn launch(
+        identity: &Identity,
+        timing: Timing,
+        every: Duration,
+        store: Option<&Path>,
+    ) -> Result<Self, String> {
+        let keys = Source::of(identity).and_then(|source| match (source, &identity.key_file) {
+            (Source::Keys(keys), Some(file)) => {
+                let read = reader(identity);
+                FileKeys::watch(&identity.name, file, keys, read, every).map(Keys::Watched)
+            }
+            (Source::Keys(keys), None) => Ok(Keys::Fixed(keys)),
+            (Source::Remote(address), _) => {
+                Jwks::start(&identity.name, address, &demands(identity), timing, store)
+                    .map(Keys::Fetched)
             }
         });
         let keys = keys.map_err(|why| complaint(identity, &why))?;
@@ -54,8 +77,16 @@ impl Verifier {
     /// Whether there are keys, and whether fetching them failed last. Configured keys are always there.
     pub(super) fn health(&self) -> (bool, bool) {
         match &self.keys {
-            Keys::Fixed(_) => (true, false),
+            Keys::Fixed(_) | Keys::Watched(_) => (true, false),
             Keys::Fetched(jwks) => jwks.health(),
+        }
+    }
+
+    /// Waits for keys that are being fetched, for a few seconds at most.
+    pub(super) async fn ready(&self) {
+        if let Keys::Fetched(jwks) = &self.keys {
+            // Whether they came or not, the next request will find out.
+            let _ = jwks.keys().await;
         }
     }
 
@@ -92,6 +123,7 @@ impl Verifier {
 
     async fn judge(&self, token: &str, now: u64) -> Result<Caller, Refusal> {
         let token = Compact::parse(token).map_err(Refusal::invalid)?;
+        claims::check_typ(&self.identity, token.typ.as_deref())?;
         let algorithm = self.algorithm(&token)?;
         let claims = token.claims().map_err(Refusal::invalid)?;
         // Before any key is asked for: somebody else's token is no reason to fetch keys, and is not
@@ -116,16 +148,9 @@ impl Verifier {
     ) -> Result<(), Refusal> {
         let verdict = match &self.keys {
             Keys::Fixed(keys) => keys.verify(token, algorithm),
+            Keys::Watched(file) => file.keys().verify(token, algorithm),
             Keys::Fetched(jwks) => {
-                let unavailable = Refusal::keys_unavailable;
-                let keys = jwks.keys().await.map_err(unavailable)?;
-                match keys.verify(token, algorithm) {
-                    Verdict::Unknown => match jwks.newer_than(&keys).await.map_err(unavailable)? {
-                        Some(newer) => newer.verify(token, algorithm),
-                        None => Verdict::Unknown,
-                    },
-                    verdict => verdict,
-                }
+                jwks.verify(token, algorithm).await.map_err(Refusal::keys_unavailable)?
             }
         };
         match verdict {
@@ -149,7 +174,7 @@ impl Verifier {
 /// Where the keys are, found to fit the algorithms as far as they are known.
 enum Source {
     Keys(KeySet),
-    Url(Url),
+    Remote(Address),
 }
 
 impl Source {
@@ -164,14 +189,32 @@ impl Source {
                        knows the public key could sign; use one `[[identity]]` for each";
             return Err(why.to_owned());
         }
+        let demands = &demands(identity);
         match &identity.key {
-            KeySource::Secret(secret) => KeySet::secret(secret.expose_secret(), algorithms),
-            KeySource::PublicKey(pem) => KeySet::public_key(pem, algorithms),
-            KeySource::JwksText(text) => KeySet::jwks(text.as_bytes(), algorithms),
-            KeySource::JwksUrl(url) => return Jwks::address(url).map(Self::Url),
+            KeySource::Secret(secret) => KeySet::secret(secret.expose_secret(), demands),
+            KeySource::PublicKey(pem) => KeySet::public_key(pem, demands),
+            KeySource::JwksText(text) => KeySet::jwks(text.as_bytes(), demands),
+            KeySource::JwksUrl(url) => return Address::keys(url).map(Self::Remote),
+            KeySource::Discovery => {
+                let issuer = identity.issuer.as_deref().ok_or("`discovery` wants an `issuer`")?;
+                return Address::issuer(issuer).map(Self::Remote);
+            }
         }
         .map(Self::Keys)
     }
+}
+
+/// Makes keys of a newer version of the file.
+fn reader(identity: &Identity) -> file::Read {
+    let demands = demands(identity);
+    match identity.key {
+        KeySource::PublicKey(_) => Box::new(move |text| KeySet::public_key(text, &demands)),
+        _ => Box::new(move |text| KeySet::jwks(text.as_bytes(), &demands)),
+    }
+}
+
+fn demands(identity: &Identity) -> Demands {
+    Demands { algorithms: identity.algorithms.clone(), weak: identity.allow_weak_keys }
 }
 
 fn complaint(identity: &Identity, why: &str) -> String {

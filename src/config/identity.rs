@@ -6,7 +6,7 @@ use super::keys;
 use super::problem::Problem;
 use super::tree::{Table, Value};
 use super::units::duration;
-use super::{Algorithm, ClaimPath, Identity, TokenPlace, names};
+use super::{Algorithm, ClaimPath, Identity, KeySource, TokenPlace, names};
 use crate::auth;
 use crate::inject::Pointer;
 
@@ -41,8 +41,18 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
     let algorithms = table.require("algorithms", "[\"HS256\"]").map(|value| algorithms(&value));
     let algorithms = algorithms.unwrap_or_default();
     let key = table.require("key", "{ secret = { env = \"APP_JWT_SECRET\" } }");
-    let source = key.as_ref().and_then(|value| keys::key(value, &algorithms));
+    let weak = table.get("allow_weak_keys");
+    let allow_weak_keys = weak.as_ref().and_then(Value::bool).unwrap_or_default();
+    if allow_weak_keys && let Some(weak) = &weak {
+        weak.warn("keys that are too weak are taken", "whoever finds the key can be any user");
+    }
+    let source = key.as_ref().and_then(|value| keys::key(value, &algorithms, allow_weak_keys));
     let issuer = table.get("issuer").and_then(|value| value.text()).map(str::to_owned);
+    if let (Some(keys::Found { source: KeySource::Discovery, .. }), None) = (&source, &issuer) {
+        let problem = Problem::error(table.span.clone(), "`discovery` starts at the `issuer`");
+        table.reader.problems.push(problem.label("add `issuer = \"https://…\"`"));
+        return None;
+    }
     let audience = table.get("audience").map(|value| texts(&value));
     for (key, given) in [("issuer", issuer.is_some()), ("audience", audience.is_some())] {
         if !given && table.get(key).is_none() {
@@ -56,15 +66,22 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
     let require = require.map(|table| table.entries()).unwrap_or_default();
     let leeway = table.get("leeway").and_then(|value| value.parse(duration));
     let user = table.get("user").and_then(|value| value.parse(claim_path));
+    let typ = table.get("typ").and_then(|value| value.text()).map(str::to_owned);
+    let max_life = table.get("max_life").and_then(|value| value.parse(duration));
+    let source = source?;
     let identity = Identity {
         name: name?.to_owned(),
         tokens,
         algorithms,
-        key: source?,
+        key: source.source,
+        key_file: source.file,
+        allow_weak_keys,
         issuer,
         audience: audience.unwrap_or_default(),
         require: require.iter().filter_map(|e| Some((e.key.to_owned(), e.json()?))).collect(),
         leeway: leeway.unwrap_or(Duration::from_secs(60)),
+        typ,
+        max_life,
         user: user.unwrap_or_else(|| ClaimPath("sub".to_owned())),
     };
     // Algorithms that don't fit the source were told of already.

@@ -1,19 +1,27 @@
 //! `key` of an identity: what the app's tokens are verified with.
 
+use std::path::PathBuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::problem::Problem;
-use super::secret::{outside, secret};
+use super::secret::{file, outside, secret};
 use super::server::web;
 use super::tree::Value;
 use super::{Algorithm, KeySource};
 
-pub(super) fn key(value: &Value<'_>, algorithms: &[Algorithm]) -> Option<KeySource> {
+/// Keys, and the file to watch for newer ones.
+pub(super) struct Found {
+    pub(super) source: KeySource,
+    pub(super) file: Option<PathBuf>,
+}
+
+pub(super) fn key(value: &Value<'_>, algorithms: &[Algorithm], weak: bool) -> Option<Found> {
     let table = value.table("`key`")?;
     let encoding = table.get("encoding");
-    let source = table.one_of(&["secret", "jwks", "public_key"]);
+    let source = table.one_of(&["secret", "jwks", "jwk", "public_key", "discovery"]);
     if let (Some(encoding), Some(source)) = (&encoding, &source)
         && source.key != "secret"
     {
@@ -22,11 +30,15 @@ pub(super) fn key(value: &Value<'_>, algorithms: &[Algorithm]) -> Option<KeySour
     table.finish();
     let source = source?;
     check_algorithms(value, source.key == "secret", algorithms);
-    match source.key {
-        "secret" => shared_secret(&source, encoding.as_ref(), algorithms),
+    let file = (source.key != "secret").then(|| file(&source)).flatten();
+    let source = match source.key {
+        "secret" => shared_secret(&source, encoding.as_ref(), algorithms, weak),
         "jwks" => jwks(&source),
+        "jwk" => outside(&source).map(KeySource::JwksText),
+        "discovery" => discovery(&source),
         _ => public_key(&source),
-    }
+    }?;
+    Some(Found { source, file })
 }
 
 fn check_algorithms(key: &Value<'_>, shared: bool, algorithms: &[Algorithm]) {
@@ -55,6 +67,7 @@ fn shared_secret(
     value: &Value<'_>,
     encoding: Option<&Value<'_>>,
     algorithms: &[Algorithm],
+    weak: bool,
 ) -> Option<KeySource> {
     let decoders: &[(&str, Decode)] = &[("utf8", utf8), ("hex", hex), ("base64", base64)];
     let decode = match encoding {
@@ -68,7 +81,13 @@ fn shared_secret(
     let hash = algorithms.iter().map(|algorithm| hash_bytes(*algorithm)).max().unwrap_or(0);
     if bytes.len() < hash {
         let message = format!("this secret has {} bytes, fewer than its hash", bytes.len());
-        value.warn(message, format!("RFC 7518 asks for at least {hash}"));
+        let wanted = format!("RFC 7518 asks for at least {hash}");
+        if !weak {
+            let help = "take a longer one, or add `allow_weak_keys = true` to the identity";
+            value.report(Problem::error(value.span.clone(), message).label(wanted).help(help));
+            return None;
+        }
+        value.warn(message, wanted);
     }
     Some(KeySource::Secret(SecretSlice::from(bytes)))
 }
@@ -78,6 +97,13 @@ fn jwks(value: &Value<'_>) -> Option<KeySource> {
         return outside(value).map(KeySource::JwksText);
     }
     value.parse(|text| web(text).map(|_| KeySource::JwksUrl(text.to_owned())))
+}
+
+fn discovery(value: &Value<'_>) -> Option<KeySource> {
+    if !value.bool()? {
+        return value.error("`discovery` is there or not", "expected `true`");
+    }
+    Some(KeySource::Discovery)
 }
 
 fn public_key(value: &Value<'_>) -> Option<KeySource> {

@@ -77,11 +77,20 @@ pub(crate) struct Identity {
     pub(crate) tokens: Vec<TokenPlace>,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) key: KeySource,
+    /// Where `key` was read from; it is read again when the file changes.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Keys that a verifier should refuse count all the same: short secrets, RSA from 1024 bits, JWKs
+    /// whose `use` is not `sig`.
+    pub(crate) allow_weak_keys: bool,
     pub(crate) issuer: Option<String>,
     /// Empty: not checked.
     pub(crate) audience: Vec<String>,
     pub(crate) require: Vec<(String, serde_json::Value)>,
     pub(crate) leeway: Duration,
+    /// What the header's `typ` must be.
+    pub(crate) typ: Option<String>,
+    /// The longest life that a token may have.
+    pub(crate) max_life: Option<Duration>,
     pub(crate) user: ClaimPath,
 }
 
@@ -117,8 +126,10 @@ pub(crate) enum KeySource {
     /// A PEM public key.
     PublicKey(String),
     JwksUrl(String),
-    /// The JWKS document itself, already read from its file.
+    /// The JWKS document itself, or one JWK, already read from its file.
     JwksText(String),
+    /// Where the issuer's own metadata say (OpenID Connect Discovery 1.0, section 4).
+    Discovery,
 }
 
 /// A claim by name, or by JSON pointer when it starts with `/`.

@@ -1,6 +1,7 @@
 //! Values that are kept outside of the configuration file.
 
 use std::fs;
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 
@@ -22,6 +23,13 @@ pub(super) fn secret(value: &Value<'_>) -> Option<SecretString> {
         return value.error("this secret is empty", "");
     }
     Some(text.into())
+}
+
+/// The file of `{ file = "path" }`, if that is what is written.
+pub(super) fn file(value: &Value<'_>) -> Option<PathBuf> {
+    let table = value.is_table().then(|| value.table(""))??;
+    let name = table.get("file")?;
+    Some(value.reader.directory.join(name.as_text()?))
 }
 
 /// A text from the environment, a file (its last newline dropped), or the configuration itself.

@@ -38,6 +38,11 @@ pub(crate) fn spool_path(store: &Path) -> PathBuf {
     store.join("spool")
 }
 
+/// Where fetched key sets are kept under `store.path`.
+pub(crate) fn keys_path(store: &Path) -> PathBuf {
+    store.join("keys")
+}
+
 /// Unix milliseconds now.
 pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)

@@ -1,10 +1,15 @@
 //! Keys that live at a URL, kept fresh in the background.
 //!
-//! Only one task fetches, so there is never more than one fetch under way. Requests read what it
-//! found last, and may wake it; while the URL fails, the last good set serves on.
+//! Only one task fetches, so there is never more than one fetch under way, and fetches that a key
+//! server's trouble or an unknown key cause begin at least [`Timing::floor`] apart. Requests read what
+//! it found last, and may wake it; while the URL fails, the last good set serves on. The set is also
+//! kept on disk, for a start while the URL fails.
 
+mod absent;
 mod fetch;
+mod stored;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +19,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use self::fetch::Fetcher;
-use super::keys::KeySet;
+use self::absent::Absent;
+pub(super) use self::fetch::Address;
+use self::fetch::{Fetched, Fetcher, Origin};
+use self::stored::Stored;
+use super::compact::Compact;
+use super::keys::{Demands, KeySet, Verdict};
 use crate::config::Algorithm;
 
 /// Fetches until it is dropped.
@@ -32,10 +41,8 @@ pub(super) struct Timing {
     pub(super) fetch: Duration,
     /// A request waits this long for a fetch to end.
     pub(super) wait: Duration,
-    /// Unknown keys start a fetch only this long after the last one.
+    /// After a failure, or for an unknown key, the next fetch begins only this long after the last.
     pub(super) floor: Duration,
-    /// The first pause after a failure; it doubles, up to `floor`.
-    pub(super) retry: Duration,
     /// A set that can't be renewed is believed this long.
     pub(super) stale: Duration,
 }
@@ -43,9 +50,10 @@ pub(super) struct Timing {
 #[derive(Debug)]
 struct Shared {
     identity: String,
-    fetcher: Fetcher,
     timing: Timing,
     state: ArcSwap<State>,
+    absent: Absent,
+    stored: Option<Stored>,
     wanted: Notify,
     /// Sends when a fetch has ended.
     ended: watch::Sender<()>,
@@ -54,76 +62,109 @@ struct Shared {
 /// Written by the task alone.
 #[derive(Debug, Clone)]
 struct State {
-    last_good: Option<(Arc<KeySet>, Instant)>,
+    last_good: Option<Good>,
     begun: Instant,
     fetching: bool,
-    /// Failures since the last success.
-    failures: u32,
+    /// Whether the last fetch failed.
+    failing: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Good {
+    keys: Arc<KeySet>,
+    until: Instant,
 }
 
 impl Jwks {
-    /// A URL from which keys may be fetched.
-    pub(super) fn address(url: &str) -> Result<Url, String> {
-        let url =
-            Url::parse(url).map_err(|error| format!("the JWKS URL can't be read: {error}"))?;
-        match url.scheme() {
-            "http" | "https" if url.has_host() => Ok(url),
-            _ => Err("the JWKS URL is neither https nor http".to_owned()),
-        }
-    }
-
-    /// Starts the task on the current runtime; the first fetch begins at once.
+    /// Starts the task on the current runtime; the first fetch begins at once. Until it ends, the set
+    /// that `store` holds serves, if there is one.
     pub(super) fn start(
         identity: &str,
-        url: Url,
-        algorithms: &[Algorithm],
+        address: Address,
+        demands: &Demands,
         timing: Timing,
+        store: Option<&Path>,
+    ) -> Result<Self, String> {
+        let url = address.url();
+        if url.scheme() == "http" && !is_loopback(url) {
+            tracing::warn!(identity, "the keys come by http: whoever is on the way can swap them");
+        }
+        let stored = store.map(|dir| Stored::new(dir, identity, url.as_str()));
+        let fetcher = Fetcher::new(address, demands, timing.fetch)?;
+        Self::start_from(identity, fetcher, demands, timing, stored)
+    }
+
+    fn start_from(
+        identity: &str,
+        origin: impl Origin,
+        demands: &Demands,
+        timing: Timing,
+        stored: Option<Stored>,
     ) -> Result<Self, String> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| "keys at a URL can be fetched only within a tokio runtime".to_owned())?;
-        if url.scheme() == "http" && !is_loopback(&url) {
-            tracing::warn!(
-                identity,
-                "the JWKS URL is http: whoever is on the way can swap the keys"
-            );
+        let last_good = stored.as_ref().and_then(|stored| from_disk(stored, demands, &timing));
+        if last_good.is_some() {
+            tracing::info!(identity, "the keys of the last run serve until new ones are fetched");
         }
         let shared = Arc::new(Shared {
             identity: identity.to_owned(),
-            fetcher: Fetcher::new(url, algorithms, timing.fetch)?,
             timing,
-            state: ArcSwap::from_pointee(State::new()),
+            state: ArcSwap::from_pointee(State::new(last_good)),
+            absent: Absent::new(),
+            stored,
             wanted: Notify::new(),
             ended: watch::Sender::new(()),
         });
-        let task = runtime.spawn(Arc::clone(&shared).run());
+        let task = runtime.spawn(Arc::clone(&shared).run(origin));
         Ok(Self { shared, task })
+    }
+
+    /// An error if the keys of today can't be known, and those that are known don't answer.
+    pub(super) async fn verify(
+        &self,
+        token: &Compact<'_>,
+        algorithm: Algorithm,
+    ) -> Result<Verdict, &'static str> {
+        let keys = self.keys().await?;
+        let verdict = keys.verify(token, algorithm);
+        let absent = |kid: &String| self.shared.absent.contains(kid);
+        if verdict != Verdict::Unknown || token.kid.as_ref().is_some_and(absent) {
+            return Ok(verdict);
+        }
+        let asked = Instant::now();
+        let newer = self.newer_than(&keys).await?;
+        let verdict = newer.map_or(Verdict::Unknown, |newer| newer.verify(token, algorithm));
+        if let (Verdict::Unknown, Some(kid)) = (verdict, &token.kid)
+            && self.shared.has_fetched_since(asked)
+        {
+            self.shared.absent.insert(kid);
+        }
+        Ok(verdict)
     }
 
     /// The keys known now. If none are, waits for the fetch under way.
     pub(super) async fn keys(&self) -> Result<Arc<KeySet>, &'static str> {
         let ended = self.shared.ended.subscribe();
         let state = self.shared.state.load_full();
-        if let Some(keys) = state.keys(self.shared.timing.stale) {
+        if let Some(keys) = state.keys() {
             return Ok(keys);
         }
         if state.fetching {
             self.wait_for(ended).await;
         }
-        self.shared.state.load().keys(self.shared.timing.stale).ok_or(NOT_FETCHED)
+        self.shared.state.load().keys().ok_or(NOT_FETCHED)
     }
 
     /// Whether there are keys, and whether the last fetch failed.
     pub(super) fn health(&self) -> (bool, bool) {
         let state = self.shared.state.load();
-        (state.keys(self.shared.timing.stale).is_some(), state.failures > 0)
+        (state.keys().is_some(), state.failing)
     }
 
     /// A set fetched after `seen`, for a token that no key of `seen` signed. `None` if the last fetch
-    /// is too recent to ask again; an error if the keys of today can't be known.
-    pub(super) async fn newer_than(
-        &self,
-        seen: &Arc<KeySet>,
-    ) -> Result<Option<Arc<KeySet>>, &'static str> {
+    /// is too recent to ask again.
+    async fn newer_than(&self, seen: &Arc<KeySet>) -> Result<Option<Arc<KeySet>>, &'static str> {
         let ended = self.shared.ended.subscribe();
         let state = self.shared.state.load_full();
         let due = state.begun.elapsed() >= self.shared.timing.floor;
@@ -135,8 +176,8 @@ impl Jwks {
         }
         let state = self.shared.state.load();
         match &state.last_good {
-            Some((keys, _)) if !Arc::ptr_eq(keys, seen) => Ok(Some(Arc::clone(keys))),
-            _ if state.failures > 0 || state.fetching => Err(NOT_FETCHED),
+            Some(good) if !Arc::ptr_eq(&good.keys, seen) => Ok(Some(Arc::clone(&good.keys))),
+            _ if state.failing || state.fetching => Err(NOT_FETCHED),
             _ => Ok(None),
         }
     }
@@ -154,11 +195,14 @@ impl Drop for Jwks {
 }
 
 impl Shared {
-    async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>, mut origin: impl Origin) {
         loop {
-            let fetched = self.fetcher.fetch().await;
-            let pause = self.conclude(fetched);
+            let fetched = origin.fetch().await;
+            let pause = self.conclude(&fetched);
             self.ended.send_replace(());
+            if let Ok(fetched) = fetched {
+                self.save(fetched).await;
+            }
             self.pause(pause).await;
             self.update(|state| {
                 state.begun = Instant::now();
@@ -168,34 +212,40 @@ impl Shared {
     }
 
     /// Takes note of what a fetch brought; returns the pause until the next one.
-    fn conclude(&self, fetched: Result<fetch::Fetched, String>) -> Duration {
+    fn conclude(&self, fetched: &Result<Fetched, String>) -> Duration {
         let identity = self.identity.as_str();
         let state = self.update(|state| {
             state.fetching = false;
-            match &fetched {
-                Ok(fetched) => {
-                    state.last_good = Some((Arc::clone(&fetched.keys), Instant::now()));
-                    state.failures = 0;
-                }
-                Err(_) => state.failures = state.failures.saturating_add(1),
+            state.failing = fetched.is_err();
+            if let Ok(fetched) = &fetched {
+                let until = Instant::now() + self.timing.stale;
+                state.last_good = Some(Good { keys: Arc::clone(&fetched.keys), until });
             }
         });
-        let jitter = rand::random_range(0.9..1.1);
         match fetched {
             Ok(fetched) => {
                 tracing::debug!(identity, "keys fetched");
-                refresh_after(fetched.max_age).mul_f64(jitter)
+                refresh_after(fetched.max_age).mul_f64(rand::random_range(0.9..1.0))
             }
             Err(error) => {
-                let known = state.keys(self.timing.stale).is_some();
+                let known = state.keys().is_some();
                 tracing::warn!(
                     identity,
                     error,
                     last_good_set_serves = known,
                     "keys can't be fetched"
                 );
-                retry_after(state.failures, &self.timing).mul_f64(jitter)
+                self.timing.floor.mul_f64(rand::random_range(1.0..1.1))
             }
+        }
+    }
+
+    async fn save(&self, fetched: Fetched) {
+        let Some(stored) = self.stored.clone() else { return };
+        let saved = tokio::task::spawn_blocking(move || stored.save(&fetched.text)).await;
+        if let Ok(Err(error)) = saved {
+            let identity = self.identity.as_str();
+            tracing::warn!(identity, %error, "the keys can't be kept for a start without the network");
         }
     }
 
@@ -219,19 +269,22 @@ impl Shared {
         self.state.store(Arc::new(state.clone()));
         state
     }
+
+    fn has_fetched_since(&self, when: Instant) -> bool {
+        let state = self.state.load();
+        state.begun >= when && !state.fetching && !state.failing
+    }
 }
 
 impl State {
     /// Before the first fetch, which begins with the task.
-    fn new() -> Self {
-        Self { last_good: None, begun: Instant::now(), fetching: true, failures: 0 }
+    fn new(last_good: Option<Good>) -> Self {
+        Self { last_good, begun: Instant::now(), fetching: true, failing: false }
     }
 
-    fn keys(&self, stale: Duration) -> Option<Arc<KeySet>> {
-        self.last_good
-            .as_ref()
-            .filter(|(_, fetched)| fetched.elapsed() < stale)
-            .map(|(keys, _)| Arc::clone(keys))
+    fn keys(&self) -> Option<Arc<KeySet>> {
+        let good = self.last_good.as_ref().filter(|good| Instant::now() < good.until);
+        good.map(|good| Arc::clone(&good.keys))
     }
 }
 
@@ -241,20 +294,21 @@ impl Default for Timing {
             fetch: Duration::from_secs(5),
             wait: Duration::from_secs(3),
             floor: Duration::from_secs(30),
-            retry: Duration::from_secs(1),
             stale: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
 
+fn from_disk(stored: &Stored, demands: &Demands, timing: &Timing) -> Option<Good> {
+    let (set, age) = stored.load()?;
+    let left = timing.stale.checked_sub(age)?;
+    let keys = Arc::new(KeySet::jwks(&set, demands).ok()?);
+    Some(Good { keys, until: Instant::now() + left })
+}
+
 /// Half of what the issuer allows, within reason.
 fn refresh_after(max_age: Option<Duration>) -> Duration {
     max_age.map_or(REFRESH, |age| (age / 2).clamp(REFRESH_AT_LEAST, REFRESH_AT_MOST))
-}
-
-fn retry_after(failures: u32, timing: &Timing) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    timing.retry.saturating_mul(1 << doublings).min(timing.floor)
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -87,8 +87,7 @@ async fn a_flood_of_unknown_kids_makes_one_fetch_per_floor() {
 async fn a_wish_that_comes_too_early_is_not_granted() {
     let issuer = Issuer::start(Answer::Set(set(&[("a", key())]))).await;
     let timing = Timing { floor: Duration::from_secs(600), ..hurried() };
-    let url = Jwks::address(&issuer.url()).unwrap();
-    let jwks = Jwks::start("app", url, &[Algorithm::ES256], timing).unwrap();
+    let jwks = issuer.jwks(timing, None);
     jwks.keys().await.unwrap();
     for _ in 0..5 {
         jwks.shared.wanted.notify_one();
@@ -181,9 +180,7 @@ async fn another_issuers_token_is_no_reason_to_fetch() {
 #[tokio::test]
 async fn dropping_it_ends_the_task() {
     let issuer = Issuer::start(Answer::Close).await;
-    let jwks =
-        Jwks::start("app", Jwks::address(&issuer.url()).unwrap(), &[Algorithm::ES256], hurried())
-            .unwrap();
+    let jwks = issuer.jwks(hurried(), None);
     let shared = Arc::downgrade(&jwks.shared);
     drop(jwks);
     let gone = async {
@@ -196,16 +193,16 @@ async fn dropping_it_ends_the_task() {
 
 #[test]
 fn outside_a_runtime_it_says_so() {
-    let error = Jwks::start("app", Jwks::address("http://127.0.0.1/").unwrap(), &[], hurried())
-        .unwrap_err();
+    let address = Address::keys("http://127.0.0.1/").unwrap();
+    let error = Jwks::start("app", address, &demands(), hurried(), None).unwrap_err();
     assert!(error.contains("runtime"), "{error}");
 }
 
 #[test]
 fn addresses() {
-    assert!(Jwks::address("https://issuer.example/jwks.json").is_ok());
+    assert!(Address::keys("https://issuer.example/jwks.json").is_ok());
     for url in ["", "jwks.json", "file:///etc/passwd", "ftp://issuer.example/"] {
-        assert!(Jwks::address(url).is_err(), "{url}");
+        assert!(Address::keys(url).is_err(), "{url}");
     }
 }
 
@@ -218,12 +215,55 @@ fn refresh_is_half_of_max_age_within_bounds() {
     }
 }
 
-#[test]
-fn failures_are_retried_ever_more_slowly() {
-    let timing = Timing::default();
-    let pauses: Vec<u64> = (1..8).map(|n| retry_after(n, &timing).as_secs()).collect();
-    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
-    assert_eq!(retry_after(u32::MAX, &timing), timing.floor);
+#[tokio::test]
+async fn an_unchanged_set_is_not_sent_again() {
+    let first = set(&[("a", key())]);
+    let issuer = Issuer::start(Answer::Tagged(first, "\"1\"")).await;
+    let address = Address::keys(&issuer.url()).unwrap();
+    let mut fetcher = Fetcher::new(address, &demands(), hurried().fetch).unwrap();
+    let fetched = fetcher.fetch().await.unwrap();
+    let again = fetcher.fetch().await.unwrap();
+    assert!(Arc::ptr_eq(&fetched.keys, &again.keys));
+    assert_eq!(again.max_age, Some(Duration::from_secs(600)));
+
+    issuer.answer(Answer::Tagged(set(&[("b", key())]), "\"2\""));
+    let changed = fetcher.fetch().await.unwrap();
+    assert!(!Arc::ptr_eq(&fetched.keys, &changed.keys));
+    // Who asked for no ETag gets no 304.
+    issuer.answer(Answer::Text(304, ""));
+    let address = Address::keys(&issuer.url()).unwrap();
+    let mut fetcher = Fetcher::new(address, &demands(), hurried().fetch).unwrap();
+    assert!(fetcher.fetch().await.is_err());
+}
+
+#[tokio::test]
+async fn the_issuer_says_where_its_keys_are() {
+    let issuer = Issuer::start(Answer::Close).await;
+    let name = format!("http://{}/realm", issuer.address);
+    let metadata = |keys: &str| {
+        let uri = format!("http://{}{keys}", issuer.address);
+        ("/realm/.well-known/openid-configuration", json!({"issuer": name, "jwks_uri": uri}))
+    };
+    let keys = |path: &'static str, kid: &str| (path, set(&[(kid, key())]));
+    issuer.answer(Answer::Paths(vec![metadata("/one"), keys("/one", "a")]));
+    let key = KeySource::Discovery;
+    let identity = Identity { key, issuer: Some(name.clone()), ..issuer.identity() };
+    let verifier = Verifier::start_with(&identity, hurried()).unwrap();
+    let token = |kid: &str| {
+        let claims = json!({"sub": "ann", "exp": 1, "iss": name});
+        self::key().sign(Algorithm::ES256, &json!({"alg": "ES256", "kid": kid}), &claims)
+    };
+    assert_eq!(ask(&verifier, &token("a")).await, Ok(()));
+    assert_eq!(issuer.fetches(), 2);
+
+    // They move: the old address fails once, and the metadata are asked again.
+    issuer.answer(Answer::Paths(vec![metadata("/two"), keys("/two", "b")]));
+    let moved = async {
+        while ask(&verifier, &token("b")).await.is_err() {
+            tokio::time::sleep(hurried().floor).await;
+        }
+    };
+    soon(moved).await;
 }
 
 async fn ask(verifier: &Verifier, token: &str) -> Result<(), Reason> {
@@ -240,9 +280,12 @@ fn hurried() -> Timing {
         fetch: Duration::from_secs(2),
         wait: Duration::from_secs(4),
         floor: Duration::from_millis(40),
-        retry: Duration::from_millis(5),
         stale: Duration::from_secs(600),
     }
+}
+
+fn demands() -> Demands {
+    Demands { algorithms: vec![Algorithm::ES256], weak: false }
 }
 
 fn key() -> &'static Pair {
@@ -273,6 +316,10 @@ struct Issuer {
 #[derive(Clone)]
 enum Answer {
     Set(Value),
+    /// With an ETag, and 304 for whoever has it.
+    Tagged(Value, &'static str),
+    /// By path; any other is not found.
+    Paths(Vec<(&'static str, Value)>),
     Text(u16, &'static str),
     Redirect(String),
     Hang,
@@ -297,10 +344,10 @@ impl Issuer {
                 tokio::spawn(async move {
                     let mut stream = stream;
                     let head = read_head(&mut stream).await;
-                    *last_request.lock().unwrap() = head;
+                    *last_request.lock().unwrap() = head.clone();
                     fetches.fetch_add(1, Ordering::SeqCst);
                     let answer = answer.lock().unwrap().clone();
-                    answer.send(stream).await;
+                    answer.send(stream, &head).await;
                 });
             }
         });
@@ -324,15 +371,33 @@ impl Issuer {
         Identity { key, ..testing::identity("app", Algorithm::ES256) }
     }
 
+    fn jwks(&self, timing: Timing, store: Option<&Path>) -> Jwks {
+        Jwks::start("app", Address::keys(&self.url()).unwrap(), &demands(), timing, store).unwrap()
+    }
+
     fn verifier(&self, timing: Timing) -> Verifier {
         Verifier::start_with(&self.identity(), timing).unwrap()
     }
 }
 
 impl Answer {
-    async fn send(self, mut stream: TcpStream) {
+    async fn send(self, mut stream: TcpStream, request: &str) {
         let (status, more, body) = match self {
             Self::Set(set) => (200, String::new(), set.to_string()),
+            Self::Tagged(set, etag) => {
+                let head = format!("etag: {etag}\r\ncache-control: max-age=600\r\n");
+                match request.to_lowercase().contains(&format!("if-none-match: {etag}\r\n")) {
+                    true => (304, head, String::new()),
+                    false => (200, head, set.to_string()),
+                }
+            }
+            Self::Paths(paths) => {
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                match paths.into_iter().find(|(known, _)| *known == path) {
+                    Some((_, value)) => (200, String::new(), value.to_string()),
+                    None => (404, String::new(), String::new()),
+                }
+            }
             Self::Text(status, text) => (status, String::new(), text.to_owned()),
             Self::Redirect(to) => (302, format!("location: {to}\r\n"), String::new()),
             Self::Hang => return std::future::pending().await,
