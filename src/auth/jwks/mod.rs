@@ -64,6 +64,8 @@ struct Shared {
 struct State {
     last_good: Option<Good>,
     begun: Instant,
+    /// How many have begun.
+    fetches: u64,
     fetching: bool,
     /// Whether the last fetch failed.
     failing: bool,
@@ -132,11 +134,11 @@ impl Jwks {
         if verdict != Verdict::Unknown || token.kid.as_ref().is_some_and(absent) {
             return Ok(verdict);
         }
-        let asked = Instant::now();
+        let asked = self.shared.state.load().fetches;
         let newer = self.newer_than(&keys).await?;
         let verdict = newer.map_or(Verdict::Unknown, |newer| newer.verify(token, algorithm));
         if let (Verdict::Unknown, Some(kid)) = (verdict, &token.kid)
-            && self.shared.has_fetched_since(asked)
+            && self.shared.has_fetched_after(asked)
         {
             self.shared.absent.insert(kid);
         }
@@ -206,6 +208,7 @@ impl Shared {
             self.pause(pause).await;
             self.update(|state| {
                 state.begun = Instant::now();
+                state.fetches += 1;
                 state.fetching = true;
             });
         }
@@ -270,16 +273,17 @@ impl Shared {
         state
     }
 
-    fn has_fetched_since(&self, when: Instant) -> bool {
+    /// Whether a fetch has succeeded that began after this many.
+    fn has_fetched_after(&self, fetches: u64) -> bool {
         let state = self.state.load();
-        state.begun >= when && !state.fetching && !state.failing
+        state.fetches > fetches && !state.fetching && !state.failing
     }
 }
 
 impl State {
     /// Before the first fetch, which begins with the task.
     fn new(last_good: Option<Good>) -> Self {
-        Self { last_good, begun: Instant::now(), fetching: true, failing: false }
+        Self { last_good, begun: Instant::now(), fetches: 1, fetching: true, failing: false }
     }
 
     fn keys(&self) -> Option<Arc<KeySet>> {
@@ -325,5 +329,7 @@ const REFRESH: Duration = Duration::from_secs(10 * 60);
 const REFRESH_AT_LEAST: Duration = Duration::from_secs(5 * 60);
 const REFRESH_AT_MOST: Duration = Duration::from_secs(12 * 60 * 60);
 
+#[cfg(test)]
+mod life;
 #[cfg(test)]
 mod tests;

@@ -134,7 +134,25 @@ fn identities() {
         ),
         (
             format!("{hs}key = {{ secret = {{ env = \"KEY\" }} }}"),
-            "warning: this secret has 12 bytes, fewer than its hash",
+            "error: this secret has 12 bytes, fewer than its hash",
+        ),
+        (
+            "algorithms = \"ES256\"\nkey = { discovery = false }".to_owned(),
+            "error: `discovery` is there or not",
+        ),
+        (
+            "algorithms = \"ES256\"\nkey = { discovery = true }".to_owned(),
+            "error: identity `a`: the issuer can't be read: relative URL without a base",
+        ),
+        (
+            "algorithms = \"ES256\"\nkey = { jwk = '{\"kty\":\"EC\"}' }".to_owned(),
+            "error: identity `a`: the JWK set has no usable key for the configured algorithms: \
+             its kind is not supported (oct, RSA, P-256, P-384, Ed25519)",
+        ),
+        (
+            format!("{hs}{key}max_life = \"1 day\""),
+            "error: `1 day` is not a duration such as \"30s\": \
+             expected `ms`, `s`, `m`, `h` or `d` as its unit",
         ),
         (
             format!("{hs}key = {{ secret = {{ env = \"SECRET\" }}, jwks = \"https://a\" }}"),
@@ -160,6 +178,26 @@ fn identities() {
     }
     let ed = format!("algorithms = \"EdDSA\"\nkey = {{ public_key = \"{pem}\" }}");
     assert_eq!(identity(&ed), [""; 0]);
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let jwk = format!("algorithms = \"EdDSA\"\nkey = {{ jwk = '{jwk}' }}");
+    assert_eq!(identity(&format!("{jwk}\ntyp = \"at+jwt\"\nmax_life = \"24h\"")), [""; 0]);
+    let weak = format!("{hs}allow_weak_keys = true\nkey = {{ secret = {{ env = \"KEY\" }} }}");
+    assert_eq!(
+        identity(&weak),
+        [
+            "warning: keys that are too weak are taken",
+            "warning: this secret has 12 bytes, fewer than its hash",
+        ]
+    );
+    let discovery = "documents = {}\n[[identity]]\nname = \"a\"\naudience = \"a\"\n\
+                     algorithms = \"ES256\"\nkey = { discovery = true }\n";
+    let without = titles(discovery);
+    assert!(
+        without.contains(&"error: `discovery` starts at the `issuer`".to_owned()),
+        "{without:?}"
+    );
+    let with = good(&format!("{discovery}issuer = \"https://id.example\""));
+    assert!(matches!(with.identities[0].key, KeySource::Discovery));
     let unchecked = titles(&format!(
         "documents.f.source = \"GET /f/{{id}}\"\n[[identity]]\nname = \"a\"\n{hs}{key}"
     ));
