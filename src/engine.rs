@@ -75,7 +75,7 @@ impl Transom {
         let outbox =
             Outbox::start(store.clone(), spool.clone(), dws.clone(), metrics.clone()).await?;
         let dws_health = DwsHealth::watch(dws.clone());
-        let broker = Broker::new(dws, metrics.clone());
+        let broker = Broker::new(dws, metrics.clone(), config.identities.len() > 1);
         let owned = Owned::new(&owned_headers(&config));
         authenticator.ready().await;
         let engine = Engine {

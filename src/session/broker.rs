@@ -1,5 +1,6 @@
 //! Sessions, minted once and handed out while they have life left.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +20,7 @@ pub(crate) struct Broker {
     dws: Arc<DwsClient>,
     metrics: Arc<Metrics>,
     cache: Cache<Key, Arc<Session>>,
+    several_identities: bool,
     pause: Arc<Pause>,
 }
 
@@ -50,9 +52,14 @@ struct Key {
 }
 
 impl Broker {
-    pub(crate) fn new(dws: Arc<DwsClient>, metrics: Arc<Metrics>) -> Self {
+    /// With `several_identities`, DWS is told of users by their identity too.
+    pub(crate) fn new(
+        dws: Arc<DwsClient>,
+        metrics: Arc<Metrics>,
+        several_identities: bool,
+    ) -> Self {
         let cache = Cache::builder().max_capacity(CACHED_SESSIONS).time_to_live(LONGEST).build();
-        Self { dws, metrics, cache, pause: Arc::default() }
+        Self { dws, metrics, cache, several_identities, pause: Arc::default() }
     }
 
     /// A session with at least half the life that a new one would have.
@@ -114,15 +121,12 @@ impl Broker {
         };
         self.cache.entry_by_ref(&key).and_compute_with(stale).await;
         let minted = self.cache.try_get_with_by_ref(&key, async {
-            let user_id = match &key.holder {
-                Holder::User { user, .. } => Some(&**user),
-                Holder::Credentials(_) => None,
-            };
+            let user_id = key.holder.user_id(self.several_identities);
             let request = SessionRequest {
                 document_id: &key.document_id,
                 permissions: key.permissions,
                 expires: until,
-                user_id,
+                user_id: user_id.as_deref(),
             };
             let session = self.dws.session(request).await?;
             self.metrics.minted();
@@ -139,6 +143,22 @@ impl Broker {
                 warn!(code = %reason, document_id = key.document_id, error = %error, "DWS gave no session");
                 Err(reason)
             }
+        }
+    }
+}
+
+impl Holder {
+    /// What DWS calls the user: the user claim; with several identities `identity:claim`, since the same
+    /// claim of two issuers is two people. A `:` in the identity's name is written `%3A`, so that no two
+    /// users come to the same text.
+    fn user_id(&self, several_identities: bool) -> Option<Cow<'_, str>> {
+        match self {
+            Self::User { identity, user } if several_identities => {
+                let identity = identity.replace('%', "%25").replace(':', "%3A");
+                Some(Cow::Owned(format!("{identity}:{user}")))
+            }
+            Self::User { user, .. } => Some(Cow::Borrowed(user)),
+            Self::Credentials(_) => None,
         }
     }
 }
@@ -205,3 +225,28 @@ const CACHED_SESSIONS: u64 = 100_000;
 /// No session is kept longer than a day, whatever it says.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const PAUSE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_claim_of_two_identities_is_two_people() {
+        let id = |identity: &str, user: &str, several: bool| {
+            let holder = Holder::User { identity: identity.into(), user: user.into() };
+            holder.user_id(several).unwrap().into_owned()
+        };
+        assert_eq!(id("app", "ann", false), "ann");
+        assert_eq!(id("app", "ann", true), "app:ann");
+        let mut all: Vec<_> =
+            [("a", "b:c"), ("a:b", "c"), ("a%3Ab", "c"), ("a%3A", "b:c"), ("", "a:b:c")]
+                .iter()
+                .map(|(identity, user)| id(identity, user, true))
+                .collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 5, "{all:?}");
+        assert_eq!(Holder::Credentials([0; 32]).user_id(true), None);
+    }
+}

@@ -10,6 +10,7 @@ mod capture;
 mod correlate;
 mod delivery;
 mod identity;
+mod issuers;
 mod lifecycle;
 mod operations;
 mod sessions;

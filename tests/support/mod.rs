@@ -10,6 +10,7 @@
 pub mod app;
 pub mod dws;
 pub mod files;
+pub mod issuer;
 pub mod process;
 pub mod tokens;
 
