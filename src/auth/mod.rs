@@ -8,6 +8,8 @@ mod cache;
 mod claims;
 mod compact;
 mod file;
+#[cfg(test)]
+mod interop;
 mod json;
 mod jwk;
 mod jwks;
