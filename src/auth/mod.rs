@@ -17,6 +17,8 @@ mod jwt;
 mod keys;
 mod places;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
