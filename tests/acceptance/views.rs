@@ -132,10 +132,17 @@ in_both_forms! {
         let start = CONFIG.find("[documents.files]").unwrap();
         let world = World::with(&CONFIG[start..]).start(form).await;
         let id = world.upload_as("ann", "a.pdf").await;
-        let ann = world.session_in_the_end("ann", &id).await;
+        world.session_in_the_end("ann", &id).await;
         let (status, problem) = world.session_as("bob", &id).await;
         assert_eq!((status, problem["code"].as_str()), (403, Some("denied_by_app")));
-        let again = world.session_in_the_end("ann", &id).await;
+        // Nothing but the credentials tells who asks, so a token of another second is somebody else.
+        let token = tokens::for_user("ann");
+        let ask = async || {
+            let request = world.request(Method::GET, &format!("/.transom/session/files/{id}"));
+            request.bearer_auth(&token).send().await.unwrap().json::<serde_json::Value>().await.unwrap()
+        };
+        let (ann, again) = (ask().await, ask().await);
+        assert!(ann["session"].is_string(), "{ann}");
         assert_eq!(ann["session"], again["session"], "from the cache");
     }
 
