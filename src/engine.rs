@@ -13,7 +13,7 @@ use crate::health::DwsHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
 use crate::mapping::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
-use crate::session::Broker;
+use crate::session::{Broker, Decisions};
 use crate::telemetry::Metrics;
 
 /// A running Transom: mount its [`layer`](Self::layer), and [`stop`](Self::stop) it at the end.
@@ -29,6 +29,7 @@ pub(crate) struct Engine {
     pub(crate) authenticator: Authenticator,
     pub(crate) outbox: Outbox,
     pub(crate) broker: Broker,
+    pub(crate) decisions: Decisions,
     pub(crate) spool: Spool,
     pub(crate) owned: Owned,
     pub(crate) metrics: Arc<Metrics>,
@@ -76,6 +77,7 @@ impl Transom {
             Outbox::start(store.clone(), spool.clone(), dws.clone(), metrics.clone()).await?;
         let dws_health = DwsHealth::watch(dws.clone());
         let broker = Broker::new(dws, metrics.clone(), config.identities.len() > 1);
+        let decisions = Decisions::new(&config.app.remember);
         let owned = Owned::new(&owned_headers(&config));
         authenticator.ready().await;
         let engine = Engine {
@@ -83,6 +85,7 @@ impl Transom {
             authenticator,
             outbox,
             broker,
+            decisions,
             spool,
             owned,
             metrics,

@@ -50,6 +50,22 @@ pub(crate) struct AppConfig {
     pub(crate) rewrite_origin: bool,
     pub(crate) fold_case: bool,
     pub(crate) fold_trailing_slash: bool,
+    pub(crate) remember: Remember,
+}
+
+/// For how long a yes of the app to a probe counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Remember {
+    /// Zero: not at all. Default: 5 s.
+    pub(crate) life: Duration,
+    /// Written by the operator, so also where the service around the layer hands down more than headers.
+    pub(crate) whatever_the_layer_knows: bool,
+}
+
+impl Default for Remember {
+    fn default() -> Self {
+        Self { life: Duration::from_secs(5), whatever_the_layer_knows: false }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use super::problem::{Problem, Severity};
 use super::secret::secret;
 use super::tree::{Table, Value};
 use super::units::duration;
-use super::{AppConfig, DwsConfig, ServerConfig, StoreConfig, ViewerConfig};
+use super::{AppConfig, DwsConfig, Remember, ServerConfig, StoreConfig, ViewerConfig};
 use crate::route::Pattern;
 
 pub(super) fn server(root: &Table<'_>) -> ServerConfig {
@@ -89,12 +89,16 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
         rewrite_origin: true,
         fold_case: false,
         fold_trailing_slash: false,
+        remember: Remember::default(),
     };
     if let Some(value) = table.get("origins") {
         config.origins = value.array().iter().filter_map(|item| item.parse(origin)).collect();
     }
     if let Some(rewrite) = table.get("rewrite_origin").and_then(|value| value.bool()) {
         config.rewrite_origin = rewrite;
+    }
+    if let Some(life) = table.get("remember_decisions").and_then(|value| value.parse(memory)) {
+        config.remember = Remember { life, whatever_the_layer_knows: true };
     }
     if let Some(paths) = table.get("paths").and_then(|value| value.table("`paths`")) {
         let ignored = |value: Value<'_>| value.choice(&[("ignore", true), ("exact", false)]);
@@ -138,6 +142,19 @@ pub(super) fn viewer(root: &Table<'_>) -> ViewerConfig {
         table.finish();
     }
     ViewerConfig { sdk: sdk.unwrap_or(SDK).to_owned() }
+}
+
+/// How long the app's yes may be remembered.
+fn memory(text: &str) -> Result<Duration, String> {
+    if text == "off" {
+        return Ok(Duration::ZERO);
+    }
+    match duration(text)? {
+        life if life > LONGEST_MEMORY => Err(format!(
+            "`{text}`: whom the app locks out would get sessions for that long; at most \"1m\""
+        )),
+        life => Ok(life),
+    }
 }
 
 /// A table that must be there.
@@ -209,4 +226,5 @@ pub(super) fn web(text: &str) -> Result<Uri, String> {
     uri.ok_or_else(|| "expected an address that starts with http:// or https://".to_owned())
 }
 
+const LONGEST_MEMORY: Duration = Duration::from_secs(60);
 const SDK: &str = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";

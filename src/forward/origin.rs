@@ -252,6 +252,7 @@ mod tests {
             rewrite_origin: true,
             fold_case: false,
             fold_trailing_slash: false,
+            remember: crate::config::Remember::default(),
         })
     }
 

@@ -290,6 +290,9 @@ impl<'a> Exchange<'a> {
         let sizes: Vec<(DocumentKey, u64)> =
             kept.iter().map(|(key, file)| (key.clone(), file.size)).collect();
         let outcomes = self.engine.outbox.capture(kept, upload.only_known).await?;
+        if outcomes.contains(&Reason::Replaced) {
+            self.engine.decisions.forget();
+        }
         for ((key, size), reason) in sizes.iter().zip(outcomes) {
             self.engine.metrics.outcome(Step::Capture, reason);
             self.engine.metrics.captured(*size);
@@ -308,6 +311,8 @@ impl<'a> Exchange<'a> {
         let request_id = self.arrival.request_id();
         let accepted = delete.accepted.as_ref();
         let ids = self.ids(&delete.id, accepted, captures, &seen.fields, seen.json.as_ref())?;
+        // The app has done it already, whatever becomes of the mappings.
+        self.engine.decisions.forget();
         for id in ids {
             let key = self.key(rule, id)?;
             let forgotten = self.engine.outbox.delete(&key, delete.prefix).await?;

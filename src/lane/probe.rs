@@ -9,14 +9,17 @@ use tracing::{debug, warn};
 
 use super::Inner;
 use crate::body::RequestBody;
+use crate::client::ClientInfo;
 use crate::config::{Kind, TokenPlace};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::reason::Reason;
 use crate::route::Outgoing;
+use crate::session::{Answer, Question, judge};
 use crate::telemetry::request_id;
 
-/// Whether the app answers one of the kind's probes with 2xx. The reply's body is never read.
+/// Whether the app answers one of the kind's probes with a yes (see [`judge`]), now or a moment ago. The
+/// reply's body is never read.
 ///
 /// # Errors
 /// `denied_by_app`, or `app_unavailable` when no probe gave an answer that can be believed.
@@ -27,22 +30,74 @@ pub(crate) async fn probe<S: Inner<B>, B>(
     key: &DocumentKey,
     caller: &Parts,
 ) -> Result<(), Reason> {
-    let mut unknown = kind.probe.is_empty();
-    for outgoing in &kind.probe {
-        let Some(request) = request(engine, outgoing, key, caller) else { continue };
-        match tokio::time::timeout(PROBE_AT_MOST, inner.ask(request)).await {
-            Ok(Ok(reply)) if reply.status().is_success() => return Ok(()),
-            Ok(Ok(reply)) => {
-                debug!(document = %key, status = reply.status().as_u16(), "the app said no to a probe");
-                unknown |= reply.status().is_server_error();
-            }
-            Ok(Err(_)) | Err(_) => {
-                warn!(document = %key, "a probe of the app got no answer");
+    let requests = kind.probe.iter().filter_map(|probe| request(engine, probe, key, caller));
+    let requests: Vec<_> = requests.collect();
+    let question = question(engine, key, &requests);
+    let unknown = kind.probe.is_empty();
+    engine.decisions.recall(question, ask(inner, key, requests, unknown)).await
+}
+
+async fn ask<S: Inner<B>, B>(
+    inner: &mut S,
+    key: &DocumentKey,
+    requests: Vec<Request<RequestBody<B>>>,
+    mut unknown: bool,
+) -> Result<(), Reason> {
+    for request in requests {
+        let (path, asked) = (request.uri().path().to_owned(), request.headers().clone());
+        let reply = tokio::time::timeout(PROBE_AT_MOST, inner.ask(request)).await;
+        let answer = match &reply {
+            Ok(Ok(reply)) => judge(reply.status(), reply.headers(), &asked),
+            Ok(Err(_)) => Answer::Unknown("the app can't be reached"),
+            Err(_) => Answer::Unknown("the app took too long"),
+        };
+        let status = reply.ok().and_then(Result::ok).map(|reply| reply.status().as_u16());
+        match answer {
+            Answer::Yes => return Ok(()),
+            Answer::No(why) => debug!(document = %key, path, status, why, "the app said no"),
+            Answer::Unknown(why) => {
+                warn!(document = %key, path, status, why, "no word from the app");
                 unknown = true;
             }
         }
     }
     Err(if unknown { Reason::AppUnavailable } else { Reason::DeniedByApp })
+}
+
+/// What tells this question from others: the requests as they would be sent, and the client's address, by
+/// which an app may decide too.
+///
+/// `None`, so that the app is asked each time, for a caller without any credentials, and where a service around
+/// the layer may have told callers apart by something that can't be seen here (a request extension).
+fn question<B>(
+    engine: &Engine,
+    key: &DocumentKey,
+    requests: &[Request<RequestBody<B>>],
+) -> Option<Question> {
+    let first = requests.first()?;
+    let client = first.extensions().get::<ClientInfo>();
+    let known = usize::from(client.is_some());
+    let visible = first.extensions().len() == known;
+    if !visible && !engine.config.app.remember.whatever_the_layer_knows {
+        return None;
+    }
+    let credential = |name: &HeaderName| first.headers().contains_key(name);
+    if !CREDENTIALS.iter().chain(token_headers(engine)).any(credential) {
+        return None;
+    }
+    let peer =
+        client.map_or_else(String::new, |client| format!("{} {}", client.peer.ip(), client.tls));
+    let sent = requests.iter().map(|request| {
+        let headers = request.headers().iter().filter(|(name, _)| *name != request_id::HEADER);
+        let headers = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        (request.method().as_str(), request.uri().to_string(), headers)
+    });
+    let mut items = vec![key.kind().into(), key.id().into(), peer.into_bytes()];
+    for (method, target, headers) in sent {
+        items.extend([method.into(), target.into_bytes()]);
+        headers.for_each(|(name, value)| items.extend([name.to_vec(), value.to_vec()]));
+    }
+    Some(Question::of(items.iter().map(Vec::as_slice)))
 }
 
 /// A fresh request with the caller's cookies and credentials, the address it used (an app that insists on
@@ -58,12 +113,7 @@ fn request<B>(
     *request.uri_mut() = Uri::from(outgoing.target(key.id())?);
     let headers = request.headers_mut();
     headers.extend(outgoing.headers.clone());
-    let places = engine.config.identities.iter().flat_map(|identity| &identity.tokens);
-    let token_headers = places.filter_map(|place| match place {
-        TokenPlace::Header(name) => Some(name),
-        _ => None,
-    });
-    for name in CARRIED.iter().chain(token_headers) {
+    for name in CREDENTIALS.iter().chain(&ADDRESS).chain(token_headers(engine)) {
         headers.remove(name);
         for value in caller.headers.get_all(name) {
             headers.append(name, value.clone());
@@ -74,9 +124,17 @@ fn request<B>(
     Some(request)
 }
 
-const CARRIED: [HeaderName; 9] = [
-    COOKIE,
-    AUTHORIZATION,
+/// The headers in which the configuration says that tokens are.
+fn token_headers(engine: &Engine) -> impl Iterator<Item = &HeaderName> {
+    let places = engine.config.identities.iter().flat_map(|identity| &identity.tokens);
+    places.filter_map(|place| match place {
+        TokenPlace::Header(name) => Some(name),
+        _ => None,
+    })
+}
+
+const CREDENTIALS: [HeaderName; 2] = [COOKIE, AUTHORIZATION];
+const ADDRESS: [HeaderName; 7] = [
     HOST,
     FORWARDED,
     HeaderName::from_static("x-forwarded-for"),

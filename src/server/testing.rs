@@ -42,6 +42,7 @@ impl Proxy {
             rewrite_origin: true,
             fold_case: false,
             fold_trailing_slash: false,
+            remember: crate::config::Remember::default(),
         })
         .unwrap();
         let metrics = Arc::new(Metrics::new());

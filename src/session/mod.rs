@@ -1,9 +1,13 @@
 //! Who may see what, and the sessions that say so.
 
+mod answer;
 mod broker;
+mod decisions;
 mod policy;
 mod viewer_session;
 
+pub(crate) use answer::{Answer, judge};
 pub(crate) use broker::{Broker, Holder, Wanted};
+pub(crate) use decisions::{Decisions, Question};
 pub(crate) use policy::{Variables, allowed, document_value, permissions};
 pub use viewer_session::ViewerSession;

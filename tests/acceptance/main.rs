@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod capture;
 mod correlate;
+mod decisions;
 mod delivery;
 mod identity;
 mod issuers;

@@ -102,7 +102,7 @@ in_both_forms! {
     }
 
     async fn the_app_in_trouble_means_no_session(form: Form) {
-        let world = World::usual().start(form).await;
+        let world = World::usual().app_settings("remember_decisions = \"off\"").start(form).await;
         let id = world.upload_as("ann", "a.pdf").await;
         world.session_in_the_end("ann", &id).await;
         world.app.answers(|_, _| crate::support::app::reply(500, &[], "boom"));

@@ -54,6 +54,7 @@ macro_rules! in_both_forms {
 /// What is to be built.
 pub struct WorldBuilder {
     config: String,
+    app_settings: String,
     app: App,
     dws: Option<Dws>,
     dir: Option<PathBuf>,
@@ -85,7 +86,13 @@ struct Dir {
 impl World {
     /// Rules (`[documents.…]`, `[[identity]]`); the sections of addresses are added.
     pub fn with(config: &str) -> WorldBuilder {
-        WorldBuilder { config: config.to_owned(), app: App::files(), dws: None, dir: None }
+        WorldBuilder {
+            config: config.to_owned(),
+            app_settings: String::new(),
+            app: App::files(),
+            dws: None,
+            dir: None,
+        }
     }
 
     /// The usual rules: see [`CONFIG`].
@@ -247,6 +254,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Lines of `[app]` besides its address.
+    pub fn app_settings(mut self, lines: &str) -> Self {
+        self.app_settings = lines.to_owned();
+        self
+    }
+
     /// A DWS that was made before, so that it can be in trouble from the start.
     pub fn dws(mut self, dws: Dws) -> Self {
         self.dws = Some(dws);
@@ -267,9 +280,10 @@ impl WorldBuilder {
             Form::Layer => process::free_address(),
         };
         let text = format!(
-            "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\n[app]\nurl = \"http://{app_address}\"\n\n\
+            "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\n[app]\nurl = \"http://{app_address}\"\n{}\n\
              [dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\n[store]\npath = \"{}\"\n\n\
              [viewer]\nsdk = \"http://{}/nutrient-viewer.js\"\n\n{}",
+            self.app_settings,
             dws.address,
             dws::KEY,
             dir.path.join("data").display(),

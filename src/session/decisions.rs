@@ -1,0 +1,150 @@
+//! The app's yes, remembered for a moment.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use moka::future::Cache;
+
+use crate::config::Remember;
+use crate::reason::Reason;
+
+/// Asks once where many ask the same at once, and spares the app the same question for a moment.
+///
+/// Only a yes is remembered: whoever was refused is asked about again each time, so that a right just
+/// given counts at once, and an app in trouble is no verdict.
+#[derive(Debug)]
+pub(crate) struct Decisions {
+    /// `None`: every question reaches the app.
+    yes: Option<Cache<Key, ()>>,
+    /// Documents changed hands so often.
+    epoch: AtomicU64,
+}
+
+/// SHA-256 over all that a probe carries, so that no two credentials share an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Question([u8; 32]);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    epoch: u64,
+    question: Question,
+}
+
+impl Decisions {
+    pub(crate) fn new(remember: &Remember) -> Self {
+        let life = Some(remember.life).filter(|life| *life > Duration::ZERO);
+        let yes =
+            life.map(|life| Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).build());
+        Self { yes, epoch: AtomicU64::new(0) }
+    }
+
+    /// The remembered yes, or what `ask` says. `None` is a question that is like no other.
+    pub(crate) async fn recall(
+        &self,
+        question: Option<Question>,
+        ask: impl Future<Output = Result<(), Reason>>,
+    ) -> Result<(), Reason> {
+        let (Some(yes), Some(question)) = (&self.yes, question) else { return ask.await };
+        // A yes given before a change is filed under an epoch that nobody asks for any more.
+        let key = Key { epoch: self.epoch.load(Ordering::Acquire), question };
+        yes.try_get_with(key, ask).await.map_err(|reason| *reason)
+    }
+
+    /// A document was replaced or deleted: whatever the app said before may be untrue now.
+    pub(crate) fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Question {
+    /// Each item with its length, so that no two lists look alike.
+    pub(crate) fn of<'a>(items: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for item in items {
+            hash.update(&(item.len() as u64).to_be_bytes());
+            hash.update(item);
+        }
+        let mut sum = [0; 32];
+        sum.copy_from_slice(hash.finish().as_ref());
+        Self(sum)
+    }
+}
+
+/// About 200 bytes each.
+const MAX_ENTRIES: u64 = 50_000;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    fn decisions(life: Duration) -> Decisions {
+        Decisions::new(&Remember { life, whatever_the_layer_knows: false })
+    }
+
+    fn question(text: &str) -> Option<Question> {
+        Some(Question::of([text.as_bytes()].into_iter()))
+    }
+
+    #[tokio::test]
+    async fn a_yes_is_remembered_and_nothing_else() {
+        let decisions = decisions(Duration::from_secs(60));
+        let asked = AtomicUsize::new(0);
+        let ask = |answer: Result<(), Reason>| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(answer)
+        };
+        let no = Err(Reason::DeniedByApp);
+        for answer in [no, Err(Reason::AppUnavailable), Ok(())] {
+            assert_eq!(decisions.recall(question("a"), ask(answer)).await, answer);
+        }
+        assert_eq!(decisions.recall(question("a"), ask(no)).await, Ok(()), "remembered");
+        assert_eq!(decisions.recall(question("b"), ask(no)).await, no, "somebody else");
+        assert_eq!(decisions.recall(None, ask(no)).await, no);
+        decisions.forget();
+        assert_eq!(decisions.recall(question("a"), ask(no)).await, no, "forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_yes_from_before_a_change_does_not_count_after_it() {
+        let decisions = decisions(Duration::from_secs(60));
+        let slow = async {
+            decisions.forget();
+            Ok(())
+        };
+        assert_eq!(decisions.recall(question("a"), slow).await, Ok(()));
+        let no = std::future::ready(Err(Reason::DeniedByApp));
+        assert_eq!(decisions.recall(question("a"), no).await, Err(Reason::DeniedByApp));
+    }
+
+    #[tokio::test]
+    async fn many_at_once_ask_once() {
+        let decisions = decisions(Duration::from_secs(60));
+        let asked = AtomicUsize::new(0);
+        let ask = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(())
+        };
+        let answers = (0..100).map(|_| decisions.recall(question("a"), ask()));
+        assert!(futures_util::future::join_all(answers).await.iter().all(Result::is_ok));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn off_asks_each_time() {
+        let decisions = decisions(Duration::ZERO);
+        assert_eq!(decisions.recall(question("a"), async { Ok(()) }).await, Ok(()));
+        let no = std::future::ready(Err(Reason::DeniedByApp));
+        assert_eq!(decisions.recall(question("a"), no).await, Err(Reason::DeniedByApp));
+    }
+
+    #[test]
+    fn lists_that_run_together_differ() {
+        let of = |items: &[&str]| Question::of(items.iter().map(|item| item.as_bytes()));
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        assert_ne!(of(&["ab"]), of(&["ab", ""]));
+    }
+}
