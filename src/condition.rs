@@ -20,6 +20,19 @@ struct Inner {
     source: String,
     program: Program,
     variables: Vec<String>,
+    size: Size,
+}
+
+/// What an evaluation may cost, but for the variables' own size.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    nodes: u64,
+    /// Elements of the lists and objects that are written out.
+    elements: u64,
+    /// Times that a variable is named.
+    mentions: u64,
+    /// How deep macros over lists are nested.
+    loops: u32,
 }
 
 #[derive(Debug)]
@@ -74,8 +87,10 @@ impl Condition {
             };
             return Err(ConditionError { message, position: place(source, &program, *id) });
         }
-        let variables = references.variables.into_iter().map(|(name, _)| name).collect();
-        Ok(Self { inner: Arc::new(Inner { source: source.to_owned(), program, variables }) })
+        let References { size, variables, .. } = references;
+        let variables = variables.into_iter().map(|(name, _)| name).collect();
+        let source = source.to_owned();
+        Ok(Self { inner: Arc::new(Inner { source, program, variables, size }) })
     }
 
     /// Whether the condition looks at this variable, so that the caller need not build it otherwise.
@@ -85,11 +100,29 @@ impl Condition {
 
     /// Whether it holds. One that can't be evaluated, or is not a bool, does not.
     pub(crate) fn holds(&self, variables: &[(&str, &Value)]) -> bool {
+        self.evaluate(variables) == Some(Value::Bool(true))
+    }
+
+    /// Its value, for expressions that are no condition. `None` if it can't be evaluated, or would take more
+    /// steps than a request may cost.
+    pub(crate) fn evaluate(&self, variables: &[(&str, &Value)]) -> Option<Value> {
+        let used = || variables.iter().filter(|(name, _)| self.uses(name));
+        if self.cost(used().map(|(_, value)| longest(value)).max().unwrap_or(0)) > MAX_COST {
+            return None;
+        }
         let mut context = Context::with_env(Arc::clone(&ENV));
-        for (name, value) in variables.iter().filter(|(name, _)| self.uses(name)) {
+        for (name, value) in used() {
             context.add_variable_from_value(*name, convert(value));
         }
-        matches!(self.inner.program.execute(&context), Ok(cel::Value::Bool(true)))
+        self.inner.program.execute(&context).ok()?.json().ok()
+    }
+
+    /// An upper bound of the steps, when no list within a variable is longer than `longest`: by joining them,
+    /// a list comes to no more than every variable and every element that is written, together.
+    fn cost(&self, longest: u64) -> u64 {
+        let Size { nodes, elements, mentions, loops } = self.inner.size;
+        let rounds = longest.saturating_mul(mentions).saturating_add(elements);
+        nodes.saturating_mul(rounds.saturating_pow(loops))
     }
 
     /// As it was written.
@@ -112,11 +145,14 @@ struct References {
     depth: usize,
     deepest: usize,
     unknown_functions: Vec<(String, u64)>,
+    size: Size,
+    loops: u32,
 }
 
 impl References {
     fn visit(&mut self, node: &IdedExpr) {
         self.depth += 1;
+        self.size.nodes += 1;
         self.deepest = self.deepest.max(self.depth);
         self.visit_parts(node);
         self.depth -= 1;
@@ -135,12 +171,20 @@ impl References {
                 call.target.iter().for_each(|target| self.visit(target));
                 call.args.iter().for_each(|argument| self.visit(argument));
             }
-            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element)),
-            Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr)),
+            Expr::List(list) => {
+                self.size.elements += list.elements.len() as u64;
+                list.elements.iter().for_each(|element| self.visit(element));
+            }
+            Expr::Map(map) => {
+                self.size.elements += map.entries.len() as u64;
+                map.entries.iter().for_each(|entry| self.entry(&entry.expr));
+            }
             Expr::Struct(object) => object.entries.iter().for_each(|entry| self.entry(&entry.expr)),
             Expr::Comprehension(macro_) => {
                 self.visit(&macro_.iter_range);
                 self.visit(&macro_.accu_init);
+                self.loops += 1;
+                self.size.loops = self.size.loops.max(self.loops);
                 let outside = self.bound.len();
                 self.bound.push(macro_.iter_var.clone());
                 self.bound.extend(macro_.iter_var2.clone());
@@ -149,6 +193,7 @@ impl References {
                 self.visit(&macro_.loop_step);
                 self.visit(&macro_.result);
                 self.bound.truncate(outside);
+                self.loops -= 1;
             }
         }
     }
@@ -164,11 +209,22 @@ impl References {
     }
 
     fn variable(&mut self, name: &str, id: u64) {
+        self.size.mentions += u64::from(!name.starts_with('@'));
         let bound = self.bound.iter().any(|other| other == name) || name.starts_with('@');
         if !bound && !TYPES.contains(&name) {
             self.variables.push((name.to_owned(), id));
         }
     }
+}
+
+/// The length of the longest list or object within.
+fn longest(value: &Value) -> u64 {
+    let (length, within) = match value {
+        Value::Array(items) => (items.len(), items.iter().map(longest).max()),
+        Value::Object(object) => (object.len(), object.values().map(longest).max()),
+        _ => (0, None),
+    };
+    within.unwrap_or(0).max(length as u64)
 }
 
 /// JSON as CEL sees it: whole numbers are `int` as CEL's own literals are, so that both compare.
@@ -238,6 +294,8 @@ const MAX_SOURCE: usize = 4096;
 const MAX_BRACKETS: usize = 32;
 const COMPILER_STACK: usize = 64 << 20;
 
+/// Steps; about a tenth of a second at most.
+const MAX_COST: u64 = 1_000_000;
 /// Evaluation recurses on the stack of whoever asks.
 const MAX_DEPTH: usize = 24;
 
@@ -392,6 +450,32 @@ mod tests {
                 condition.holds(&[("a", &json!({"a": 1}))]);
             }
         }
+    }
+
+    #[test]
+    fn one_evaluation_costs_no_more_than_so_much() {
+        let many = json!({ "g": (0..4000).collect::<Vec<_>>(), "one": [1] });
+        assert!(holds("claims.g.exists(x, x == 3999)", "claims", &many));
+        let nested = "claims.g.all(x, claims.g.all(y, claims.g.all(z, x + y + z >= 0)))";
+        let started = std::time::Instant::now();
+        assert!(!holds(nested, "claims", &many));
+        assert!(started.elapsed() < std::time::Duration::from_secs(5));
+        assert!(holds(nested, "claims", &json!({ "g": [1, 2, 3] })));
+        // A list that is given to the inner macro by the outer one counts as well.
+        let passed_on = "claims.l.all(x, x.all(y, x.all(z, y + z >= 0)))";
+        let lists = json!({ "l": [(0..2000).collect::<Vec<_>>()] });
+        assert!(!holds(passed_on, "claims", &lists));
+    }
+
+    #[test]
+    fn values_of_expressions() {
+        let value = |source: &str| {
+            let source = Condition::compile(source, &["claims"]).unwrap();
+            source.evaluate(&[("claims", &json!({ "tenant": "acme", "n": 7, "l": [1] }))])
+        };
+        assert_eq!(value("claims.tenant + '-' + string(claims.n)"), Some(json!("acme-7")));
+        assert_eq!(value("claims.l"), Some(json!([1])));
+        assert_eq!(value("claims.missing"), None);
     }
 
     #[test]

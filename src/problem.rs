@@ -63,6 +63,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::DwsUnavailable => "The viewer service cannot be reached at the moment",
         Reason::QuotaExhausted => "The viewer service's plan is used up",
         Reason::SessionTooWide => "The viewer service granted more than was asked for",
+        Reason::SessionUnreadable => "The viewer service granted no right to read",
         Reason::StoreUnavailable => "The record of documents cannot be read at the moment",
         Reason::NotFound => "Nothing lives at this address",
         Reason::MethodNotAllowed => "Only GET and HEAD are answered here",

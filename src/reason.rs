@@ -65,6 +65,8 @@ reasons! {
     QuotaExhausted = "quota_exhausted",
     /// DWS granted more than was asked for, so the session was thrown away.
     SessionTooWide = "session_too_wide",
+    /// DWS granted a session without `read`, with which nothing could be shown.
+    SessionUnreadable = "session_unreadable",
     /// The mapping store can't be read or written now.
     StoreUnavailable = "store_unavailable",
     /// Nothing lives at this address under Transom's own prefix.
@@ -162,7 +164,7 @@ impl Reason {
             | Self::DwsUnavailable
             | Self::QuotaExhausted
             | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::SessionTooWide => StatusCode::BAD_GATEWAY,
+            Self::SessionTooWide | Self::SessionUnreadable => StatusCode::BAD_GATEWAY,
             _ => return None,
         })
     }

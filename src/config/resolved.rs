@@ -186,6 +186,8 @@ pub(crate) struct UploadRule {
     pub(crate) max_size: u64,
     /// Content types by sniffing; see `capture::sniff`.
     pub(crate) types: Vec<String>,
+    /// What is remembered of an upload, by name, for `document.attributes`.
+    pub(crate) attributes: Vec<(String, Condition)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::problem::{Problem, Span, nearest};
 use super::tree::{Table, Value};
 use super::units::size;
 use super::view::view;
-use super::{Action, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES};
+use super::{Action, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, names};
 use crate::condition::Condition;
 use crate::inject::Pointer;
 use crate::route::{Pattern, Rule, split_method};
@@ -138,7 +138,27 @@ fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> Uploa
         accepted: accepted(table),
         max_size: table.get("max_size").and_then(|value| value.parse(size)).unwrap_or(100 << 20),
         types: table.get("types").map_or_else(viewable, |value| types(&value)),
+        attributes: table.get("attributes").map(|value| attributes(&value)).unwrap_or_default(),
     }
+}
+
+/// `{ tenant = "claims.tenant" }`
+fn attributes(value: &Value<'_>) -> Vec<(String, Condition)> {
+    let Some(table) = value.table("`attributes`") else { return Vec::new() };
+    let entries = table.entries();
+    if entries.len() > MAX_ATTRIBUTES {
+        let label = format!("expected at most {MAX_ATTRIBUTES}");
+        value.error::<()>("too many attributes for one document", label);
+    }
+    let read = entries.iter().filter_map(|entry| {
+        if names::token(entry.key).is_err() || entry.key.contains(['-', '.']) {
+            let message = format!("`{}` can't follow `document.attributes.`", entry.key);
+            entry.error::<()>(message, "expected letters, digits and `_`");
+        }
+        let source = condition(entry, &["claims", "request", "form"])?;
+        Some((entry.key.to_owned(), source))
+    });
+    read.collect()
 }
 
 fn delete(table: &Table<'_>, route: Option<&Pattern>) -> DeleteRule {
@@ -217,3 +237,6 @@ fn types(value: &Value<'_>) -> Vec<String> {
 fn viewable() -> Vec<String> {
     VIEWABLE_TYPES.iter().map(|name| (*name).to_owned()).collect()
 }
+
+/// Of one document; each rests in the store with it.
+const MAX_ATTRIBUTES: usize = 16;

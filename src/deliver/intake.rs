@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::core::Core;
 use crate::document::DocumentKey;
 use crate::mapping::{
-    Applied, Batch, Job, JobId, Mapping, MappingState, MappingStore, Progress, StoreError, Task,
-    find_job,
+    Applied, Batch, Job, JobId, Mapping, MappingState, MappingStore, Progress, Provenance,
+    StoreError, Task, find_job,
 };
 use crate::reason::Reason;
 use crate::telemetry::Step;
@@ -20,6 +20,7 @@ pub(super) struct Kept {
     pub(super) content_type: String,
     pub(super) size: u64,
     pub(super) sha256: String,
+    pub(super) provenance: Provenance,
 }
 
 /// Journals all of these or none, and answers with a reason for each.
@@ -163,6 +164,10 @@ async fn write_captures(
                     written.superseded.extend(waiting.spool().map(str::to_owned));
                 }
             }
+            let mut file = file.clone();
+            if let Some(known) = known.as_ref().filter(|_| only_known) {
+                file.provenance = known.provenance.clone().after_replacement(file.provenance);
+            }
             add_capture(&mut written.batch, file, known.as_ref(), job, core.clock.now());
         }
         if core.store.apply(written.batch.clone()).await? == Applied::Done {
@@ -172,8 +177,8 @@ async fn write_captures(
     Err(Failure::Contended)
 }
 
-fn add_capture(batch: &mut Batch, file: &Kept, known: Option<&Mapping>, id: JobId, now: u64) {
-    let Kept { key, spool, title, content_type, size, sha256 } = file.clone();
+fn add_capture(batch: &mut Batch, file: Kept, known: Option<&Mapping>, id: JobId, now: u64) {
+    let Kept { key, spool, title, content_type, size, sha256, provenance } = file;
     let previous = known.and_then(Mapping::held_document).map(str::to_owned);
     batch.expect.push((key.clone(), known.map(|mapping| mapping.revision)));
     batch.put.push(Mapping {
@@ -186,6 +191,7 @@ fn add_capture(batch: &mut Batch, file: &Kept, known: Option<&Mapping>, id: JobI
         sha256: sha256.clone(),
         created_at: known.map_or(now, |mapping| mapping.created_at),
         updated_at: now,
+        provenance,
     });
     batch.put_jobs.push(Job {
         id,

@@ -43,7 +43,7 @@ use self::worker::Worker;
 use crate::capture::{Spool, SpooledFile};
 use crate::document::DocumentKey;
 use crate::dws::DwsClient;
-use crate::mapping::{Mapping, MappingStore, StoreError};
+use crate::mapping::{Mapping, MappingStore, Provenance, StoreError};
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
@@ -96,10 +96,11 @@ impl Outbox {
     pub(crate) async fn capture(
         &self,
         files: Vec<(DocumentKey, SpooledFile)>,
+        provenance: Provenance,
         only_known: bool,
     ) -> Result<Vec<Reason>, Reason> {
         self.finish(move |core| async move {
-            let kept = keep(&core, files).await?;
+            let kept = keep(&core, files, &provenance).await?;
             intake::capture(&core, kept, only_known).await
         })
         .await
@@ -170,14 +171,21 @@ impl Drop for Shared {
 }
 
 /// Makes the files durable, all or none.
-async fn keep(core: &Core, files: Vec<(DocumentKey, SpooledFile)>) -> Result<Vec<Kept>, Reason> {
+async fn keep(
+    core: &Core,
+    files: Vec<(DocumentKey, SpooledFile)>,
+    provenance: &Provenance,
+) -> Result<Vec<Kept>, Reason> {
     let mut kept: Vec<Kept> = Vec::with_capacity(files.len());
     for (key, file) in files {
         let (title, content_type, size) =
             (file.title.clone(), file.content_type.clone(), file.size);
         let sha256 = hex(&file.sha256);
         match file.keep().await {
-            Ok(spool) => kept.push(Kept { key, spool, title, content_type, size, sha256 }),
+            Ok(spool) => {
+                let provenance = provenance.clone();
+                kept.push(Kept { key, spool, title, content_type, size, sha256, provenance });
+            }
             Err(error) => {
                 tracing::error!(code = %Reason::SpoolFailed, document = %key, %error, "a captured file can't be made durable");
                 core.remove_files(kept.into_iter().map(|file| file.spool).collect()).await;

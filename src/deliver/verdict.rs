@@ -31,7 +31,9 @@ pub(super) fn upload(kind: DwsErrorKind) -> Verdict {
         | DwsErrorKind::NotFound => Verdict::Retry(Pace::Slow),
         DwsErrorKind::Refused => Verdict::Refuse,
         DwsErrorKind::File => Verdict::Park(Reason::SpoolLost),
-        DwsErrorKind::Unclear | DwsErrorKind::TooWide => Verdict::Park(Reason::OutcomeUnknown),
+        DwsErrorKind::Unclear | DwsErrorKind::TooWide | DwsErrorKind::Unreadable => {
+            Verdict::Park(Reason::OutcomeUnknown)
+        }
     }
 }
 
@@ -48,6 +50,7 @@ pub(super) fn remove(kind: DwsErrorKind) -> Verdict {
         | DwsErrorKind::Quota
         | DwsErrorKind::Refused
         | DwsErrorKind::TooWide
+        | DwsErrorKind::Unreadable
         | DwsErrorKind::File => Verdict::Retry(Pace::Slow),
     }
 }

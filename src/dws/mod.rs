@@ -86,6 +86,8 @@ pub(crate) enum DwsErrorKind {
     Unclear,
     /// A session wider than asked for.
     TooWide,
+    /// A session without `read`.
+    Unreadable,
     /// The spooled file could not be read.
     File,
 }

@@ -9,7 +9,9 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use tracing::{debug, info, warn};
 
+use super::uploader::{Uploading, provenance};
 use super::{Inner, ask_for_identity, is_encoded};
+use crate::auth::Caller;
 use crate::body::{RequestBody, ResponseBody};
 use crate::capture::{FilePart, Handle, Parts, Plan, Seen, Shape, SpooledFile, is_json, tap};
 use crate::condition::Condition;
@@ -39,6 +41,7 @@ where
         uri: parts.uri.clone(),
         headers: parts.headers.clone(),
         handle: None,
+        uploading: Uploading::begin(&engine, &parts),
     };
     let needs = Needs::of(&arrival.writers(&engine));
     if needs.reply_body {
@@ -93,6 +96,7 @@ struct Arrival {
     uri: Uri,
     headers: HeaderMap,
     handle: Option<Handle>,
+    uploading: Uploading,
 }
 
 impl Arrival {
@@ -150,16 +154,17 @@ impl Needs {
     fn of(writers: &[Candidate<'_>]) -> Self {
         let mut needs = Self { reply_body: false, request_json: false, own_acceptance: false };
         for Candidate { rule, .. } in writers {
-            let (locators, accepted) = match &rule.action {
-                Action::Upload(upload) => (&upload.id, &upload.accepted),
-                Action::Delete(delete) => (&delete.id, &delete.accepted),
+            let (locators, accepted, attributes) = match &rule.action {
+                Action::Upload(upload) => (&upload.id, &upload.accepted, &upload.attributes[..]),
+                Action::Delete(delete) => (&delete.id, &delete.accepted, &[][..]),
                 Action::View(_) => continue,
             };
             let reads = |f: fn(&Locator) -> bool| locators.iter().any(f);
             needs.reply_body |= reads(|l| matches!(l, Locator::Json(_) | Locator::Text(_)))
                 || accepted.as_ref().is_some_and(|accepted| accepted.uses("reply"));
             needs.request_json |= reads(|l| matches!(l, Locator::BodyJson(_)))
-                || rule.when.as_ref().is_some_and(|when| when.uses("request"));
+                || rule.when.as_ref().is_some_and(|when| when.uses("request"))
+                || attributes.iter().any(|(_, source)| source.uses("request"));
             needs.own_acceptance |= accepted.is_some();
         }
         needs
@@ -175,8 +180,9 @@ async fn settle(
     end: ReplyEnd,
 ) {
     let Some(handle) = arrival.handle.take() else { return };
+    let uploader = std::mem::take(&mut arrival.uploading).caller().await;
     let (step, outcome) = match handle.finish().await {
-        Ok(seen) => conclude(&engine, &arrival, seen, status, &headers, end).await,
+        Ok(seen) => conclude(&engine, &arrival, uploader, seen, status, &headers, end).await,
         Err(reason) => (Step::Capture, Err(reason)),
     };
     let (path, request_id) = (arrival.uri.path(), arrival.request_id());
@@ -196,12 +202,13 @@ async fn settle(
 async fn conclude(
     engine: &Engine,
     arrival: &Arrival,
+    uploader: Option<Caller>,
     seen: Seen,
     status: StatusCode,
     headers: &HeaderMap,
     end: ReplyEnd,
 ) -> (Step, Result<(), Reason>) {
-    let exchange = Exchange { engine, arrival, status, headers, end };
+    let exchange = Exchange { engine, arrival, uploader, status, headers, end };
     let (rule, captures) = match exchange.rule(&seen) {
         Ok(chosen) => chosen,
         Err(reason) => return (Step::Capture, Err(reason)),
@@ -221,6 +228,7 @@ async fn conclude(
 struct Exchange<'a> {
     engine: &'a Engine,
     arrival: &'a Arrival,
+    uploader: Option<Caller>,
     status: StatusCode,
     headers: &'a HeaderMap,
     end: ReplyEnd,
@@ -289,7 +297,11 @@ impl<'a> Exchange<'a> {
         }
         let sizes: Vec<(DocumentKey, u64)> =
             kept.iter().map(|(key, file)| (key.clone(), file.size)).collect();
-        let outcomes = self.engine.outbox.capture(kept, upload.only_known).await?;
+        let Arrival { method, uri, headers, .. } = self.arrival;
+        let request = || request_value(method, uri.path(), uri.query(), headers, json.as_ref());
+        let form = || form_value(&fields);
+        let provenance = provenance(rule, upload, self.uploader.as_ref(), request, form);
+        let outcomes = self.engine.outbox.capture(kept, provenance, upload.only_known).await?;
         if outcomes.contains(&Reason::Replaced) {
             self.engine.decisions.forget();
         }

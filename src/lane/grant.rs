@@ -77,7 +77,8 @@ pub(crate) async fn grant(
     waiting: Waiting,
 ) -> Result<Granted, Reason> {
     let mapping = known(engine, rule, key, waiting).await?;
-    let document = document_value(Some(&mapping));
+    let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
+    let document = document_value(Some(&mapping), identity);
     let request = match looks_at_request(rule) {
         true => {
             let uri = &parts.uri;

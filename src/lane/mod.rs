@@ -4,6 +4,7 @@ mod capture;
 mod grant;
 mod own;
 mod probe;
+mod uploader;
 mod view;
 
 pub(crate) use capture::capture;

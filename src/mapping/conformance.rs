@@ -5,7 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::find_job;
-use super::{Applied, Batch, Job, JobId, Mapping, MappingState, MappingStore, Progress, Task};
+use super::{
+    Applied, Batch, Job, JobId, Mapping, MappingState, MappingStore, Progress, Provenance, Task,
+    Uploader,
+};
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 
@@ -204,6 +207,11 @@ pub(super) fn ready(key: &DocumentKey, document_id: &str) -> Mapping {
         sha256: "ab".repeat(32),
         created_at: 1,
         updated_at: 2,
+        provenance: Provenance {
+            uploader: Some(Uploader { identity: "app".to_owned(), user: "ann".to_owned() }),
+            route: Some("POST /files".to_owned()),
+            attributes: [("tenant".to_owned(), "acme".into())].into(),
+        },
     }
 }
 

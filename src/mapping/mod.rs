@@ -9,6 +9,7 @@ mod codec;
 mod conformance;
 mod journal;
 mod memory;
+mod provenance;
 mod record;
 mod sled_cache;
 mod sled_open;
@@ -23,6 +24,7 @@ use std::time::SystemTime;
 
 pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
+pub use provenance::{Provenance, Uploader};
 pub use record::{Mapping, MappingState};
 pub use sled_store::SledStore;
 pub(crate) use store::find_job;

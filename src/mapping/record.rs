@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::JobId;
+use super::{JobId, Provenance};
 use crate::document::DocumentKey;
 
 /// What Transom knows of one app document.
@@ -26,6 +26,9 @@ pub struct Mapping {
     pub created_at: u64,
     /// The last change, in Unix milliseconds.
     pub updated_at: u64,
+    /// Where it comes from. Empty in records that are older than this field.
+    #[serde(default)]
+    pub provenance: Provenance,
 }
 
 /// Where a document is on its way.
@@ -70,5 +73,20 @@ impl Mapping {
             MappingState::Ready { document_id } => Some(document_id),
             MappingState::Refused { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_older_than_the_provenance_are_read() {
+        let old = r#"{"key":{"kind":"files","id":"1"},"state":{"state":"ready","document_id":"D"},
+            "revision":1,"title":null,"content_type":"application/pdf","size":1,"sha256":"",
+            "created_at":1,"updated_at":2}"#;
+        let read: Mapping = serde_json::from_str(old).unwrap();
+        assert!(read.provenance.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, Batch, Mapping, MappingState, MappingStore, StoreError};
+use super::{Applied, Batch, Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::document::DocumentKey;
 
 /// Writes every mapping. `progress` is told after each page how many there are and how many are
@@ -296,6 +296,8 @@ pub(crate) struct Line {
     sha256: String,
     created_at: u64,
     updated_at: u64,
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    provenance: Provenance,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -331,6 +333,7 @@ impl From<Mapping> for Line {
             sha256: mapping.sha256,
             created_at: mapping.created_at,
             updated_at: mapping.updated_at,
+            provenance: mapping.provenance,
         }
     }
 }
@@ -366,6 +369,7 @@ impl TryFrom<Line> for Mapping {
             sha256: line.sha256,
             created_at: line.created_at,
             updated_at: line.updated_at,
+            provenance: line.provenance,
         })
     }
 }

@@ -44,6 +44,21 @@ pub(crate) struct Wanted {
     pub(crate) until: Option<u64>,
 }
 
+impl Wanted {
+    /// When the session has to end at the latest: it outlives neither `ttl` nor the caller's own token.
+    pub(crate) fn end(&self, now: u64) -> Result<u64, Reason> {
+        // A session that shows nothing is of no use, however much it lets its holder change.
+        if !self.permissions.read {
+            return Err(Reason::DeniedByPolicy);
+        }
+        let until = (now + self.ttl.as_secs()).min(self.until.unwrap_or(u64::MAX));
+        if until <= now {
+            return Err(Reason::TokenExpired);
+        }
+        Ok(until)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     holder: Holder,
@@ -75,10 +90,7 @@ impl Broker {
         patience: Option<Duration>,
     ) -> Result<Arc<Session>, Reason> {
         let now = unix_now();
-        let until = (now + wanted.ttl.as_secs()).min(wanted.until.unwrap_or(u64::MAX));
-        if until <= now {
-            return Err(Reason::TokenExpired);
-        }
+        let until = wanted.end(now)?;
         let key = Key {
             holder: wanted.holder,
             document_id: wanted.document_id,
@@ -129,6 +141,14 @@ impl Broker {
                 user_id: user_id.as_deref(),
             };
             let session = self.dws.session(request).await?;
+            if !session.permissions.read {
+                return Err(DwsError {
+                    kind: DwsErrorKind::Unreadable,
+                    status: None,
+                    retry_after: None,
+                    detail: "the session does not let its holder read".to_owned(),
+                });
+            }
             self.metrics.minted();
             Ok(Arc::new(session))
         });
@@ -166,6 +186,7 @@ impl Holder {
 fn reason_of(error: &DwsError) -> Reason {
     match error.kind {
         DwsErrorKind::TooWide => Reason::SessionTooWide,
+        DwsErrorKind::Unreadable => Reason::SessionUnreadable,
         DwsErrorKind::Quota => Reason::QuotaExhausted,
         _ => Reason::DwsUnavailable,
     }
@@ -194,7 +215,7 @@ impl Pause {
     /// A wide session is one document's trouble, and no reason to spare the others.
     fn begin(&self, reason: Reason) {
         let code = match reason {
-            Reason::SessionTooWide => return,
+            Reason::SessionTooWide | Reason::SessionUnreadable => return,
             Reason::QuotaExhausted => 1,
             _ => 0,
         };

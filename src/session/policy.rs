@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::condition::Condition;
 use crate::config::{Permissions, ViewRule};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Provenance};
 
 /// The variables of `allow` and `grant.when`.
 #[derive(Debug)]
@@ -30,14 +30,24 @@ pub(crate) fn permissions(rule: &ViewRule, variables: &Variables<'_>) -> Permiss
 }
 
 /// `document` as conditions see it; null while it is unknown.
-pub(crate) fn document_value(mapping: Option<&Mapping>) -> Value {
+///
+/// `uploader` is there only for callers of the uploader's own identity: the same name in another one is
+/// somebody else, and `document.uploader == claims.sub` must not hold for them.
+pub(crate) fn document_value(mapping: Option<&Mapping>, identity: Option<&str>) -> Value {
     mapping.map_or(Value::Null, |mapping| {
+        let Provenance { uploader, route, attributes } = &mapping.provenance;
+        let of_identity = uploader.as_ref().filter(|by| Some(by.identity.as_str()) == identity);
         json!({
             "kind": mapping.key.kind(),
             "id": mapping.key.id(),
             "title": mapping.title,
             "content_type": mapping.content_type,
             "size": mapping.size,
+            "uploader": of_identity.map(|by| &by.user),
+            "uploader_identity": uploader.as_ref().map(|by| &by.identity),
+            "uploaded_at": mapping.created_at / 1000,
+            "route": route,
+            "attributes": attributes,
         })
     })
 }

@@ -14,6 +14,7 @@ mod identity;
 mod issuers;
 mod lifecycle;
 mod operations;
+mod policy;
 mod sessions;
 mod shipped;
 mod views;

@@ -12,7 +12,7 @@ use crate::deliver::remote::{Dws, Files};
 use crate::deliver::{Outbox, Shared};
 use crate::document::DocumentKey;
 use crate::dws::{DwsError, DwsErrorKind, Upload};
-use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore};
+use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
@@ -216,6 +216,7 @@ impl World {
             content_type: "application/pdf".to_owned(),
             size: bytes.len() as u64,
             sha256: String::new(),
+            provenance: Provenance::default(),
         }
     }
 
