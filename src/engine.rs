@@ -1,6 +1,7 @@
 //! Everything that lives as long as the product runs, and its start and end.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,9 +65,28 @@ impl Transom {
         config: Config,
         store: Arc<dyn MappingStore>,
     ) -> Result<Self, StartError> {
+        let spool = spool_path(&config.store.path);
+        Self::assemble(config, store, &spool, DwsHealth::watch).await
+    }
+
+    /// An engine of which only decisions are asked: nobody is told that it is there.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn start_apart(
+        config: Config,
+        store: Arc<dyn MappingStore>,
+        spool: &Path,
+    ) -> Result<Self, StartError> {
+        Self::assemble(config, store, spool, |_| DwsHealth::unwatched()).await
+    }
+
+    async fn assemble(
+        config: Config,
+        store: Arc<dyn MappingStore>,
+        spool_dir: &Path,
+        health: impl FnOnce(Arc<DwsClient>) -> DwsHealth,
+    ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let spool_dir = spool_path(&config.store.path);
-        let spool = Spool::open(&spool_dir).map_err(|error| {
+        let spool = Spool::open(spool_dir).map_err(|error| {
             StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
         })?;
         let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
@@ -75,7 +95,7 @@ impl Transom {
             Authenticator::start(&config.identities, Some(&keys_dir)).map_err(StartError)?;
         let outbox =
             Outbox::start(store.clone(), spool.clone(), dws.clone(), metrics.clone()).await?;
-        let dws_health = DwsHealth::watch(dws.clone());
+        let dws_health = health(dws.clone());
         let broker = Broker::new(dws, metrics.clone(), config.identities.len() > 1);
         let decisions = Decisions::new(&config.app.remember);
         let owned = Owned::new(&owned_headers(&config));

@@ -32,6 +32,13 @@ impl DwsHealth {
         Self { state, task }
     }
 
+    /// Asks nobody.
+    #[cfg(feature = "cli")]
+    pub(crate) fn unwatched() -> Self {
+        let state = Arc::new(ArcSwap::from_pointee(State::NotAsked));
+        Self { state, task: tokio::spawn(std::future::ready(())) }
+    }
+
     pub(crate) fn state(&self) -> Arc<State> {
         self.state.load_full()
     }

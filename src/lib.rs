@@ -13,6 +13,7 @@ pub(crate) mod demo;
 mod document;
 mod dws;
 mod engine;
+mod explain;
 #[cfg(feature = "server")]
 mod forward;
 mod health;

@@ -21,9 +21,10 @@ use tracing::debug;
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::Action;
 use crate::engine::Engine;
+use crate::explain::{Finding, Trail};
 use crate::lane;
 use crate::reason::Reason;
-use crate::route::{Candidate, effective};
+use crate::route::{Candidate, Rule, effective};
 use crate::telemetry::{Lane, Step};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
@@ -59,8 +60,11 @@ where
         // First of all, so that nothing below can be told apart by a header that only Transom may set.
         self.engine.owned.strip(request.headers_mut());
         let lane = choose(&self.engine, &request);
+        Trail::lane(request.extensions(), lane.name());
         self.engine.metrics.request(lane);
-        if lane == Lane::Pass {
+        // A capture is decided on when app and body have had their say; until then it is only a route.
+        let explained = lane == Lane::Capture && Trail::of(request.extensions()).is_some();
+        if lane == Lane::Pass || explained {
             let future = self.inner.call(request.map(RequestBody::passed));
             return ResponseFuture::Pass { future };
         }
@@ -78,11 +82,16 @@ where
 }
 
 fn choose<B>(engine: &Engine, request: &Request<B>) -> Lane {
-    let path = request.uri().path();
+    let (path, query) = (request.uri().path(), request.uri().query());
     if lane::is_own(&engine.config.server.prefix, path) {
         return Lane::Own;
     }
-    let candidates = engine.config.routes.candidates(path, request.uri().query());
+    let candidates = engine.config.routes.candidates(path, query);
+    for rule in engine.config.routes.rules() {
+        if !candidates.iter().any(|found| std::ptr::eq(found.rule, rule)) {
+            tell_route(request, rule, "the path does not match");
+        }
+    }
     if candidates.is_empty() {
         return Lane::Pass;
     }
@@ -94,6 +103,7 @@ fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidat
     let Ok(effective) = effective(method, headers, request.uri().query(), &[]) else {
         engine.metrics.outcome(Step::Capture, Reason::OverrideUnclear);
         debug!(code = %Reason::OverrideUnclear, path = request.uri().path(), "passed on");
+        Trail::decided(request.extensions(), Reason::OverrideUnclear);
         return Lane::Pass;
     };
     // A form may name another method in its body, which is read on its way.
@@ -111,7 +121,23 @@ fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidat
             (candidate.rule.method == effective || form).then_some(Lane::Capture)
         }
     };
-    candidates.iter().find_map(lane_of).unwrap_or(Lane::Pass)
+    let chosen = candidates.iter().find_map(|candidate| {
+        let lane = lane_of(candidate);
+        tell_route(request, candidate.rule, if lane.is_some() { "" } else { "another method" });
+        lane
+    });
+    chosen.unwrap_or(Lane::Pass)
+}
+
+/// `why_not` is empty for the route that matches.
+fn tell_route<B>(request: &Request<B>, rule: &Rule, why_not: &str) {
+    Trail::step(request.extensions(), "route", || {
+        let route = format!("{}: {} {}", rule.name, rule.method, rule.pattern.text());
+        match why_not {
+            "" => (Finding::Yes, route),
+            why_not => (Finding::No, format!("{route}: {why_not}")),
+        }
+    });
 }
 
 type LaneFuture<R, E> =

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod mappings;
 mod outbox;
 mod run;
@@ -52,7 +53,7 @@ enum Command {
     /// Ends with 0 when it can be used, and with 64 when not.
     Check(check::CheckArgs),
     /// Tell what Transom would do with a request, and why
-    Explain(ExplainArgs),
+    Explain(explain::ExplainArgs),
     /// Try it: a small app, a local DWS and Transom in front, with nothing to set up
     Demo(demo::DemoArgs),
     /// Run a local stand-in for the DWS Viewer API, for tests and staging
@@ -63,17 +64,6 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// Get documents into DWS that the app had before Transom came
     Backfill(BackfillArgs),
-}
-
-#[derive(Debug, Args)]
-struct ExplainArgs {
-    /// The method, such as POST
-    method: String,
-    /// Path and query, such as /api/files/7
-    target: String,
-    /// A header of the request, as `name: value`; may be repeated
-    #[arg(long = "header", value_name = "HEADER")]
-    headers: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -89,7 +79,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
-            Command::Explain(_) => not_available("explain"),
+            Command::Explain(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Sandbox(args) => args.run(),
             Command::Mappings(args) => args.run(),

@@ -9,12 +9,13 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use serde_json::Value;
 
-use crate::auth::Caller;
-use crate::config::ViewRule;
+use crate::auth::{Caller, Refusal};
+use crate::config::{Identity, TokenPlace, ViewRule};
 use crate::correlate::request_value;
 use crate::document::DocumentKey;
 use crate::dws::Session;
 use crate::engine::Engine;
+use crate::explain::{Finding, Trail};
 use crate::mapping::{Mapping, MappingState, now_ms};
 use crate::reason::Reason;
 use crate::session::{Holder, Variables, Wanted, allowed, document_value, permissions};
@@ -33,7 +34,7 @@ impl Asker {
         rule: &ViewRule,
         parts: &Parts,
     ) -> Result<Self, Reason> {
-        let caller = match engine.authenticator.authenticate(parts, &rule.identity).await {
+        let caller = match caller(engine, rule, parts).await {
             Ok(caller) => Some(caller),
             Err(_) if !rule.authorize.token => None,
             Err(refusal) => {
@@ -49,6 +50,46 @@ impl Asker {
         };
         Ok(Self { caller, holder })
     }
+}
+
+async fn caller(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Result<Caller, Refusal> {
+    let assumed = Trail::of(&parts.extensions).and_then(Trail::caller).filter(|caller| {
+        rule.identity.is_empty() || rule.identity.iter().any(|name| *name == *caller.identity)
+    });
+    let found = match assumed {
+        Some(caller) => Ok(caller.clone()),
+        None => engine.authenticator.authenticate(parts, &rule.identity).await,
+    };
+    Trail::step(&parts.extensions, "token", || match &found {
+        Ok(Caller { identity, user, .. }) => {
+            (Finding::Yes, format!("identity `{identity}` vouches for user `{user}`"))
+        }
+        Err(Refusal { reason, detail }) => {
+            let finding = if rule.authorize.token { Finding::No } else { Finding::Told };
+            (finding, format!("{reason}: {detail}; looked in: {}", places(engine, rule)))
+        }
+    });
+    found
+}
+
+/// Where the identities that count may have their tokens.
+fn places(engine: &Engine, rule: &ViewRule) -> String {
+    let counts =
+        |identity: &&Identity| rule.identity.is_empty() || rule.identity.contains(&identity.name);
+    let identities = engine.config.identities.iter().filter(counts);
+    let places = identities.flat_map(|identity| {
+        identity.tokens.iter().map(move |place| {
+            let place = match place {
+                TokenPlace::Bearer => "Authorization: Bearer".to_owned(),
+                TokenPlace::Scheme(scheme) => format!("Authorization: {scheme}"),
+                TokenPlace::Cookie(name) => format!("cookie `{name}`"),
+                TokenPlace::Header(name) => format!("header `{name}`"),
+                TokenPlace::Query(name) => format!("query `{name}`"),
+            };
+            format!("{place} (identity `{}`)", identity.name)
+        })
+    });
+    places.collect::<Vec<_>>().join(", ")
 }
 
 /// How long a caller waits.
@@ -76,7 +117,18 @@ pub(crate) async fn grant(
     parts: &Parts,
     waiting: Waiting,
 ) -> Result<Granted, Reason> {
-    let mapping = known(engine, rule, key, waiting).await?;
+    let mapping = known(engine, rule, key, waiting).await;
+    Trail::step(&parts.extensions, "document", || match &mapping {
+        Ok(Mapping { state: MappingState::Ready { document_id }, .. }) => {
+            (Finding::Yes, format!("{key} is {document_id} at DWS"))
+        }
+        Ok(Mapping { state: MappingState::Refused { detail }, .. }) => {
+            (Finding::No, format!("DWS refused {key}: {detail}"))
+        }
+        Ok(_) => (Finding::No, format!("{key} is on its way to DWS")),
+        Err(reason) => (Finding::No, format!("{key}: {reason}")),
+    });
+    let mapping = mapping?;
     let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
     let document = document_value(Some(&mapping), identity);
     let request = match looks_at_request(rule) {
@@ -89,7 +141,18 @@ pub(crate) async fn grant(
     let nobody = Value::Object(serde_json::Map::new());
     let claims = asker.caller.as_ref().map_or(&nobody, |caller| &*caller.claims);
     let variables = Variables { claims, document: &document, request: &request };
-    if !allowed(rule, &variables) {
+    let allowed = allowed(rule, &variables);
+    Trail::step(&parts.extensions, "allow", || match &rule.allow {
+        None => (Finding::Told, "the rule has no `allow`".to_owned()),
+        Some(allow) => {
+            let named = [("claims", claims), ("document", &document)].into_iter();
+            let used = named.filter(|(name, _)| allow.uses(name));
+            let used: Vec<_> = used.map(|(name, value)| format!("{name} = {value}")).collect();
+            let source = allow.source();
+            (Finding::of(allowed), format!("{source}, with {}", used.join(", ")))
+        }
+    });
+    if !allowed {
         return Err(Reason::DeniedByPolicy);
     }
     let MappingState::Ready { document_id } = &mapping.state else {
@@ -105,8 +168,14 @@ pub(crate) async fn grant(
         ttl: rule.ttl,
         until: asker.caller.as_ref().map(|caller| caller.expires),
     };
+    Trail::step(&parts.extensions, "permissions", || {
+        (Finding::Told, wanted.permissions.names().join(", "))
+    });
     let patience = (waiting == Waiting::WithTheApp).then_some(PATIENCE);
-    let session = engine.broker.session(wanted, patience).await?;
+    let session = match Trail::of(&parts.extensions) {
+        Some(trail) => trail.session(&wanted, wanted.end(now_ms() / 1000)?),
+        None => engine.broker.session(wanted, patience).await?,
+    };
     Ok(Granted { mapping, session })
 }
 

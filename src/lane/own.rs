@@ -19,6 +19,7 @@ use crate::body::ResponseBody;
 use crate::config::{AppSays, Config, Kind};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::explain::Trail;
 use crate::problem::problem;
 use crate::reason::Reason;
 use crate::route::effective;
@@ -51,6 +52,7 @@ where
 async fn answer<S: Inner<B>, B>(engine: &Engine, inner: &mut S, parts: &Parts) -> Response<Bytes> {
     let id = request_id::of(&parts.headers);
     let Some(asked) = Asked::read(&engine.config.server.prefix, parts.uri.path()) else {
+        Trail::decided(&parts.extensions, Reason::NotFound);
         return problem(Reason::NotFound, id);
     };
     let outcome = match document(&engine.config, &asked) {
@@ -58,13 +60,17 @@ async fn answer<S: Inner<B>, B>(engine: &Engine, inner: &mut S, parts: &Parts) -
             let granted = serve(engine, inner, parts, kind, &key).await;
             let reason = granted.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
             engine.metrics.outcome(Step::Session, reason);
+            Trail::decided(&parts.extensions, reason);
             match reason {
                 Reason::SessionGiven => debug!(code = %reason, document = %key, "session given"),
                 _ => info!(code = %reason, document = %key, "no session"),
             }
             granted.map(|granted| (granted, key))
         }
-        Err(reason) => Err(reason),
+        Err(reason) => {
+            Trail::decided(&parts.extensions, reason);
+            Err(reason)
+        }
     };
     match (asked.what, outcome) {
         (What::Session, Ok((granted, _))) => session(&granted),

@@ -13,6 +13,7 @@ use crate::client::ClientInfo;
 use crate::config::{Kind, TokenPlace};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
 use crate::route::Outgoing;
 use crate::session::{Answer, Question, judge};
@@ -45,6 +46,7 @@ async fn ask<S: Inner<B>, B>(
 ) -> Result<(), Reason> {
     for request in requests {
         let (path, asked) = (request.uri().path().to_owned(), request.headers().clone());
+        let (method, extensions) = (request.method().clone(), request.extensions().clone());
         let reply = tokio::time::timeout(PROBE_AT_MOST, inner.ask(request)).await;
         let answer = match &reply {
             Ok(Ok(reply)) => judge(reply.status(), reply.headers(), &asked),
@@ -52,6 +54,15 @@ async fn ask<S: Inner<B>, B>(
             Err(_) => Answer::Unknown("the app took too long"),
         };
         let status = reply.ok().and_then(Result::ok).map(|reply| reply.status().as_u16());
+        Trail::step(&extensions, "app", || {
+            let told = match answer {
+                Answer::Yes => "a yes",
+                Answer::No(why) | Answer::Unknown(why) => why,
+            };
+            let status = status.map_or("no answer".to_owned(), |status| status.to_string());
+            let finding = Finding::of(answer == Answer::Yes);
+            (finding, format!("asked with {method} {path}; {status} is: {told}"))
+        });
         match answer {
             Answer::Yes => return Ok(()),
             Answer::No(why) => debug!(document = %key, path, status, why, "the app said no"),
@@ -77,6 +88,9 @@ fn question<B>(
     let first = requests.first()?;
     let client = first.extensions().get::<ClientInfo>();
     let known = usize::from(client.is_some());
+    if Trail::of(first.extensions()).is_some() {
+        return None;
+    }
     let visible = first.extensions().len() == known;
     if !visible && !engine.config.app.remember.whatever_the_layer_knows {
         return None;

@@ -22,6 +22,7 @@ use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
 use crate::correlate::{MAX_REPLY, ReplyFacts, RequestFacts, find, request_value};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::explain::{Finding, Trail};
 use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing, set_cookie};
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
@@ -43,26 +44,26 @@ where
         Ok(Some(view)) => view,
         Ok(None) => return pass(inner, parts, body).await,
         Err(reason) => {
-            note(&engine, None, reason);
+            note(&engine, &parts, None, reason);
             return pass(inner, parts, body).await;
         }
     };
     let asker = match Asker::recognise(&engine, view.rule, &parts).await {
         Ok(asker) => asker,
         Err(reason) => {
-            note(&engine, Some(&view.key), reason);
+            note(&engine, &parts, Some(&view.key), reason);
             return pass(inner, parts, body).await;
         }
     };
     if let Some(names) = view.request_headers() {
         match view.before_the_app(&mut inner, &asker, &parts).await {
             Ok(granted) => {
-                note(&engine, Some(&view.key), Reason::SessionGiven);
+                note(&engine, &parts, Some(&view.key), Reason::SessionGiven);
                 put_into_request(&mut parts, &names, &granted, &view.key);
             }
             Err(reason) => {
                 // Asked for once per request: what was refused before the app is refused after it.
-                note(&engine, Some(&view.key), reason);
+                note(&engine, &parts, Some(&view.key), reason);
                 return pass(inner, parts, body).await;
             }
         }
@@ -119,7 +120,16 @@ impl<'e> View<'e> {
                     when.holds(&[("request", &request)])
                 })
             };
-            if *method == parts.method && holds() {
+            if *method != parts.method {
+                continue;
+            }
+            let holds = holds();
+            if let Some(when) = when {
+                Trail::step(&parts.extensions, "when", || {
+                    (Finding::of(holds), when.source().to_owned())
+                });
+            }
+            if holds {
                 let kind = engine.config.kinds.get(*kind).ok_or(Reason::DocumentUnknown)?;
                 let key = document(rule, kind, &candidate.captures, parts)?;
                 return Ok(Some(Self { engine, rule, kind, key }));
@@ -179,8 +189,11 @@ impl<'e> View<'e> {
         reply: Response<S::Reply>,
     ) -> Response<ResponseBody<S::Reply>> {
         if !reply.status().is_success() {
+            Trail::step(&asked.extensions, "app", || {
+                (Finding::No, format!("its own answer, {}, is no yes", reply.status().as_u16()))
+            });
             if let Some(reason) = refusal_of(reply.status()) {
-                note(self.engine, Some(&self.key), reason);
+                note(self.engine, asked, Some(&self.key), reason);
             }
             return reply.map(ResponseBody::passed);
         }
@@ -194,7 +207,7 @@ impl<'e> View<'e> {
             // Looked for before a session is asked for: sessions may cost.
             match content.find(pointer) {
                 Ok(found) => edit = Some(found),
-                Err(reason) => note(self.engine, Some(&self.key), reason),
+                Err(reason) => note(self.engine, asked, Some(&self.key), reason),
             }
         }
         if !page && edit.is_none() && after.other.is_empty() {
@@ -209,11 +222,11 @@ impl<'e> View<'e> {
         let granted = match granted.await {
             Ok(granted) => granted,
             Err(reason) => {
-                note(self.engine, Some(&self.key), reason);
+                note(self.engine, asked, Some(&self.key), reason);
                 return Response::from_parts(head, content.into_body());
             }
         };
-        note(self.engine, Some(&self.key), Reason::SessionGiven);
+        note(self.engine, asked, Some(&self.key), Reason::SessionGiven);
         if page {
             return self.page(asked, &granted);
         }
@@ -406,7 +419,8 @@ impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
     }
 }
 
-fn note(engine: &Engine, key: Option<&DocumentKey>, reason: Reason) {
+fn note(engine: &Engine, parts: &Parts, key: Option<&DocumentKey>, reason: Reason) {
+    Trail::decided(&parts.extensions, reason);
     engine.metrics.outcome(Step::Session, reason);
     let document = key.map(ToString::to_string);
     match reason {

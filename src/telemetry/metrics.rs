@@ -226,7 +226,7 @@ impl Metrics {
 impl Lane {
     const ALL: [Self; 4] = [Self::Pass, Self::Capture, Self::View, Self::Own];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pass => "pass",
             Self::Capture => "capture",
