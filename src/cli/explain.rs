@@ -84,7 +84,7 @@ fn document(config: &Config) -> (Document, Option<String>) {
         },
     };
     let remark = format!("{why}: every document is taken to be at DWS");
-    (Document::Assumed(any_document()), Some(remark))
+    (Document::Assumed(any_document().map(Box::new)), Some(remark))
 }
 
 fn any_document() -> Option<Mapping> {
@@ -181,7 +181,12 @@ mod tests {
         };
         let app = StatusCode::from_u16(app).unwrap();
         let caller = (!target.contains("nobody")).then_some(caller);
-        let case = Case { request, caller, app, document: Document::Assumed(any_document()) };
+        let case = Case {
+            request,
+            caller,
+            app,
+            document: Document::Assumed(any_document().map(Box::new)),
+        };
         let explanation = explain(config, case).await.unwrap();
         (text(&explanation, app, None), explanation)
     }

@@ -27,7 +27,7 @@ pub(super) struct App {
 pub(super) enum Store {
     Read(Arc<dyn MappingStore>),
     /// The mapping that every document has.
-    Assumed(Option<Mapping>),
+    Assumed(Option<Box<Mapping>>),
 }
 
 impl<B> Service<Request<RequestBody<B>>> for App {
@@ -63,7 +63,7 @@ impl MappingStore for Store {
             Self::Read(store) => store.get(key),
             Self::Assumed(mapping) => {
                 let mapping =
-                    mapping.clone().map(|mapping| Mapping { key: key.clone(), ..mapping });
+                    mapping.clone().map(|mapping| Mapping { key: key.clone(), ..*mapping });
                 Box::pin(ready(Ok(mapping)))
             }
         }

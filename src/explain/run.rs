@@ -34,7 +34,7 @@ pub(crate) struct Case {
 pub(crate) enum Document {
     In(Arc<dyn MappingStore>),
     /// Each is known as this one, or unknown.
-    Assumed(Option<Mapping>),
+    Assumed(Option<Box<Mapping>>),
 }
 
 /// What would happen, and the steps to it.

@@ -13,6 +13,7 @@ mod delivery;
 mod identity;
 mod issuers;
 mod lifecycle;
+mod matrix;
 mod operations;
 mod policy;
 mod sessions;
