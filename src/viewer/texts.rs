@@ -65,6 +65,10 @@ pub(super) fn of(reason: Reason) -> Text {
             "The document was not opened, for safety",
             "The viewer service offered more rights than you have. Please tell the operator.",
         ),
+        Reason::SessionUnreadable => (
+            "The viewer service would not open the document",
+            "It gave no right to read it. Please tell the operator.",
+        ),
         Reason::StoreUnavailable => (
             "The viewer is in trouble right now",
             "The application still has the document. Please try again in a minute.",
