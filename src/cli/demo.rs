@@ -1,19 +1,23 @@
 //! `transom demo`: an app, a stand-in for DWS and Transom between them, in one process.
 
 use std::fmt::Display;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::Value;
+use tokio::net::TcpListener;
 
+use super::EXIT_USAGE;
 use crate::config::{Config, ConfigError};
-use crate::demo::{LegacyApp, ServiceDocument, USERS, Watch, sample_pdf};
+use crate::demo::{Guide, LegacyApp, ServiceDocument, Watch, sample_pdf};
 use crate::sandbox::{Sandbox, SandboxOptions};
-use crate::server::start_proxy;
+use crate::server::proxy::{RunningProxy, start_proxy_on};
+use crate::server::signal::Signals;
+use crate::telemetry::log;
 
 /// Shows everything on this machine: a small app, a stand-in for DWS, and Transom in front.
 #[derive(Debug, clap::Args)]
@@ -31,6 +35,10 @@ pub(crate) struct DemoArgs {
 
 impl DemoArgs {
     pub(crate) fn run(self) -> ExitCode {
+        // The terminal belongs to the story; who wants the log asks for it.
+        if std::env::var_os("TRANSOM_LOG").is_some() {
+            log::start();
+        }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return failed(&error),
@@ -39,58 +47,86 @@ impl DemoArgs {
             Ok(()) => ExitCode::SUCCESS,
             Err(Failure::Config(error)) => {
                 eprintln!("{error}");
-                ExitCode::from(BAD_CONFIG)
+                ExitCode::from(EXIT_USAGE)
             }
             Err(Failure::Start(what)) => failed(&what),
         }
     }
 
     async fn show(self) -> Result<(), Failure> {
+        // Before anything is there that would have to be cleaned up.
+        let mut signals = Signals::new()?;
         let scratch = Scratch::create().map_err(start("no temporary folder"))?;
-        let secrets = Secrets::new();
-        let mut config = configure(self.config.as_deref(), &secrets)?;
-
-        let app = LegacyApp::start(free(3000)?, &secrets.app).await.map_err(start("the app"))?;
-        let options = SandboxOptions {
-            listen: free(8090)?,
-            key: secrets.dws.clone(),
-            ..SandboxOptions::default()
+        let stage = tokio::select! {
+            stage = Stage::set(&self, &scratch) => stage?,
+            _ = signals.next() => return Ok(()),
         };
-        let sandbox = Sandbox::start(options).await.map_err(start("the sandbox"))?;
+        say(&stage.guide)?;
+        tokio::select! {
+            // Nobody reads any more.
+            _ = tell(&stage.app, &stage.sandbox) => {}
+            _ = signals.next() => {}
+            () = hangup() => {}
+        }
+        stage.clear().await;
+        drop(scratch);
+        let _ = say("\nStopped, and nothing left behind.");
+        Ok(())
+    }
+}
 
-        config.server.listen = free(self.port)?;
-        config.server.admin = Some(free(9090)?);
+/// Everything that runs.
+struct Stage {
+    app: LegacyApp,
+    sandbox: Sandbox,
+    proxy: RunningProxy,
+    guide: String,
+}
+
+impl Stage {
+    async fn set(args: &DemoArgs, scratch: &Scratch) -> Result<Self, Failure> {
+        let secrets = Secrets::new();
+        let mut config = configure(args.config.as_deref(), &secrets)?;
+        let app = on_port(3000, |at| LegacyApp::start(at, &secrets.app));
+        let app = app.await.map_err(start("the app"))?;
+        let sandbox = on_port(8090, |listen| {
+            let key = secrets.dws.clone();
+            Sandbox::start(SandboxOptions { listen, key, ..SandboxOptions::default() })
+        });
+        let sandbox = sandbox.await.map_err(start("the sandbox"))?;
+
         config.server.drain = Duration::from_secs(2);
         config.app.url = format!("http://{}", app.address()).parse().map_err(start("the app"))?;
         config.dws.url = sandbox.url();
         config.dws.api_key = SecretString::from(secrets.dws.clone());
         config.store.path = scratch.path.join("store");
-        config.viewer.sdk = self.sdk.unwrap_or_else(|| sandbox.sdk_url());
+        config.viewer.sdk = args.sdk.clone().unwrap_or_else(|| sandbox.sdk_url());
         let kind = config.kinds.first().map_or(String::new(), |kind| kind.name.clone());
-        let session = format!("{}/session/{kind}", config.server.prefix);
-        let admin = config.server.admin;
-        let proxy = start_proxy(config).await.map_err(start("the proxy"))?;
+        let sessions = format!("{}/session/{kind}", config.server.prefix);
+        let listener = on_port(args.port, TcpListener::bind).await.map_err(start("the proxy"))?;
+        let admin = on_port(9090, TcpListener::bind).await.map_err(start("the proxy"))?;
+        let proxy = start_proxy_on(config, listener, Some(admin)).await;
+        let proxy = proxy.map_err(start("the proxy"))?;
 
         let sample = scratch.path.join("sample.pdf");
         std::fs::write(&sample, sample_pdf(&SAMPLE)).map_err(start("the sample"))?;
-        print_guide(&format!("http://{}", proxy.address()), &sample, &session);
-        println!("Behind it:");
-        println!("  the app               http://{}", app.address());
-        println!("  the sandbox of DWS    {}", sandbox.control_url());
-        if let Some(admin) = admin {
-            println!("  health and metrics    http://{admin}/readyz http://{admin}/metrics");
-        }
-        println!("\nWhat happens to uploads (Ctrl-C ends everything):");
-        tokio::select! {
-            () = tell(&app, &sandbox) => {}
-            _ = stop_signal() => {}
-        }
+        let guide = Guide {
+            proxy: proxy.address(),
+            app: app.address(),
+            admin: proxy.admin_address(),
+            sandbox: &sandbox.control_url(),
+            sample: &sample,
+            sessions: &sessions,
+        };
+        let guide = guide.to_string();
+        Ok(Self { app, sandbox, proxy, guide })
+    }
 
-        proxy.stop().await;
-        sandbox.stop().await;
-        app.stop().await;
-        println!("\nStopped, and nothing left behind.");
-        Ok(())
+    /// From the front to the back, so that nothing waits for what is gone.
+    async fn clear(self) {
+        self.proxy.stop().await;
+        self.sandbox.stop().await;
+        self.app.stop().await;
     }
 }
 
@@ -106,6 +142,17 @@ fn configure(path: Option<&Path>, secrets: &Secrets) -> Result<Config, Failure> 
         name => std::env::var(name).ok(),
     };
     Config::parse_with(&text, path, &environment).map_err(Failure::Config)
+}
+
+/// Starts it on this port, or on a free one if the port is taken.
+async fn on_port<T, F>(port: u16, start: impl Fn(SocketAddr) -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    match start(local(port)).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => start(local(0)).await,
+        started => started,
+    }
 }
 
 enum Failure {
@@ -161,43 +208,24 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            eprintln!("transom demo: {} is left behind: {error}", self.path.display());
+            let path = self.path.display();
+            // Nothing is left to be done if that can't be told either.
+            let _ = writeln!(io::stderr(), "transom demo: {path} is left behind: {error}");
         }
     }
 }
 
-/// A loopback address with this port, or any free one.
-fn free(port: u16) -> io::Result<SocketAddr> {
-    let probe = |port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)));
-    probe(port).or_else(|_| probe(0))?.local_addr()
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-fn print_guide(url: &str, sample: &Path, session: &str) {
-    let [(ann, anns, _), (bob, bobs, _)] = USERS;
-    let token = |name: &str, password: &str| {
-        format!(
-            "$(curl -s -H 'Accept: application/json' -d 'username={name}&password={password}' \
-             {url}/login | cut -d'\"' -f4)"
-        )
-    };
-    println!("Open {url}");
-    println!("  as {ann} (password {anns}): upload a file, open it, and see it in the viewer");
-    println!("  as {bob} (password {bobs}): {ann}'s files stay closed\n");
-    println!("Or with curl:");
-    println!("  ANN={}", token(ann, anns));
-    println!("  BOB={}", token(bob, bobs));
-    println!("  # the app's own upload, and the app's own answer");
-    println!(
-        "  curl -H \"Authorization: Bearer $ANN\" -F file=@{} {url}/api/files",
-        sample.display()
-    );
-    println!("  # a viewer session for its owner, and none for anybody else");
-    println!("  curl -H \"Authorization: Bearer $ANN\" {url}{session}/1");
-    println!("  curl -H \"Authorization: Bearer $BOB\" {url}{session}/1\n");
+/// A line for whoever watches.
+fn say(line: impl Display) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
 }
 
-/// Looks twice a second, for ever.
-async fn tell(app: &LegacyApp, sandbox: &Sandbox) {
+/// Looks twice a second, until nobody reads what it says.
+async fn tell(app: &LegacyApp, sandbox: &Sandbox) -> io::Result<()> {
     let mut watch = Watch::default();
     let client = reqwest::Client::new();
     let state = format!("{}state", sandbox.control_url());
@@ -205,7 +233,7 @@ async fn tell(app: &LegacyApp, sandbox: &Sandbox) {
         let files = app.files();
         if let Some(documents) = list(&client, &state).await {
             for line in watch.look(&files, &documents) {
-                println!("  {line}");
+                say(format_args!("  {line}"))?;
             }
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -224,22 +252,16 @@ async fn list(client: &reqwest::Client, state: &str) -> Option<Vec<ServiceDocume
     state.get("documents")?.as_array().map(|items| items.iter().filter_map(document).collect())
 }
 
-/// Ctrl-C or SIGTERM.
-async fn stop_signal() -> io::Result<()> {
+/// The terminal was closed.
+async fn hangup() {
     #[cfg(unix)]
-    {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result,
-            _ = terminate.recv() => Ok(()),
-        }
+    if let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        hangup.recv().await;
+        return;
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    std::future::pending::<()>().await;
 }
 
 const SHIPPED: &str = include_str!("../../config.toml");
 const SAMPLE: [&str; 3] =
     ["A document that came", "over the transom.", "Upload me through the app."];
-const BAD_CONFIG: u8 = 64;

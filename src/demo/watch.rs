@@ -73,7 +73,9 @@ impl Watch {
             let id = &document.id;
             let upload = self.waiting.iter().position(|(file, _)| file.name == document.title);
             match upload.map(|at| self.waiting.remove(at)) {
-                Some((file, _)) => lines.push(format!("{} delivered: it is {id}", label(&file))),
+                Some((file, _)) => {
+                    lines.push(format!("{} delivered to the viewer service: {id}", label(&file)));
+                }
                 None => lines.push(format!("the viewer service has a new document {id}")),
             }
         }
@@ -112,14 +114,14 @@ mod tests {
         let uploaded = ["files/1 \"a.pdf\" uploaded by ann: the app has its 9 bytes"];
         assert_eq!(watch.look(&[file(1, 1)], &[]), uploaded);
         assert_eq!(watch.look(&[file(1, 1)], &[]), [""; 0]);
-        let delivered = ["files/1 \"a.pdf\" delivered: it is D1"];
+        let delivered = ["files/1 \"a.pdf\" delivered to the viewer service: D1"];
         assert_eq!(watch.look(&[file(1, 1)], &[document("D1")]), delivered);
         let replaced = watch.look(&[file(1, 2)], &[document("D2")]);
         assert_eq!(
             replaced,
             [
                 "files/1 \"a.pdf\" replaced by ann: the app has its 9 bytes",
-                "files/1 \"a.pdf\" delivered: it is D2",
+                "files/1 \"a.pdf\" delivered to the viewer service: D2",
                 "D1 removed from the viewer service",
             ]
         );

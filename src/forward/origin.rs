@@ -270,14 +270,14 @@ mod tests {
 
     #[test]
     fn the_app_s_address_becomes_ours() {
-        let origins = origins("http://app:3000", &["https://Files.internal"]);
+        let origins = origins("http://app:3000", &["https://Vault.internal"]);
         for (from_app, to_client) in [
             ("http://app:3000/files/7?a=b#c", "/files/7?a=b#c"),
             ("http://APP:3000", "/"),
             ("http://app:3000?q", "/?q"),
             ("//app:3000/x", "/x"),
-            ("https://files.internal/x", "/x"),
-            ("https://files.internal:443/x", "/x"),
+            ("https://vault.internal/x", "/x"),
+            ("https://vault.internal:443/x", "/x"),
             // What would name another host must not be made of the app's own path.
             ("http://app:3000//evil.example/x", "/.//evil.example/x"),
             ("http://app:3000/\\evil.example", "/./\\evil.example"),

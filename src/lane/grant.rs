@@ -25,6 +25,7 @@ use crate::session::{Holder, Variables, Wanted, allowed, document_value, permiss
 pub(crate) struct Asker {
     caller: Option<Caller>,
     holder: Holder,
+    anew: bool,
 }
 
 impl Asker {
@@ -48,7 +49,12 @@ impl Asker {
             }
             None => Holder::Credentials(credentials(parts)),
         };
-        Ok(Self { caller, holder })
+        Ok(Self { caller, holder, anew: false })
+    }
+
+    /// Whether the session handed out before has been refused.
+    pub(crate) fn wanting_anew(self, anew: bool) -> Self {
+        Self { anew, ..self }
     }
 }
 
@@ -167,6 +173,7 @@ pub(crate) async fn grant(
         permissions: permissions(rule, &variables),
         ttl: rule.ttl,
         until: asker.caller.as_ref().map(|caller| caller.expires),
+        anew: asker.anew,
     };
     Trail::step(&parts.extensions, "permissions", || {
         (Finding::Told, wanted.permissions.names().join(", "))

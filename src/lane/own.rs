@@ -131,11 +131,17 @@ async fn serve<S: Inner<B>, B>(
     effective(&parts.method, &parts.headers, parts.uri.query(), &[])
         .map_err(|_| Reason::OverrideUnclear)?;
     let rule = &kind.own;
-    let asker = Asker::recognise(engine, rule, parts).await?;
+    let asker = Asker::recognise(engine, rule, parts).await?.wanting_anew(asks_anew(parts));
     if rule.authorize.app != AppSays::NotAsked {
         probe(engine, inner, kind, key, parts).await?;
     }
     grant(engine, rule, key, &asker, parts, Waiting::Alone).await
+}
+
+/// `?fresh`: the viewer service refused the session that this caller has.
+fn asks_anew(parts: &Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "fresh")
 }
 
 fn session(granted: &Granted) -> Response<Bytes> {

@@ -22,7 +22,7 @@ pub(super) async fn handle(shared: &Shared, path: &str, request: Request<Request
         );
     }
     match (request.method(), path) {
-        (&Method::GET, "") => reply::html(StatusCode::OK, page::render(shared)),
+        (&Method::GET, "") => reply::html(StatusCode::OK, page::render(shared, request.headers())),
         (&Method::GET, "state") => reply::json(StatusCode::OK, &state(shared)),
         (&Method::GET, "journal") => {
             let live = shared.live();

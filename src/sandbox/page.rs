@@ -2,10 +2,16 @@
 
 use std::fmt::Write;
 
+use http::HeaderMap;
+use http::header::HOST;
+
 use super::clock;
 use super::state::Shared;
 
-pub(super) fn render(shared: &Shared) -> String {
+/// `asked` are the headers of the request for it: they say where this page is.
+pub(super) fn render(shared: &Shared, asked: &HeaderMap) -> String {
+    let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let here = format!("http://{host}/control/");
     let live = shared.live();
     let counters = live.counters;
     let limit = |limit: Option<u64>| limit.map_or("no limit".to_owned(), |limit| limit.to_string());
@@ -57,19 +63,25 @@ pub(super) fn render(shared: &Shared) -> String {
     );
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>DWS sandbox</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <link rel=\"icon\" href=\"data:,\">\
          <meta http-equiv=\"refresh\" content=\"5\"><style>{STYLE}</style>\
          <h1>DWS sandbox</h1><p>A local stand-in of DWS Viewer at <code>{origin}viewer</code>. \
          {tokens} tokens minted, {deletes} documents deleted.</p>\
          <h2>Plan</h2>{plan}<h2>Faults on order</h2>{faults}\
+         <p>To order and to end them, and to revoke every session:</p>\
+         <pre>curl -d '{{\"route\":\"upload\",\"fault\":\"status\",\"status\":503}}' {here}faults\n\
+         curl -X DELETE {here}faults\ncurl -X POST {here}revoke</pre>\
          <h2>Documents</h2>{documents}<h2>Requests</h2>{requests}</html>\n",
         origin = escape(&shared.origin),
+        here = escape(&here),
         tokens = counters.tokens,
         deletes = counters.deletes,
     )
 }
 
 fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let mut html = String::from("<table><tr>");
+    let mut html = String::from("<div><table><tr>");
     for name in head {
         let _ = write!(html, "<th>{name}</th>");
     }
@@ -85,7 +97,7 @@ fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String
     if html.len() == before {
         let _ = write!(html, "<tr><td colspan=\"{N}\">none</td></tr>");
     }
-    html.push_str("</table>");
+    html.push_str("</table></div>");
     html
 }
 
@@ -94,7 +106,8 @@ fn escape(text: &str) -> String {
 }
 
 const SHOWN: usize = 50;
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;\
-    padding:0 1rem;color:#222}table{border-collapse:collapse;width:100%}\
-    th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #ddd;\
-    overflow-wrap:anywhere}h2{margin-top:2rem}";
+const STYLE: &str = ":root{color-scheme:light dark}\
+    body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem}\
+    div,pre{overflow-x:auto}table{border-collapse:collapse;min-width:40rem}\
+    th,td{text-align:left;padding:.25rem 1.5rem .25rem 0;border-bottom:1px solid #8886;\
+    white-space:nowrap;max-width:24rem;overflow:hidden;text-overflow:ellipsis}h2{margin-top:2rem}";

@@ -13,4 +13,3 @@ mod tests;
 
 pub(crate) use crate::client::ClientInfo;
 pub(crate) use listen::{Limits, serve};
-pub(crate) use proxy::start_proxy;

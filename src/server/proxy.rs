@@ -21,15 +21,24 @@ use super::{Limits, serve};
 
 /// Starts everything that `config` describes: listeners, engine, admin.
 pub(crate) async fn start_proxy(config: Config) -> Result<RunningProxy, StartProxyError> {
-    let drain = config.server.drain;
-    let limits = Limits::with_drain(drain);
-    let trusted_proxies = config.server.trusted_proxies.clone();
     // Listeners first: a second process on the same address must not get as far as the store.
     let listener = listen("server.listen", config.server.listen).await?;
     let admin_listener = match config.server.admin {
         Some(address) => Some(listen("server.admin", address).await?),
         None => None,
     };
+    start_proxy_on(config, listener, admin_listener).await
+}
+
+/// The same on these listeners, whatever `config` says of addresses.
+pub(crate) async fn start_proxy_on(
+    config: Config,
+    listener: TcpListener,
+    admin_listener: Option<TcpListener>,
+) -> Result<RunningProxy, StartProxyError> {
+    let drain = config.server.drain;
+    let limits = Limits::with_drain(drain);
+    let trusted_proxies = config.server.trusted_proxies.clone();
     let address = local_address("server.listen", &listener)?;
     let admin_address =
         admin_listener.as_ref().map(|at| local_address("server.admin", at)).transpose()?;

@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 pub(crate) struct Broker {
     dws: Arc<DwsClient>,
     metrics: Arc<Metrics>,
-    cache: Cache<Key, Arc<Session>>,
+    cache: Cache<Key, Minted>,
     several_identities: bool,
     pause: Arc<Pause>,
 }
@@ -42,6 +42,14 @@ pub(crate) struct Wanted {
     pub(crate) ttl: Duration,
     /// End of the caller's own token, in Unix seconds.
     pub(crate) until: Option<u64>,
+    /// The one handed out before is of no use any more (revoked, as the viewer found out).
+    pub(crate) anew: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Minted {
+    session: Arc<Session>,
+    at: Instant,
 }
 
 impl Wanted {
@@ -77,7 +85,8 @@ impl Broker {
         Self { dws, metrics, cache, several_identities, pause: Arc::default() }
     }
 
-    /// A session with at least half the life that a new one would have.
+    /// A session with at least half the life that a new one would have. Sessions cost: who wants one
+    /// anew gets it once in [`RENEWABLE`], and else the one of a moment ago.
     ///
     /// With `patience`, an app's reply waits for it: then the answer comes within that time, and not at all
     /// for a moment after DWS failed. The mint itself goes on and serves whoever asks next.
@@ -96,14 +105,16 @@ impl Broker {
             document_id: wanted.document_id,
             permissions: wanted.permissions,
         };
-        let good = move |session: &Session| {
-            session.expires <= until && session.expires.saturating_sub(now) >= (until - now) / 2
+        let anew = wanted.anew;
+        let good = move |Minted { session, at }: &Minted| {
+            let lasts = session.expires.saturating_sub(now) >= (until - now) / 2;
+            session.expires <= until && lasts && !(anew && at.elapsed() >= RENEWABLE)
         };
-        if let Some(session) = self.cache.get(&key).await
-            && good(&session)
+        if let Some(minted) = self.cache.get(&key).await
+            && good(&minted)
         {
             self.metrics.session_cache(true);
-            return Ok(session);
+            return Ok(minted.session);
         }
         self.metrics.session_cache(false);
         if patience.is_some() {
@@ -125,9 +136,9 @@ impl Broker {
         self,
         key: Key,
         until: u64,
-        good: impl Fn(&Session) -> bool,
+        good: impl Fn(&Minted) -> bool,
     ) -> Result<Arc<Session>, Reason> {
-        let stale = |entry: Option<moka::Entry<Key, Arc<Session>>>| {
+        let stale = |entry: Option<moka::Entry<Key, Minted>>| {
             let remove = entry.is_some_and(|entry| !good(entry.value()));
             std::future::ready(if remove { Op::Remove } else { Op::Nop })
         };
@@ -150,12 +161,12 @@ impl Broker {
                 });
             }
             self.metrics.minted();
-            Ok(Arc::new(session))
+            Ok(Minted { session: Arc::new(session), at: Instant::now() })
         });
         match minted.await {
-            Ok(session) => {
+            Ok(minted) => {
                 self.pause.end();
-                Ok(session)
+                Ok(minted.session)
             }
             Err(error) => {
                 let reason = reason_of(&error);
@@ -246,6 +257,8 @@ const CACHED_SESSIONS: u64 = 100_000;
 /// No session is kept longer than a day, whatever it says.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const PAUSE: Duration = Duration::from_secs(5);
+/// How old a session must be before somebody who finds it refused costs another one.
+const RENEWABLE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -9,6 +9,7 @@ const LOAD_SLOW = 60_000;
 const PENDING_AT_MOST = 600_000;
 const RETRY_RENEWAL = 30_000;
 const LONGEST_TIMER = 0x7fffffff;
+const FRESH_WITHIN = 20_000;
 
 // A failed load() tells its cause by the status of the service's reply alone.
 const OF_STATUS = { 401: "session_refused", 403: "session_refused", 404: "document_gone" };
@@ -53,14 +54,15 @@ function loadScript() {
   });
 }
 
-// A session may be refused although it is fresh (the SDK then doesn't call onAuthFailed): one more try.
+// A session handed out before may have been revoked since (the SDK doesn't call onAuthFailed in load): one
+// more try.
 async function open() {
   adopt(await mint());
   try {
     await load();
   } catch (error) {
     if (error.status !== 401 && error.status !== 403) throw error;
-    adopt(await mint());
+    adopt(await mintAnew());
     await load();
   }
 }
@@ -76,7 +78,7 @@ async function load() {
       session: grant.session,
       nonce: page.nonce,
       ...(page.cdn ? { useCDN: true } : { baseUrl: assets }),
-      onAuthFailed: renew,
+      onAuthFailed: renewRefused,
     });
     state("open");
   } finally {
@@ -85,7 +87,16 @@ async function load() {
 }
 
 // The SDK gives onAuthFailed 30 s; a rejection ends the wait with our own words.
-function renew() {
+async function renewRefused() {
+  try {
+    await renew(mintAnew);
+  } catch (error) {
+    say(error.text ?? page.texts.session_refused);
+    throw error;
+  }
+}
+
+function renew(mint) {
   renewing ??= (async () => {
     try {
       adopt(await mint());
@@ -102,7 +113,7 @@ function renew() {
 async function renewIfDue() {
   if (!grant || document.hidden || Date.now() < grant.renewAt) return;
   try {
-    await renew();
+    await renew(mint);
   } catch (error) {
     if (error.passing && Date.now() < grant.endsAt) renewAfter(RETRY_RENEWAL);
     else say(error.text ?? page.texts.session_refused);
@@ -119,24 +130,38 @@ function renewAfter(delay) {
   timer = setTimeout(renewIfDue, Math.min(delay, LONGEST_TIMER));
 }
 
-async function mint() {
+// Another session than the refused one. Transom gives one anew after a moment only.
+async function mintAnew() {
+  const givenUpAt = Date.now() + FRESH_WITHIN;
+  for (;;) {
+    const fresh = await mint(`${page.session}?fresh`);
+    if (fresh.session !== grant.session || Date.now() > givenUpAt) return fresh;
+    await seconds(1);
+  }
+}
+
+async function mint(address = page.session) {
   const givenUpAt = Date.now() + PENDING_AT_MOST;
   for (;;) {
-    const reply = await ask();
+    const reply = await ask(address);
     if (reply.status === 200) return read(reply);
     const code = await reply.json().then((problem) => problem.code, () => "unknown");
     if (reply.status !== 202 || Date.now() > givenUpAt) throw new Problem(code, reply);
     state("waiting");
     say(page.texts[code] ?? page.texts.document_pending);
-    const seconds = Number(reply.headers.get("retry-after")) || 2;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(Math.max(seconds, 1), 30) * 1000));
+    const wait = Number(reply.headers.get("retry-after")) || 2;
+    await seconds(Math.min(Math.max(wait, 1), 30));
   }
 }
 
-function ask() {
+function seconds(count) {
+  return new Promise((resolve) => setTimeout(resolve, count * 1000));
+}
+
+function ask(address) {
   const headers = { accept: "application/json" };
   const options = { credentials: "same-origin", cache: "no-store", headers };
-  return fetch(page.session, options).catch(() => {
+  return fetch(address, options).catch(() => {
     throw new Problem("offline");
   });
 }

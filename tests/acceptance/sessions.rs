@@ -26,6 +26,24 @@ in_both_forms! {
         assert_eq!(carol.0, 403);
     }
 
+    async fn a_refused_session_is_replaced_but_not_with_every_request(form: Form) {
+        let world = World::usual().start(form).await;
+        let id = world.upload_as("ann", "a.pdf").await;
+        let first = world.session_in_the_end("ann", &id).await;
+        let address = format!("/.transom/session/files/{id}?fresh");
+        let anew: serde_json::Value = loop {
+            let answer: serde_json::Value = world.get_as("ann", &address).await.json().await.unwrap();
+            if answer["session"] != first["session"] {
+                break answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
+        assert!(anew["session"].is_string(), "{anew}");
+        assert_eq!(world.session_as("ann", &id).await.1["session"], anew["session"]);
+        assert_eq!(world.get_as("bob", &address).await.status(), 403);
+        assert_eq!(world.dws.sessions_minted().await, 2);
+    }
+
     async fn a_session_never_outlives_the_apps_token(form: Form) {
         let world = World::usual().start(form).await;
         let id = world.upload_as("ann", "a.pdf").await;

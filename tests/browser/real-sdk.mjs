@@ -20,10 +20,10 @@ await walk(async (atEnd) => {
   const id = await upload(ann.page, base, file);
 
   await ann.page.goto(`${base}/files/${id}/content`);
-  const state = await settledState(ann.page, 120_000);
+  const state = await settledState(ann.page);
   const sdk = await ann.page.evaluate(() => globalThis.NutrientViewer?.version);
   check("the SDK runs", typeof sdk === "string", `state ${state}`);
-  console.log(`     SDK ${sdk}, page ${state}: ${await ann.page.innerText("#notice")}`);
+  console.log(`     SDK ${sdk}, page ${state}: ${await ann.page.innerText("#notice p")}`);
 
   const { requests } = await (await fetch(`${sandbox}/control/journal`)).json();
   const auth = requests.filter(({ method, path }) => method === "POST" && /^\/i\/d\/[^/]+\/auth$/.test(path));

@@ -1,6 +1,8 @@
-// What both walks share: a running demo, a browser, and checks that count.
+// What the walks share: a running demo, a browser, and checks that count.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -19,6 +21,9 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
+
+// Nothing here is about speed: a busy machine may take its time.
+const PATIENCE = 180_000;
 
 let failures = 0;
 
@@ -46,19 +51,21 @@ export async function system(atEnd, args = []) {
   const demo = spawn(TRANSOM, ["demo", ...args], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(demo, "exit").catch((error) => [error.message]);
   atEnd(async () => {
-    demo.kill("SIGTERM");
+    demo.kill("SIGINT");
     const [code] = await ended;
+    check("the demo leaves nothing behind", found.sample && !existsSync(dirname(found.sample)));
     check("the demo ends cleanly", code === 0, `exit ${code}`);
   });
   const found = {};
   const lines = createInterface({ input: demo.stdout });
   const ready = new Promise((resolve, reject) => {
     ended.then(([code]) => reject(new Error(`the demo did not start (${code}): ${TRANSOM}`)));
-    setTimeout(() => reject(new Error("the demo was not ready within 30 s")), 30_000).unref();
+    setTimeout(() => reject(new Error("the demo was not ready in time")), PATIENCE).unref();
     lines.on("line", (line) => {
       console.log(`     ${line}`);
       found.base ??= line.match(/^Open (http\S+)/)?.[1];
-      found.sandbox ??= line.match(/sandbox of DWS\s+(http:\/\/[^/\s]+)/)?.[1];
+      found.sample ??= line.match(/a PDF to upload: (.+)/)?.[1];
+      found.sandbox ??= line.match(/stand-in of DWS\s+(http:\/\/[^/\s]+)/)?.[1];
       if (found.base && found.sandbox) resolve(found);
     });
   });
@@ -67,14 +74,15 @@ export async function system(atEnd, args = []) {
 
 export async function launch(atEnd) {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await chromium.launch({ executablePath, args: FLAGS });
+  const browser = await chromium.launch({ executablePath, args: FLAGS, timeout: PATIENCE });
   atEnd(() => browser.close());
   return browser;
 }
 
 // A page whose complaints are kept: `complaints` holds console errors, uncaught errors and CSP violations.
-export async function visitor(browser) {
-  const context = await browser.newContext({ acceptDownloads: true });
+export async function visitor(browser, options = {}) {
+  const context = await browser.newContext({ acceptDownloads: true, ...options });
+  context.setDefaultTimeout(PATIENCE);
   const complaints = [];
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => {
@@ -105,10 +113,27 @@ export async function upload(page, base, file) {
 }
 
 // "open", "failed", or the state it was stuck in.
-export async function settledState(page, within = 60_000) {
+export async function settledState(page, within = PATIENCE) {
   const settled = page.waitForSelector("body[data-state=open], body[data-state=failed]", { timeout: within });
   await settled.catch(() => {});
   return page.evaluate(() => document.body.dataset.state);
+}
+
+// Whether it came to be true.
+export async function eventually(holds) {
+  const until = Date.now() + PATIENCE;
+  while (Date.now() < until) {
+    if (await holds()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return false;
+}
+
+// The sandbox's control API.
+export async function control(sandbox, path, options) {
+  const reply = await fetch(`${sandbox}/control/${path}`, options);
+  if (!reply.ok) throw new Error(`/control/${path}: ${reply.status} ${await reply.text()}`);
+  return reply.json();
 }
 
 export function samplePdf() {

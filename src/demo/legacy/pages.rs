@@ -1,15 +1,20 @@
 //! The app's HTML, of the year it was written in.
 
 use super::files::File;
+use super::login::USERS;
 use crate::viewer::escape;
 
 pub(super) fn login() -> String {
+    let known = USERS.map(|(name, password, _)| format!("<b>{name}</b>, password {password}"));
     page(
         "Log in",
-        "<form method=post action=/login>\
-         <p><label>Name <input name=username autofocus></label></p>\
-         <p><label>Password <input name=password type=password></label></p>\
-         <p><button>Log in</button></p></form>",
+        &format!(
+            "<form method=post action=/login>\
+             <p><label>Name <input name=username autofocus></label></p>\
+             <p><label>Password <input name=password type=password></label></p>\
+             <p><button>Log in</button></p></form><p>Known here: {}.</p>",
+            known.join("; ")
+        ),
     )
 }
 
@@ -25,7 +30,8 @@ pub(super) fn list(user: &str, files: &[File]) -> String {
         &format!(
             "<ul id=files>{rows}</ul>\
              <form id=upload method=post action=/upload enctype=multipart/form-data>\
-             <input type=file name=file required> <button>Upload</button></form>"
+             <input type=file name=file required> <button>Upload</button></form>\
+             <p><a href=/login>Log in as somebody else</a></p>"
         ),
     )
 }
@@ -36,7 +42,7 @@ pub(super) fn file(file: &File) -> String {
         &escape(&file.name),
         &format!(
             "<p>{size} bytes, {content_type}</p>\
-             <p><a id=content href=\"/files/{id}/content\">Open</a> <a href=/>All files</a></p>\
+             <p><a id=content href=\"/files/{id}/content\">Open</a> &middot; <a href=/>All files</a></p>\
              <form method=post action=\"/files/{id}/delete\"><button>Delete</button></form>"
         ),
     )
@@ -50,6 +56,10 @@ pub(super) fn message(text: &str) -> String {
 fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>\
-         <link rel=icon href=\"data:,\"><h1>{title}</h1>{body}</html>"
+         <meta name=viewport content=\"width=device-width\"><link rel=icon href=\"data:,\">\
+         <style>{STYLE}</style><h1>{title}</h1>{body}</html>"
     )
 }
+
+const STYLE: &str = "body{font:16px/1.5 Georgia,serif;max-width:40rem;margin:2rem auto;padding:0 1rem}\
+    h1{overflow-wrap:anywhere}label{display:inline-block}";

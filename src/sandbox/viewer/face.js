@@ -142,16 +142,22 @@ class Session {
   // Renews the session when it ends, as the real one does on the first request after that.
   watch() {
     clearTimeout(this.timer);
+    if (this.closed) return;
     const { exp } = claimsOf(this.jwt);
     if (typeof exp !== "number") return;
     const wait = exp * 1000 - Date.now() + 500;
     if (wait > MAX_TIMER) return;
-    this.timer = setTimeout(() => {
-      this.refresh().then(
-        () => this.watch(),
-        (error) => this.onEnded?.(error),
-      );
-    }, Math.max(wait, 0));
+    this.timer = setTimeout(() => this.check(), Math.max(wait, 0));
+  }
+
+  // One at a time.
+  check() {
+    this.checking ??= this.refresh()
+      .then(() => this.watch())
+      .catch((error) => this.closed || this.onEnded?.(error))
+      .finally(() => {
+        this.checking = undefined;
+      });
   }
 
   async refresh() {
@@ -200,7 +206,9 @@ class Session {
   }
 
   close() {
+    this.closed = true;
     clearTimeout(this.timer);
+    this.waiting?.reject(new Error("The viewer was closed."));
   }
 
   address(before, after) {
@@ -234,6 +242,8 @@ class Instance {
     this.header = element("div", HEADER_STYLE);
     this.header.setAttribute("role", "status");
     this.pages = element("div", PAGES_STYLE);
+    // The real one asks for more as the visitor scrolls, and so finds out that a session is over.
+    this.pages.addEventListener("scrollend", () => this.session.check());
     const frame = element("div", FRAME_STYLE);
     frame.append(this.header, this.pages);
     this.root.append(frame);
@@ -354,13 +364,15 @@ const FRAME_STYLE = {
   display: "flex",
   flexDirection: "column",
   height: "100%",
-  background: "#e8e8ec",
+  background: "rgb(128 128 128 / 15%)",
 };
 const HEADER_STYLE = {
   font: "13px/1.5 system-ui, sans-serif",
   padding: "6px 12px",
-  background: "#fff",
-  borderBottom: "1px solid #ccc",
+  background: "Canvas",
+  color: "CanvasText",
+  borderBottom: "1px solid rgb(128 128 128 / 40%)",
+  overflowWrap: "anywhere",
 };
 const PAGES_STYLE = {
   flex: "1",
@@ -373,6 +385,7 @@ const PAGE_STYLE = {
   display: "block",
   margin: "0 auto 16px",
   background: "#fff",
+  color: "#222",
   boxShadow: "0 1px 4px rgb(0 0 0 / 30%)",
 };
 
