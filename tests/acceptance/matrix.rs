@@ -98,7 +98,7 @@ async fn a_session_is_given_in_exactly_these_cells() {
     }
     assert_eq!(cells, 3072);
     // Owner and stranger, two places; a yes by the probe (2 deliveries) or by any 2xx of the view (2).
-    let by_policy = 2 + 2 + 0 + 1;
+    let by_policy = [2, 2, 0, 1].iter().sum::<usize>();
     assert_eq!(given, by_policy * 2 * (2 + 2 * 2));
 }
 
@@ -200,7 +200,7 @@ fn no_spelling_of_anything_earns_a_session() {
         (world, id, session["session"].as_str().unwrap().to_owned())
     });
     let minted = runtime.block_on(world.dws.sessions_minted());
-    let headers = prop::collection::vec((header_name(), header_value(session.clone())), 0..6);
+    let headers = prop::collection::vec((header_name(), header_value(&session)), 0..6);
     let case = (path(id), headers, any::<bool>());
     let mut runner =
         TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
@@ -296,7 +296,7 @@ fn header_name() -> impl Strategy<Value = String> {
     ]
 }
 
-fn header_value(session: String) -> impl Strategy<Value = String> {
+fn header_value(session: &str) -> impl Strategy<Value = String> + use<> {
     prop_oneof![
         Just(format!("Basic {}", "YW5uOg==")),
         Just(format!("access_token={}", tokens::unsigned("ann"))),
