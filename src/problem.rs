@@ -67,6 +67,10 @@ fn title(reason: Reason) -> &'static str {
         Reason::StoreUnavailable => "The record of documents cannot be read at the moment",
         Reason::NotFound => "Nothing lives at this address",
         Reason::MethodNotAllowed => "Only GET and HEAD are answered here",
+        Reason::FramingUnclear => "Where this request ends can be read in two ways",
+        Reason::CodingUnknown => "No transfer coding but chunked is understood here",
+        Reason::TargetUnclear => "The target of this request is neither a path nor a web address",
+        Reason::HostUnclear => "It is not clear which host this request is for",
         _ => "The request could not be answered",
     }
 }

@@ -74,6 +74,16 @@ reasons! {
     /// Transom's own addresses answer GET and HEAD only.
     MethodNotAllowed = "method_not_allowed",
 
+    // Requests that the app could read differently than Transom; it never sees them.
+    /// Where the request ends can be read in two ways.
+    FramingUnclear = "framing_unclear",
+    /// A transfer coding other than `chunked`.
+    CodingUnknown = "coding_unknown",
+    /// A target that is neither a path nor an http address.
+    TargetUnclear = "target_unclear",
+    /// No host, several, or one that contradicts the target.
+    HostUnclear = "host_unclear",
+
     // Views whose reply could not carry the session.
     /// The reply is compressed although identity was asked for.
     ReplyEncoded = "reply_encoded",
@@ -99,6 +109,8 @@ reasons! {
     WhenUnmet = "when_unmet",
     /// The method may be overridden in a way that can't be known.
     OverrideUnclear = "override_unclear",
+    /// The app could read the path as another one that a rule is about.
+    PathUnclear = "path_unclear",
     /// The app did not accept the upload (`accepted` does not hold).
     NotAccepted = "not_accepted",
     /// No locator found the app's id.
@@ -158,6 +170,10 @@ impl Reason {
             }
             Self::DocumentUnknown | Self::NotFound | Self::IdInvalid => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::FramingUnclear | Self::TargetUnclear | Self::HostUnclear => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::CodingUnknown => StatusCode::NOT_IMPLEMENTED,
             Self::DocumentPending => StatusCode::ACCEPTED,
             Self::KeysUnavailable
             | Self::AppUnavailable

@@ -32,6 +32,14 @@ else
   skip "licences, advisories, bans" "cargo-deny is not installed (cargo install cargo-deny)"
 fi
 
+if ! command -v python3 >/dev/null; then
+  skip "framing" "python3 is not installed"
+elif ! servers=$(tests/framing/run.sh --can-run); then
+  skip "framing" "$servers"
+else
+  step "framing" tests/framing/run.sh
+fi
+
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   skip "browser" "node and npm are not installed"
 elif ! install_browser; then

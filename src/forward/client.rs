@@ -140,16 +140,15 @@ impl App {
 
     fn edit_headers<B: Body>(&self, request: &mut Request<B>, exchange: &Exchange) {
         let length = request.body().size_hint().exact();
-        let coding = request.headers_mut().remove(TRANSFER_ENCODING);
+        let chunked = request.headers_mut().contains_key(TRANSFER_ENCODING);
         let http2 = request.version() == Version::HTTP_2;
         let map = request.headers_mut();
         headers::strip_hop_by_hop(map);
         // Same framing as the client's: what came with a length has one, what came chunked is chunked
-        // even where a body is unusual (GET), and a coding before `chunked` stays with its bytes.
-        if length.is_none() && (coding.is_some() || !map.contains_key(CONTENT_LENGTH)) {
+        // even where a body is unusual (GET).
+        if length.is_none() && (chunked || !map.contains_key(CONTENT_LENGTH)) {
             map.remove(CONTENT_LENGTH);
-            let coding = coding.unwrap_or(HeaderValue::from_static("chunked"));
-            map.insert(TRANSFER_ENCODING, coding);
+            map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if http2 {
             headers::join_cookies(map);

@@ -6,7 +6,7 @@ use std::io;
 use std::iter;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper_util::client::legacy;
@@ -65,6 +65,10 @@ impl Fault {
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self == Self::Connect {
+            // What follows is meant for a tunnel. HTTP/2 leaves the field out.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         reply
     }
 

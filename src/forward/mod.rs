@@ -1,5 +1,6 @@
 //! Passes requests on to the app, and its replies back.
 //!
+//! `framing.rs` and `strict.rs` say which requests are refused, since the app could read them differently.
 //! `headers.rs` and `origin.rs` hold what is edited on the way, without I/O; `client.rs` does the
 //! sending, `upgrade.rs` the tunnel after a 101, `fault.rs` says what went wrong. What a request says
 //! about its client is settled before, in `server/edge.rs`, so that everybody decides on the same.
@@ -8,9 +9,12 @@ mod body;
 mod client;
 mod connect;
 mod fault;
+mod framing;
+mod guarded;
 pub(crate) mod headers;
 mod origin;
 mod stream;
+pub(crate) mod strict;
 mod upgrade;
 
 #[cfg(test)]
@@ -18,3 +22,4 @@ mod tests;
 
 pub(crate) use body::BoxError;
 pub(crate) use client::Forwarder;
+pub(crate) use guarded::Guarded;

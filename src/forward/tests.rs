@@ -175,7 +175,7 @@ async fn a_prefix_comes_before_every_path() {
     for (asked, at_app) in [
         ("GET /x%20y?z", "GET /base/x%20y?z HTTP/1.1\r\n"),
         ("GET /?z", "GET /base/?z HTTP/1.1\r\n"),
-        ("GET http://other.example/x", "GET /base/x HTTP/1.1\r\n"),
+        ("GET http://d/x", "GET /base/x HTTP/1.1\r\n"),
         ("OPTIONS *", "OPTIONS * HTTP/1.1\r\n"),
     ] {
         let mut client = proxy.connect().await;
@@ -188,11 +188,51 @@ async fn a_prefix_comes_before_every_path() {
 #[tokio::test]
 async fn an_absolute_target_names_the_host() {
     let (app, _proxy, mut client) = chain().await;
-    client.say("GET http://me@docs.example/x HTTP/1.1\r\nHost: other.example\r\n\r\n").await;
+    client.say("GET http://docs.example:80/x HTTP/1.1\r\nHost: docs.example\r\n\r\n").await;
     let head = app.accept().await.hear("\r\n\r\n").await;
     assert!(head.starts_with("GET /x HTTP/1.1\r\n"), "{head}");
-    assert_eq!(header(&head, "host"), Some("docs.example"));
-    assert_eq!(header(&head, "x-forwarded-host"), Some("docs.example"));
+    assert_eq!(header(&head, "host"), Some("docs.example:80"));
+    assert_eq!(header(&head, "x-forwarded-host"), Some("docs.example:80"));
+}
+
+#[tokio::test]
+async fn what_the_app_could_read_differently_is_refused() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    for (request, status) in [
+        ("GET / HTTP/1.1\nHost: d\r\n\r\n", 400),
+        (
+            "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+        ),
+        ("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", 400),
+        ("POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        ("GET / HTTP/1.1\r\nHost: d\r\nHost: d\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET http://d/ HTTP/1.1\r\nHost: e\r\n\r\n", 400),
+        ("GET d HTTP/1.1\r\nHost: d\r\n\r\n", 400),
+    ] {
+        let mut client = proxy.connect().await;
+        client.say(request).await;
+        let head = client.hear("\r\n\r\n").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {head}");
+    }
+    let mut client = proxy.connect().await;
+    client.say("GET /first HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    assert_eq!(app.accept().await.hear("\r\n").await, "GET /first HTTP/1.1\r\n");
+}
+
+#[tokio::test]
+async fn an_upgrade_with_a_body_is_an_ordinary_request() {
+    let (app, _proxy, mut client) = chain().await;
+    client
+        .say(
+            "POST / HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Content-Length: 4\r\n\r\nbody",
+        )
+        .await;
+    let head = app.accept().await.hear("\r\n\r\nbody").await;
+    assert_eq!(header(&head, "upgrade"), None);
 }
 
 #[tokio::test]

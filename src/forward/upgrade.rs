@@ -2,6 +2,7 @@
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use hyper::body::Body;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io;
@@ -17,9 +18,11 @@ impl Upgrade {
     /// Takes the wish out of a request that carries one. Call it while the hop's headers are still there.
     ///
     /// A change to HTTP/2 or TLS is no wish that is passed on: it would let requests by that Transom
-    /// does not see. Such a request goes on as an ordinary one (RFC 9110 section 7.8 allows it).
-    pub(crate) fn take<B>(request: &mut Request<B>) -> Option<Self> {
-        if request.version() != Version::HTTP_11 || !asks_for_upgrade(request.headers()) {
+    /// does not see. With a body, it depends on the app's reading where the tunnel's bytes begin. Such
+    /// requests go on as ordinary ones (RFC 9110 section 7.8 allows it).
+    pub(crate) fn take<B: Body>(request: &mut Request<B>) -> Option<Self> {
+        let plain = request.version() == Version::HTTP_11 && request.body().is_end_stream();
+        if !plain || !asks_for_upgrade(request.headers()) {
             return None;
         }
         let protocols = request.headers().get(UPGRADE)?.clone();

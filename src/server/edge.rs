@@ -5,18 +5,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::Request;
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
+use http_body_util::{Either, Full};
 use ipnet::IpNet;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::forward::headers;
+use crate::forward::{headers, strict};
+use crate::problem::problem;
 use crate::telemetry::{InFlight, Metrics, request_id};
 
 use super::ClientInfo;
 
 /// Gives a request its id, and lets its headers say only what the app will be told too: nothing that
-/// `Connection` names, and about the client what this hop saw.
+/// `Connection` names, and about the client what this hop saw. Refuses what the app could read differently.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge<S> {
     inner: S,
@@ -35,11 +39,11 @@ impl<S> Edge<S> {
     }
 }
 
-impl<S, B> Service<Request<B>> for Edge<S>
+impl<S, B, R> Service<Request<B>> for Edge<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>>,
 {
-    type Response = S::Response;
+    type Response = Response<EdgeBody<R>>;
     type Error = S::Error;
     type Future = Answering<S::Future>;
 
@@ -49,6 +53,18 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let client = request.extensions().get::<ClientInfo>().copied();
+        if let Err(reason) = strict::check(&request) {
+            request_id::assign(request.headers_mut());
+            let id = request_id::of(request.headers());
+            let peer = client.map(|client| client.peer);
+            tracing::info!(code = %reason, ?peer, request_id = id, "request refused");
+            let mut reply = problem(reason, id);
+            // What follows it can't be trusted to be a request.
+            if request.version() != Version::HTTP_2 {
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return Answering::Refused { reply: Some(reply) };
+        }
         headers::take_host_from_target(&mut request);
         let map = request.headers_mut();
         headers::strip_named_by_connection(map);
@@ -57,27 +73,40 @@ where
             headers::tell_client(map, peer, tls, &self.shared.trusted_proxies);
         }
         let in_flight = self.shared.metrics.in_flight();
-        Answering { answer: self.inner.call(request), in_flight: Some(in_flight) }
+        Answering::Passed { answer: self.inner.call(request), in_flight: Some(in_flight) }
     }
 }
+
+/// The reply of the service within, or our refusal.
+pub(crate) type EdgeBody<R> = Either<R, Full<Bytes>>;
 
 pin_project! {
     /// A request whose reply has not started.
+    #[project = AnsweringProj]
     #[derive(Debug)]
-    pub(crate) struct Answering<F> {
-        #[pin]
-        answer: F,
-        in_flight: Option<InFlight>,
+    pub(crate) enum Answering<F> {
+        Passed { #[pin] answer: F, in_flight: Option<InFlight> },
+        Refused { reply: Option<Response<Bytes>> },
     }
 }
 
-impl<F: Future> Future for Answering<F> {
-    type Output = F::Output;
+impl<F, R, E> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<EdgeBody<R>>, E>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let answer = ready!(this.answer.poll(context));
-        this.in_flight.take();
-        Poll::Ready(answer)
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AnsweringProj::Passed { answer, in_flight } => {
+                let answer = ready!(answer.poll(context));
+                in_flight.take();
+                Poll::Ready(answer.map(|reply| reply.map(Either::Left)))
+            }
+            AnsweringProj::Refused { reply } => match reply.take() {
+                Some(reply) => Poll::Ready(Ok(reply.map(|text| Either::Right(Full::new(text))))),
+                None => Poll::Pending,
+            },
+        }
     }
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt};
 
-use crate::forward::BoxError;
+use crate::forward::{BoxError, Guarded};
 
 use super::ClientInfo;
 use super::signal::Shutdown;
@@ -124,7 +124,8 @@ async fn connection<S, B>(
             service.clone().oneshot(request)
         })
     };
-    let serving = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let serving = http
+        .serve_connection_with_upgrades(TokioIo::new(Guarded::new(stream, client.peer)), service);
     let mut serving = Box::pin(watcher.watch(serving));
     let ended = match timeout(head, &mut serving).await {
         Ok(ended) => ended,
