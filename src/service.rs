@@ -87,10 +87,14 @@ fn choose<B>(engine: &Engine, request: &Request<B>) -> Lane {
         return Lane::Own;
     }
     let candidates = engine.config.routes.candidates(path, query);
-    for rule in engine.config.routes.rules() {
-        if !candidates.iter().any(|found| std::ptr::eq(found.rule, rule)) {
-            tell_route(request, rule, "the path does not match");
-        }
+    if Trail::of(request.extensions()).is_some() {
+        tell_of_other_routes(engine, request, &candidates);
+    }
+    if engine.config.routes.is_unclear(path, query, &candidates) {
+        engine.metrics.outcome(Step::Capture, Reason::PathUnclear);
+        debug!(code = %Reason::PathUnclear, path, "passed on");
+        Trail::decided(request.extensions(), Reason::PathUnclear);
+        return Lane::Pass;
     }
     if candidates.is_empty() {
         return Lane::Pass;
@@ -127,6 +131,14 @@ fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidat
         lane
     });
     chosen.unwrap_or(Lane::Pass)
+}
+
+fn tell_of_other_routes<B>(engine: &Engine, request: &Request<B>, found: &[Candidate<'_>]) {
+    for rule in engine.config.routes.rules() {
+        if !found.iter().any(|candidate| std::ptr::eq(candidate.rule, rule)) {
+            tell_route(request, rule, "the path does not match");
+        }
+    }
 }
 
 /// `why_not` is empty for the route that matches.

@@ -4,12 +4,15 @@
 //! `matchit` can't express typed captures, rests in the middle, query parts or ties by condition.
 
 mod decode;
+mod lenient;
 mod method;
 mod outgoing;
 mod overlap;
 mod pattern;
 mod precedence;
 mod table;
+#[cfg(test)]
+mod unclear;
 
 use http::Method;
 

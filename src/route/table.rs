@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::overlap::{self, Overlap};
-use super::pattern::{Captures, Fold, Segment};
-use super::{Rule, decode, precedence};
+use super::pattern::{Captures, Fold, Pattern, Segment};
+use super::{Rule, decode, lenient, precedence};
 
 /// All rules, ready to be asked.
 #[derive(Debug, Default)]
@@ -16,6 +16,10 @@ pub(crate) struct RouteTable {
     by_first: HashMap<String, Vec<usize>>,
     /// Rules whose path does not start with a literal.
     others: Vec<usize>,
+    /// The patterns of `rules` for an app that sees neither case nor trailing slashes.
+    loose: Vec<Pattern>,
+    /// Some rule's path has capital letters.
+    capitals: bool,
     fold: Fold,
 }
 
@@ -54,6 +58,10 @@ impl RouteTable {
                 }
             }
         }
+        let ignoring = Fold { case: true, trailing_slash: true };
+        table.loose = rules.iter().map(|rule| rule.pattern.clone().folding(ignoring)).collect();
+        let capital = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.bytes().any(|b| b.is_ascii_uppercase()));
+        table.capitals = rules.iter().any(|rule| rule.pattern.segments.iter().any(capital));
         table.rules = rules;
         (table, overlaps)
     }
@@ -67,6 +75,39 @@ impl RouteTable {
             Some(Candidate { rule, captures })
         });
         matched.collect()
+    }
+
+    /// Whether an app that reads paths less strictly could take this one for another route or document than
+    /// the `candidates` of it say. Then no rule governs the request.
+    pub(crate) fn is_unclear(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        candidates: &[Candidate<'_>],
+    ) -> bool {
+        lenient::readings(path).iter().any(|reading| {
+            let read = self.loosely(reading, query);
+            !read.is_empty() && !same(&read, candidates)
+        }) || (candidates.is_empty()
+            && self.may_fold(path)
+            && !self.loosely(path, query).is_empty())
+    }
+
+    /// As if the app saw neither case nor trailing slashes.
+    fn loosely(&self, path: &str, query: Option<&str>) -> Vec<Candidate<'_>> {
+        let matched = self.rules.iter().zip(&self.loose).filter_map(|(rule, loose)| {
+            Some(Candidate { rule, captures: loose.captures(path, query)? })
+        });
+        matched.collect()
+    }
+
+    /// Whether folding could lead this path to a rule: a cheap no for most.
+    fn may_fold(&self, path: &str) -> bool {
+        let capitals = self.capitals || path.bytes().any(|byte| byte.is_ascii_uppercase());
+        let first = path.split('/').nth(1).unwrap_or_default();
+        let near = |key: &String| key.eq_ignore_ascii_case(first);
+        (capitals || path.ends_with('/'))
+            && (!self.others.is_empty() || self.by_first.keys().any(near))
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {
@@ -88,6 +129,13 @@ impl RouteTable {
         }
         Cow::Borrowed(text)
     }
+}
+
+fn same(some: &[Candidate<'_>], others: &[Candidate<'_>]) -> bool {
+    let alike = |(a, b): (&Candidate<'_>, &Candidate<'_>)| {
+        std::ptr::eq(a.rule, b.rule) && a.captures == b.captures
+    };
+    some.len() == others.len() && some.iter().zip(others).all(alike)
 }
 
 fn overlaps(rules: &[(usize, Rule)]) -> Vec<Overlap> {
