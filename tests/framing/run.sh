@@ -19,4 +19,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 [ "${1:-}" != --can-run ] || exit 0
 cargo build --quiet --bin transom
+export PYTHONDONTWRITEBYTECODE=1
 exec python3 tests/framing/framing.py "$@"
