@@ -64,8 +64,9 @@ impl Jwk {
             ("RSA", _) => Key::rsa(&member(self.n.as_ref())?, &member(self.e.as_ref())?),
             ("EC", Some("P-256")) => Key::p256(&self.point(32)?),
             ("EC", Some("P-384")) => Key::p384(&self.point(48)?),
+            ("EC", Some("P-521")) => Key::p521(&self.point(66)?),
             ("OKP", Some("Ed25519")) => Key::ed25519(&member(self.x.as_ref())?),
-            _ => Err("its kind is not supported (oct, RSA, P-256, P-384, Ed25519)"),
+            _ => Err("its kind is not supported (oct, RSA, P-256, P-384, P-521, Ed25519)"),
         }
     }
 

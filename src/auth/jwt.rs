@@ -1,4 +1,4 @@
-//! Keys and signatures: the only place that knows `jsonwebtoken`.
+//! Keys and signatures: the only place that knows `jsonwebtoken`, and `aws_lc_rs` for P-521, which that lacks.
 //!
 //! That crate is used for its signature checks alone. Its claim checks take the last of a repeated
 //! member, pass a token that lacks the claim to be checked, and read the clock themselves.
@@ -7,9 +7,10 @@ use std::fmt;
 
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
-    RsaPublicKeyComponents, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    ParsedPublicKey, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+    RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 // Named outright: the process-wide default panics where a host program's features leave it undefined.
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
@@ -32,6 +33,7 @@ pub(super) enum Kind {
     ShortRsa,
     P256,
     P384,
+    P521,
     Ed25519,
 }
 
@@ -43,7 +45,7 @@ impl Key {
         Ok(Self::new(Kind::Secret(secret.len()), DecodingKey::from_secret(secret)))
     }
 
-    /// An RSA, P-256, P-384 or Ed25519 key as SPKI, PKCS#1 or in an X.509 certificate, of which
+    /// An RSA, P-256, P-384, P-521 or Ed25519 key as SPKI, PKCS#1 or in an X.509 certificate, of which
     /// nothing but the key is looked at.
     pub(super) fn pem(text: &str) -> Result<Self, &'static str> {
         let pem = text.as_bytes();
@@ -57,11 +59,13 @@ impl Key {
             Self::rsa(&n, &e)
         } else if let Ok(key) = DecodingKey::from_ec_pem(pem) {
             let point = bytes(&key);
-            Self::p256(&point).or_else(|_| Self::p384(&point))
+            Self::p256(&point).or_else(|_| Self::p384(&point)).or_else(|_| Self::p521(&point))
         } else if let Ok(key) = DecodingKey::from_ed_pem(pem) {
             Self::ed25519(&bytes(&key))
         } else {
-            Err("not a PEM public key of a kind that is supported (RSA, P-256, P-384, Ed25519)")
+            Err(
+                "not a PEM public key of a kind that is supported (RSA, P-256, P-384, P-521, Ed25519)",
+            )
         }
     }
 
@@ -83,14 +87,20 @@ impl Key {
 
     /// An uncompressed point (SEC 1, section 2.3.3) on P-256.
     pub(super) fn p256(point: &[u8]) -> Result<Self, &'static str> {
-        parses(&ECDSA_P256_SHA256_FIXED, point, "not a point on P-256 or P-384")?;
+        parses(&ECDSA_P256_SHA256_FIXED, point, NOT_A_POINT)?;
         Ok(Self::new(Kind::P256, DecodingKey::from_ec_der(point)))
     }
 
     /// An uncompressed point on P-384.
     pub(super) fn p384(point: &[u8]) -> Result<Self, &'static str> {
-        parses(&ECDSA_P384_SHA384_FIXED, point, "not a point on P-256 or P-384")?;
+        parses(&ECDSA_P384_SHA384_FIXED, point, NOT_A_POINT)?;
         Ok(Self::new(Kind::P384, DecodingKey::from_ec_der(point)))
+    }
+
+    /// An uncompressed point on P-521.
+    pub(super) fn p521(point: &[u8]) -> Result<Self, &'static str> {
+        parses(&ECDSA_P521_SHA512_FIXED, point, NOT_A_POINT)?;
+        Ok(Self::new(Kind::P521, DecodingKey::from_ec_der(point)))
     }
 
     /// The 32 bytes of RFC 8032, section 5.1.5.
@@ -116,6 +126,7 @@ impl Key {
             Kind::ShortRsa => matches!(algorithm, RS256 | RS512),
             Kind::P256 => algorithm == ES256,
             Kind::P384 => algorithm == ES384,
+            Kind::P521 => algorithm == ES512,
             Kind::Ed25519 => algorithm == EdDSA,
         }
     }
@@ -129,9 +140,17 @@ impl Key {
         if self.kind == Kind::ShortRsa {
             return self.verifies_short(algorithm, signed, signature);
         }
-        self.fits(algorithm)
-            && (DEFAULT_PROVIDER.verifier_factory)(&names(algorithm).1, &self.inner)
-                .is_ok_and(|verifier| verifier.verify(signed, signature).is_ok())
+        if !self.fits(algorithm) {
+            return false;
+        }
+        match names(algorithm).1 {
+            Some(native) => (DEFAULT_PROVIDER.verifier_factory)(&native, &self.inner)
+                .is_ok_and(|verifier| verifier.verify(signed, signature).is_ok()),
+            None => self.inner.try_get_as_bytes().is_ok_and(|point| {
+                let key = UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point);
+                key.verify(signed, signature).is_ok()
+            }),
+        }
     }
 
     /// `jsonwebtoken` takes no keys of this size.
@@ -189,9 +208,11 @@ fn without_leading_zeros(number: &[u8]) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-fn names(algorithm: Algorithm) -> (&'static str, jsonwebtoken::Algorithm) {
+/// Its name, and what `jsonwebtoken` calls it, if it has it.
+fn names(algorithm: Algorithm) -> (&'static str, Option<jsonwebtoken::Algorithm>) {
     use jsonwebtoken::Algorithm as Native;
-    match algorithm {
+    let (name, native) = match algorithm {
+        Algorithm::ES512 => return ("ES512", None),
         Algorithm::HS256 => ("HS256", Native::HS256),
         Algorithm::HS384 => ("HS384", Native::HS384),
         Algorithm::HS512 => ("HS512", Native::HS512),
@@ -204,10 +225,13 @@ fn names(algorithm: Algorithm) -> (&'static str, jsonwebtoken::Algorithm) {
         Algorithm::ES256 => ("ES256", Native::ES256),
         Algorithm::ES384 => ("ES384", Native::ES384),
         Algorithm::EdDSA => ("EdDSA", Native::EdDSA),
-    }
+    };
+    (name, Some(native))
 }
 
-const ALL: [Algorithm; 12] = [
+const NOT_A_POINT: &str = "not a point on P-256, P-384 or P-521";
+
+const ALL: [Algorithm; 13] = [
     Algorithm::HS256,
     Algorithm::HS384,
     Algorithm::HS512,
@@ -219,6 +243,7 @@ const ALL: [Algorithm; 12] = [
     Algorithm::PS512,
     Algorithm::ES256,
     Algorithm::ES384,
+    Algorithm::ES512,
     Algorithm::EdDSA,
 ];
 
@@ -251,7 +276,7 @@ mod tests {
         for algorithm in ALL {
             assert_eq!(named(name(algorithm)), Some(algorithm));
         }
-        for name in ["none", "None", "hs256", "ES512", ""] {
+        for name in ["none", "None", "hs256", "ES521", "ES256K", ""] {
             assert_eq!(named(name), None);
         }
     }
@@ -262,6 +287,8 @@ mod tests {
         assert_eq!(kind(Algorithm::RS256), Kind::Rsa);
         assert_eq!(kind(Algorithm::ES256), Kind::P256);
         assert_eq!(kind(Algorithm::ES384), Kind::P384);
+        assert_eq!(kind(Algorithm::ES512), Kind::P521);
+        assert_eq!(Key::pem(P521).unwrap().kind(), Kind::P521);
         assert_eq!(kind(Algorithm::EdDSA), Kind::Ed25519);
 
         let pair = Pair::rsa();
@@ -274,7 +301,7 @@ mod tests {
 
     #[test]
     fn keys_that_are_refused() {
-        for pem in [SECP256K1, P521, "", "garbage", "-----BEGIN PUBLIC KEY-----\nAAAA\n"] {
+        for pem in [SECP256K1, "", "garbage", "-----BEGIN PUBLIC KEY-----\nAAAA\n"] {
             assert!(Key::pem(pem).is_err(), "{pem}");
         }
         let private = testing::pem("PRIVATE KEY", b"x");

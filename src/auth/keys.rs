@@ -205,6 +205,7 @@ fn described(kind: Kind) -> &'static str {
         Kind::Rsa | Kind::ShortRsa => "an RSA key",
         Kind::P256 => "a P-256 key",
         Kind::P384 => "a P-384 key",
+        Kind::P521 => "a P-521 key",
         Kind::Ed25519 => "an Ed25519 key",
     }
 }

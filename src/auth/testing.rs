@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaPublicKeyComponents,
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -19,11 +20,17 @@ use crate::config::{Algorithm, ClaimPath, Identity, KeySource, TokenPlace};
 
 /// A key pair of the kind that an algorithm wants.
 pub(crate) struct Pair {
-    private: EncodingKey,
+    private: Private,
     /// Public half as a JWK without `kid`; for HS the secret.
     jwk: Value,
     /// SPKI; for HS empty.
     spki: Vec<u8>,
+}
+
+/// `jsonwebtoken` has no P-521.
+enum Private {
+    Native(EncodingKey),
+    P521(EcdsaKeyPair),
 }
 
 /// The pair that all tests use with this algorithm.
@@ -32,11 +39,13 @@ pub(crate) fn pair(algorithm: Algorithm) -> &'static Pair {
     static RSA: LazyLock<Pair> = LazyLock::new(Pair::rsa);
     static P256: LazyLock<Pair> = LazyLock::new(|| Pair::ec(Algorithm::ES256));
     static P384: LazyLock<Pair> = LazyLock::new(|| Pair::ec(Algorithm::ES384));
+    static P521: LazyLock<Pair> = LazyLock::new(|| Pair::ec(Algorithm::ES512));
     static ED: LazyLock<Pair> = LazyLock::new(Pair::ed25519);
     match algorithm {
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => &SECRET,
         Algorithm::ES256 => &P256,
         Algorithm::ES384 => &P384,
+        Algorithm::ES512 => &P521,
         Algorithm::EdDSA => &ED,
         _ => &RSA,
     }
@@ -75,7 +84,7 @@ pub(crate) fn token(algorithm: Algorithm, claims: &Value) -> String {
 impl Pair {
     pub(crate) fn secret(secret: &[u8]) -> Self {
         Self {
-            private: EncodingKey::from_secret(secret),
+            private: Private::Native(EncodingKey::from_secret(secret)),
             jwk: json!({"kty": "oct", "k": encode(secret)}),
             spki: Vec::new(),
         }
@@ -89,7 +98,9 @@ impl Pair {
             RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
         let pem = pem("PRIVATE KEY", private.as_ref());
         Self {
-            private: EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a private key"),
+            private: Private::Native(
+                EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a private key"),
+            ),
             jwk: json!({"kty": "RSA", "n": encode(&n), "e": encode(&e)}),
             spki: spki.as_ref().to_vec(),
         }
@@ -98,23 +109,33 @@ impl Pair {
     pub(crate) fn ec(algorithm: Algorithm) -> Self {
         let (signing, crv, length) = match algorithm {
             Algorithm::ES256 => (&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256", 32),
+            Algorithm::ES512 => (&ECDSA_P521_SHA512_FIXED_SIGNING, "P-521", 66),
             _ => (&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384", 48),
         };
         let pair = EcdsaKeyPair::generate(signing).expect("an EC key");
         let (x, y) = pair.public_key().as_ref()[1..].split_at(length);
         let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("SPKI");
-        Self {
-            private: EncodingKey::from_ec_der(pair.to_pkcs8v1().expect("PKCS#8").as_ref()),
-            jwk: json!({"kty": "EC", "crv": crv, "x": encode(x), "y": encode(y)}),
-            spki: spki.as_ref().to_vec(),
-        }
+        let (jwk, spki) = (
+            json!({"kty": "EC", "crv": crv, "x": encode(x), "y": encode(y)}),
+            spki.as_ref().to_vec(),
+        );
+        let private = match algorithm {
+            Algorithm::ES512 => Private::P521(pair),
+            _ => {
+                let pkcs8 = pair.to_pkcs8v1().expect("PKCS#8");
+                Private::Native(EncodingKey::from_ec_der(pkcs8.as_ref()))
+            }
+        };
+        Self { private, jwk, spki }
     }
 
     pub(crate) fn ed25519() -> Self {
         let pair = Ed25519KeyPair::generate().expect("an Ed25519 key");
         let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("SPKI");
         Self {
-            private: EncodingKey::from_ed_der(pair.to_pkcs8().expect("PKCS#8").as_ref()),
+            private: Private::Native(EncodingKey::from_ed_der(
+                pair.to_pkcs8().expect("PKCS#8").as_ref(),
+            )),
             jwk: json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key().as_ref())}),
             spki: spki.as_ref().to_vec(),
         }
@@ -143,9 +164,17 @@ impl Pair {
     /// Signs whatever header and claims, JSON or not.
     pub(crate) fn sign_text(&self, algorithm: Algorithm, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
-        let native = format!("{algorithm:?}").parse().expect("an algorithm");
-        let signer = (DEFAULT_PROVIDER.signer_factory)(&native, &self.private).expect("a signer");
-        let signature = signer.try_sign(signed.as_bytes()).expect("a signature");
+        let signature = match &self.private {
+            Private::P521(pair) => {
+                let signature = pair.sign(&SystemRandom::new(), signed.as_bytes());
+                signature.expect("a signature").as_ref().to_vec()
+            }
+            Private::Native(key) => {
+                let native = format!("{algorithm:?}").parse().expect("an algorithm");
+                let signer = (DEFAULT_PROVIDER.signer_factory)(&native, key).expect("a signer");
+                signer.try_sign(signed.as_bytes()).expect("a signature")
+            }
+        };
         format!("{signed}.{}", encode(&signature))
     }
 }

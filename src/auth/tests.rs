@@ -18,7 +18,7 @@ const NOW: u64 = 1_000_000;
 async fn one_token_per_algorithm() {
     use Algorithm::*;
     for algorithm in
-        [HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA]
+        [HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA]
     {
         let app = start(&[testing::identity("app", algorithm)]);
         let caller = ask(&app, &bearer(&testing::token(algorithm, &claims()))).await.unwrap();

@@ -132,6 +132,7 @@ pub(crate) enum Algorithm {
     PS512,
     ES256,
     ES384,
+    ES512,
     EdDSA,
 }
 
