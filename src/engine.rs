@@ -15,6 +15,7 @@ use crate::inject::Owned;
 use crate::layer::TransomLayer;
 use crate::mapping::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::session::{Broker, Decisions};
+use crate::source::Sources;
 use crate::telemetry::Metrics;
 
 /// A running Transom: mount its [`layer`](Self::layer), and [`stop`](Self::stop) it at the end.
@@ -32,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) broker: Broker,
     pub(crate) decisions: Decisions,
     pub(crate) spool: Spool,
+    pub(crate) sources: Sources,
     pub(crate) owned: Owned,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: Arc<dyn MappingStore>,
@@ -65,8 +67,8 @@ impl Transom {
         config: Config,
         store: Arc<dyn MappingStore>,
     ) -> Result<Self, StartError> {
-        let spool = spool_path(&config.store.path);
-        Self::assemble(config, store, &spool, DwsHealth::watch).await
+        let (spool, keys) = (spool_path(&config.store.path), keys_path(&config.store.path));
+        Self::assemble(config, store, &spool, Some(&keys), DwsHealth::watch).await
     }
 
     /// An engine of which only decisions are asked: nobody is told that it is there.
@@ -76,13 +78,14 @@ impl Transom {
         store: Arc<dyn MappingStore>,
         spool: &Path,
     ) -> Result<Self, StartError> {
-        Self::assemble(config, store, spool, |_| DwsHealth::unwatched()).await
+        Self::assemble(config, store, spool, None, |_| DwsHealth::unwatched()).await
     }
 
     async fn assemble(
         config: Config,
         store: Arc<dyn MappingStore>,
         spool_dir: &Path,
+        keys_dir: Option<&Path>,
         health: impl FnOnce(Arc<DwsClient>) -> DwsHealth,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
@@ -90,9 +93,8 @@ impl Transom {
             StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
         })?;
         let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
-        let keys_dir = keys_path(&config.store.path);
         let authenticator =
-            Authenticator::start(&config.identities, Some(&keys_dir)).map_err(StartError)?;
+            Authenticator::start(&config.identities, keys_dir).map_err(StartError)?;
         let outbox =
             Outbox::start(store.clone(), spool.clone(), dws.clone(), metrics.clone()).await?;
         let dws_health = health(dws.clone());
@@ -107,6 +109,7 @@ impl Transom {
             broker,
             decisions,
             spool,
+            sources: Sources::new(),
             owned,
             metrics,
             store,

@@ -30,6 +30,7 @@ mod sandbox;
 mod server;
 mod service;
 mod session;
+mod source;
 mod telemetry;
 mod viewer;
 

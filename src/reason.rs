@@ -93,7 +93,7 @@ reasons! {
     ReplyNotJson = "reply_not_json",
     /// The JSON pointer leads nowhere in this reply.
     PointerUnmatched = "pointer_unmatched",
-    /// The reply ended before its time.
+    /// The reply ended before its time, or stood still for too long.
     ReplyIncomplete = "reply_incomplete",
 
     // Captures.
@@ -139,13 +139,15 @@ reasons! {
     ReplaceUnknown = "replace_unknown",
     /// The spool could not be written.
     SpoolFailed = "spool_failed",
+    /// The app did not answer a fetch from `source`, or not with a whole document.
+    SourceFailed = "source_failed",
 
     // Delivery.
     /// DWS has the document.
     Delivered = "delivered",
     /// DWS has the removal.
     Removed = "removed",
-    /// A newer upload or a delete made this delivery pointless.
+    /// A newer upload or a delete made this delivery pointless, or an upload this fetch.
     Superseded = "superseded",
     /// An attempt failed in a way that is certain not to have stored the document; it will be repeated.
     DeliveryRetried = "delivery_retried",

@@ -49,6 +49,14 @@ impl Files {
         self.stage = Stage::Passed;
     }
 
+    /// Why the last file is not kept although it may go on.
+    pub(super) fn refusal(&self) -> Option<Reason> {
+        match (&self.stage, self.seen.last()) {
+            (Stage::Passed, Some(file)) => file.content_type.err(),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.seen.len() >= MAX_FILES
     }

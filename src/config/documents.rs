@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::locate::locators;
 use super::problem::{Problem, Severity};
-use super::rules::{Placed, Reading};
+use super::rules::{DEFAULT_MAX_SIZE, Placed, Reading, viewable};
 use super::tree::{Table, Value};
 use super::view::default_view;
 use super::{Action, AppSays, Delivery, Kind, ViewRule, names};
@@ -57,11 +57,33 @@ fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) 
         resolve(&value);
     }
     let own = views().next().map_or_else(|| default_view(reading), |(_, view)| view.clone());
-    let kind = Kind { name: name.to_owned(), source, probe, own };
+    let (max_size, types) = limits(rules);
+    let kind = Kind { name: name.to_owned(), source, max_size, types, probe, own };
     if kind.probe.is_empty() && table.get("probe").is_none() {
         no_probe(table, &kind, views());
     }
     kind
+}
+
+/// The largest size and all types of the upload rules.
+fn limits(rules: &[Placed]) -> (u64, Vec<String>) {
+    let uploads = || {
+        rules.iter().filter_map(|placed| match &placed.rule.action {
+            Action::Upload(upload) if !upload.only_known => Some(upload),
+            _ => None,
+        })
+    };
+    let max_size = uploads().map(|upload| upload.max_size).max().unwrap_or(DEFAULT_MAX_SIZE);
+    let mut types: Vec<String> = Vec::new();
+    for name in uploads().flat_map(|upload| &upload.types) {
+        if !types.contains(name) {
+            types.push(name.clone());
+        }
+    }
+    if uploads().next().is_none() {
+        types = viewable();
+    }
+    (max_size, types)
 }
 
 /// Reports what needs the app's word when nothing says how to ask for it.

@@ -159,6 +159,10 @@ pub(crate) struct Kind {
     pub(crate) name: String,
     /// Where the app serves the bytes; `None` when not configured.
     pub(crate) source: Option<Outgoing>,
+    /// What is taken from there: up to the largest `max_size` (100 MiB without upload rules), and all
+    /// the types of the upload rules (without them: what DWS can show).
+    pub(crate) max_size: u64,
+    pub(crate) types: Vec<String>,
     /// Requests that tell whether a caller may; the first 2xx counts. Resolved default: `source` with
     /// `Range: bytes=0-0`, else the first view route. Empty: the app can't be asked.
     pub(crate) probe: Vec<Outgoing>,

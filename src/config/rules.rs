@@ -136,7 +136,10 @@ fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> Uploa
         file: table.get("file").and_then(|value| file(&value)).unwrap_or(FileSource::AnyPart),
         id: ids(table, route),
         accepted: accepted(table),
-        max_size: table.get("max_size").and_then(|value| value.parse(size)).unwrap_or(100 << 20),
+        max_size: table
+            .get("max_size")
+            .and_then(|value| value.parse(size))
+            .unwrap_or(DEFAULT_MAX_SIZE),
         types: table.get("types").map_or_else(viewable, |value| types(&value)),
         attributes: table.get("attributes").map(|value| attributes(&value)).unwrap_or_default(),
     }
@@ -234,9 +237,10 @@ fn types(value: &Value<'_>) -> Vec<String> {
     items.iter().filter_map(Value::as_text).map(str::to_ascii_lowercase).collect()
 }
 
-fn viewable() -> Vec<String> {
+pub(super) fn viewable() -> Vec<String> {
     VIEWABLE_TYPES.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Of one document; each rests in the store with it.
 const MAX_ATTRIBUTES: usize = 16;
+pub(super) const DEFAULT_MAX_SIZE: u64 = 100 << 20;

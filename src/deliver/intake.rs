@@ -23,14 +23,25 @@ pub(super) struct Kept {
     pub(super) provenance: Provenance,
 }
 
+/// Which documents a capture is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// All; one that is known already is replaced.
+    Any,
+    /// Known ones only; another is `replace_unknown`.
+    Only,
+    /// New ones only; what came by otherwise meanwhile stays, and this capture is `superseded`.
+    Never,
+}
+
 /// Journals all of these or none, and answers with a reason for each.
 pub(super) async fn capture(
     core: &Core,
     files: Vec<Kept>,
-    only_known: bool,
+    known: Known,
 ) -> Result<Vec<Reason>, Reason> {
     let (jobs, unused) = plan_jobs(core, &files);
-    let written = write_captures(core, &files, &jobs, only_known).await;
+    let written = write_captures(core, &files, &jobs, known).await;
     match written {
         Ok(Written { batch, replaced, superseded }) => {
             core.hints.offer(&batch.put_jobs);
@@ -104,6 +115,8 @@ pub(crate) struct Forgotten {
 pub(crate) enum Failure {
     #[error("Transom does not know the document")]
     Unknown,
+    #[error("Transom knows the document already")]
+    Known,
     #[error("the document kept changing meanwhile")]
     Contended,
     #[error(transparent)]
@@ -114,6 +127,7 @@ impl Failure {
     pub(super) fn reason(&self, step: &'static str) -> Reason {
         match self {
             Self::Unknown => Reason::ReplaceUnknown,
+            Self::Known => Reason::Superseded,
             Self::Contended | Self::Store(_) => {
                 tracing::error!(code = %Reason::StoreUnavailable, step, error = %self, "the journal was not written");
                 Reason::StoreUnavailable
@@ -146,18 +160,20 @@ async fn write_captures(
     core: &Core,
     files: &[Kept],
     jobs: &[Option<JobId>],
-    only_known: bool,
+    known: Known,
 ) -> Result<Written, Failure> {
     for _ in 0..MAX_CONFLICTS {
         let mut written =
             Written { batch: Batch::default(), replaced: Vec::new(), superseded: Vec::new() };
         for (file, job) in files.iter().zip(jobs) {
             let Some(job) = *job else { continue };
-            let known = core.store.get(&file.key).await?;
-            if known.is_none() && only_known {
-                return Err(Failure::Unknown);
+            let mapping = core.store.get(&file.key).await?;
+            match (&mapping, known) {
+                (None, Known::Only) => return Err(Failure::Unknown),
+                (Some(_), Known::Never) => return Err(Failure::Known),
+                _ => {}
             }
-            if let Some(known) = &known {
+            if let Some(known) = &mapping {
                 written.replaced.push(file.key.clone());
                 if let Some(waiting) = waiting_upload(&*core.store, known).await? {
                     written.batch.remove_jobs.push(waiting.id);
@@ -165,10 +181,10 @@ async fn write_captures(
                 }
             }
             let mut file = file.clone();
-            if let Some(known) = known.as_ref().filter(|_| only_known) {
-                file.provenance = known.provenance.clone().after_replacement(file.provenance);
+            if let Some(before) = mapping.as_ref().filter(|_| known == Known::Only) {
+                file.provenance = before.provenance.clone().after_replacement(file.provenance);
             }
-            add_capture(&mut written.batch, file, known.as_ref(), job, core.clock.now());
+            add_capture(&mut written.batch, file, mapping.as_ref(), job, core.clock.now());
         }
         if core.store.apply(written.batch.clone()).await? == Applied::Done {
             return Ok(written);

@@ -31,6 +31,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::clock::Clock;
 use self::core::Core;
 use self::hints::Hints;
+pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
 pub(crate) use self::intake::forget;
 #[cfg(not(feature = "cli"))]
@@ -87,9 +88,9 @@ impl Outbox {
         Ok(Self { shared: Arc::new(Shared { core, stop, worker }) })
     }
 
-    /// Makes captured files durable, all of them in one batch: mappings pending, jobs due. A
-    /// document already known is replaced; with `only_known`, one that isn't is
-    /// `Err(ReplaceUnknown)`. When this resolves with `Ok`, power loss loses nothing.
+    /// Makes captured files durable, all of them in one batch or none: mappings pending, jobs due.
+    /// `known` says which documents may be among them. When this resolves with `Ok`, power loss
+    /// loses nothing.
     ///
     /// Returns `captured` or `replaced` per document, or `superseded` for a file that a later one
     /// of the same call replaces. A caller that goes away does not interrupt it.
@@ -97,11 +98,11 @@ impl Outbox {
         &self,
         files: Vec<(DocumentKey, SpooledFile)>,
         provenance: Provenance,
-        only_known: bool,
+        known: Known,
     ) -> Result<Vec<Reason>, Reason> {
         self.finish(move |core| async move {
             let kept = keep(&core, files, &provenance).await?;
-            intake::capture(&core, kept, only_known).await
+            intake::capture(&core, kept, known).await
         })
         .await
     }

@@ -10,7 +10,7 @@ use http_body::Body;
 use tracing::{debug, info, warn};
 
 use super::uploader::{Uploading, provenance};
-use super::{Inner, ask_for_identity, is_encoded};
+use super::{Inner, ask_for_identity, is_encoded, last_segment};
 use crate::auth::Caller;
 use crate::body::{RequestBody, ResponseBody};
 use crate::capture::{FilePart, Handle, Parts, Plan, Seen, Shape, SpooledFile, is_json, tap};
@@ -20,6 +20,7 @@ use crate::correlate::{
     Found, HeldReply, Locator, ReplyEnd, ReplyFacts, RequestFacts, find, form_value, reply_value,
     request_value,
 };
+use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::reason::Reason;
@@ -284,6 +285,7 @@ impl<'a> Exchange<'a> {
         let mut kept: Vec<(DocumentKey, SpooledFile)> = Vec::new();
         for (file, id) in files.into_iter().zip(found) {
             let key = self.key(rule, id)?;
+            self.engine.sources.outdate(&key, false).await;
             match file.kept.and_then(|file| fits(upload, file)) {
                 Ok(file) => kept.push((key, file)),
                 Err(reason) => {
@@ -301,7 +303,8 @@ impl<'a> Exchange<'a> {
         let request = || request_value(method, uri.path(), uri.query(), headers, json.as_ref());
         let form = || form_value(&fields);
         let provenance = provenance(rule, upload, self.uploader.as_ref(), request, form);
-        let outcomes = self.engine.outbox.capture(kept, provenance, upload.only_known).await?;
+        let known = if upload.only_known { Known::Only } else { Known::Any };
+        let outcomes = self.engine.outbox.capture(kept, provenance, known).await?;
         if outcomes.contains(&Reason::Replaced) {
             self.engine.decisions.forget();
         }
@@ -327,6 +330,7 @@ impl<'a> Exchange<'a> {
         self.engine.decisions.forget();
         for id in ids {
             let key = self.key(rule, id)?;
+            self.engine.sources.outdate(&key, delete.prefix).await;
             let forgotten = self.engine.outbox.delete(&key, delete.prefix).await?;
             self.engine.metrics.outcome(Step::Delete, Reason::Deleted);
             info!(
@@ -417,12 +421,6 @@ fn fits(upload: &UploadRule, file: SpooledFile) -> Result<SpooledFile, Reason> {
         true => Ok(file),
         false => Err(Reason::TypeNotCaptured),
     }
-}
-
-/// The title of a raw body without another name: the last segment of its address.
-fn last_segment(uri: &Uri) -> Option<String> {
-    let segment = uri.path().rsplit('/').find(|segment| !segment.is_empty())?;
-    percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(Into::into)
 }
 
 /// A store that hangs must not hang the app's clients for ever.

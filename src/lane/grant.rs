@@ -8,7 +8,10 @@ use aws_lc_rs::digest;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use serde_json::Value;
+use tokio::time::Instant;
 
+use super::Inner;
+use super::fetch::fetch;
 use crate::auth::{Caller, Refusal};
 use crate::config::{Identity, TokenPlace, ViewRule};
 use crate::correlate::request_value;
@@ -114,29 +117,16 @@ pub(crate) struct Granted {
     pub(crate) session: Arc<Session>,
 }
 
-/// Policy, document, session, in this order.
-pub(crate) async fn grant(
+/// Policy, document, session, in this order; the app has said yes before.
+pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
+    inner: &mut S,
     rule: &ViewRule,
     key: &DocumentKey,
     asker: &Asker,
     parts: &Parts,
     waiting: Waiting,
 ) -> Result<Granted, Reason> {
-    let mapping = known(engine, rule, key, waiting).await;
-    Trail::step(&parts.extensions, "document", || match &mapping {
-        Ok(Mapping { state: MappingState::Ready { document_id }, .. }) => {
-            (Finding::Yes, format!("{key} is {document_id} at DWS"))
-        }
-        Ok(Mapping { state: MappingState::Refused { detail }, .. }) => {
-            (Finding::No, format!("DWS refused {key}: {detail}"))
-        }
-        Ok(_) => (Finding::No, format!("{key} is on its way to DWS")),
-        Err(reason) => (Finding::No, format!("{key}: {reason}")),
-    });
-    let mapping = mapping?;
-    let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
-    let document = document_value(Some(&mapping), identity);
     let request = match looks_at_request(rule) {
         true => {
             let uri = &parts.uri;
@@ -146,20 +136,19 @@ pub(crate) async fn grant(
     };
     let nobody = Value::Object(serde_json::Map::new());
     let claims = asker.caller.as_ref().map_or(&nobody, |caller| &*caller.claims);
-    let variables = Variables { claims, document: &document, request: &request };
-    let allowed = allowed(rule, &variables);
-    Trail::step(&parts.extensions, "allow", || match &rule.allow {
-        None => (Finding::Told, "the rule has no `allow`".to_owned()),
-        Some(allow) => {
-            let named = [("claims", claims), ("document", &document)].into_iter();
-            let used = named.filter(|(name, _)| allow.uses(name));
-            let used: Vec<_> = used.map(|(name, value)| format!("{name} = {value}")).collect();
-            let source = allow.source();
-            (Finding::of(allowed), format!("{source}, with {}", used.join(", ")))
-        }
-    });
-    if !allowed {
-        return Err(Reason::DeniedByPolicy);
+    let document_decides = rule.allow.as_ref().is_some_and(|allow| allow.uses("document"));
+    let variables = Variables { claims, document: &Value::Null, request: &request };
+    if !document_decides {
+        check_allow(rule, &variables, parts)?;
+    }
+    let mapping = known(engine, inner, rule, key, asker, parts, waiting).await;
+    tell_of_document(key, &mapping, parts);
+    let mapping = mapping?;
+    let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
+    let document = document_value(Some(&mapping), identity);
+    let variables = Variables { document: &document, ..variables };
+    if document_decides {
+        check_allow(rule, &variables, parts)?;
     }
     let MappingState::Ready { document_id } = &mapping.state else {
         return Err(match mapping.state {
@@ -186,25 +175,72 @@ pub(crate) async fn grant(
     Ok(Granted { mapping, session })
 }
 
-/// The mapping, after waiting for a document that is on its way.
-async fn known(
+fn check_allow(rule: &ViewRule, variables: &Variables<'_>, parts: &Parts) -> Result<(), Reason> {
+    let allowed = allowed(rule, variables);
+    Trail::step(&parts.extensions, "allow", || match &rule.allow {
+        None => (Finding::Told, "the rule has no `allow`".to_owned()),
+        Some(allow) => {
+            let named = [("claims", variables.claims), ("document", variables.document)];
+            let used = named.into_iter().filter(|(name, _)| allow.uses(name));
+            let used: Vec<_> = used.map(|(name, value)| format!("{name} = {value}")).collect();
+            let source = allow.source();
+            (Finding::of(allowed), format!("{source}, with {}", used.join(", ")))
+        }
+    });
+    if allowed { Ok(()) } else { Err(Reason::DeniedByPolicy) }
+}
+
+fn tell_of_document(key: &DocumentKey, mapping: &Result<Mapping, Reason>, parts: &Parts) {
+    Trail::step(&parts.extensions, "document", || match mapping {
+        Ok(Mapping { state: MappingState::Ready { document_id }, .. }) => {
+            (Finding::Yes, format!("{key} is {document_id} at DWS"))
+        }
+        Ok(Mapping { state: MappingState::Refused { detail }, .. }) => {
+            (Finding::No, format!("DWS refused {key}: {detail}"))
+        }
+        Ok(_) => (Finding::No, format!("{key} is on its way to DWS")),
+        Err(reason) => (Finding::No, format!("{key}: {reason}")),
+    });
+}
+
+/// The mapping, after having a document fetched that nobody has seen, and waiting for one that is on
+/// its way.
+async fn known<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
+    inner: &mut S,
     rule: &ViewRule,
     key: &DocumentKey,
+    asker: &Asker,
+    parts: &Parts,
     waiting: Waiting,
 ) -> Result<Mapping, Reason> {
-    let mapping =
-        engine.outbox.settled(key, Duration::ZERO).await?.ok_or(Reason::DocumentUnknown)?;
+    let deadline = Instant::now() + rule.wait;
+    let mapping = match engine.outbox.settled(key, Duration::ZERO).await? {
+        Some(mapping) => mapping,
+        // An explanation changes nothing: the document would be fetched from `source`, where there is one.
+        None if Trail::of(&parts.extensions).is_some() => return Err(Reason::DocumentUnknown),
+        None => {
+            let patience = |began: Instant| match waiting {
+                Waiting::Alone => deadline,
+                Waiting::WithTheApp => deadline.min(began + rule.wait),
+            };
+            fetch(engine, inner, key, &asker.holder, parts, patience).await?;
+            let mapping = engine.outbox.settled(key, Duration::ZERO).await?;
+            mapping.ok_or(Reason::DocumentUnknown)?
+        }
+    };
     if !matches!(mapping.state, MappingState::Pending { .. }) {
         return Ok(mapping);
     }
+    let left = deadline.saturating_duration_since(Instant::now());
     let wait = match waiting {
-        Waiting::Alone => rule.wait,
+        Waiting::Alone => left,
         // A document that has been on its way for longer than `wait` delays nobody any more: a DWS
         // that is down must not make the app slow.
-        Waiting::WithTheApp => rule
-            .wait
-            .saturating_sub(Duration::from_millis(now_ms().saturating_sub(mapping.updated_at))),
+        Waiting::WithTheApp => {
+            let age = Duration::from_millis(now_ms().saturating_sub(mapping.updated_at));
+            left.min(rule.wait.saturating_sub(age))
+        }
     };
     if wait.is_zero() {
         return Ok(mapping);

@@ -1,6 +1,8 @@
 //! The lanes that a request can take, other than straight through.
 
+mod behalf;
 mod capture;
+mod fetch;
 mod grant;
 mod own;
 mod probe;
@@ -12,7 +14,7 @@ pub(crate) use own::{is_own, own};
 pub(crate) use view::view;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::Body;
 use tower::Service;
 
@@ -73,4 +75,10 @@ fn is_encoded(headers: &HeaderMap) -> bool {
         .get_all(header::CONTENT_ENCODING)
         .iter()
         .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The title of a raw body without another name: the last segment of its address.
+fn last_segment(uri: &Uri) -> Option<String> {
+    let segment = uri.path().rsplit('/').find(|segment| !segment.is_empty())?;
+    percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(Into::into)
 }

@@ -49,7 +49,11 @@ where
     Ok(reply.map(ResponseBody::full))
 }
 
-async fn answer<S: Inner<B>, B>(engine: &Engine, inner: &mut S, parts: &Parts) -> Response<Bytes> {
+async fn answer<S: Inner<B>, B: Send + 'static>(
+    engine: &Engine,
+    inner: &mut S,
+    parts: &Parts,
+) -> Response<Bytes> {
     let id = request_id::of(&parts.headers);
     let Some(asked) = Asked::read(&engine.config.server.prefix, parts.uri.path()) else {
         Trail::decided(&parts.extensions, Reason::NotFound);
@@ -118,7 +122,7 @@ fn document<'c>(config: &'c Config, asked: &Asked) -> Result<(&'c Kind, Document
     Ok((kind, key.map_err(|_| Reason::DocumentUnknown)?))
 }
 
-async fn serve<S: Inner<B>, B>(
+async fn serve<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
     parts: &Parts,
@@ -135,7 +139,7 @@ async fn serve<S: Inner<B>, B>(
     if rule.authorize.app != AppSays::NotAsked {
         probe(engine, inner, kind, key, parts).await?;
     }
-    grant(engine, rule, key, &asker, parts, Waiting::Alone).await
+    grant(engine, inner, rule, key, &asker, parts, Waiting::Alone).await
 }
 
 /// `?fresh`: the viewer service refused the session that this caller has.

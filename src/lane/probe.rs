@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST};
 use http::request::Parts;
-use http::{HeaderName, Request, Uri};
+use http::{HeaderName, Request};
 use tracing::{debug, warn};
 
 use super::Inner;
+use super::behalf::{CREDENTIALS, on_behalf, token_headers};
 use crate::body::RequestBody;
 use crate::client::ClientInfo;
-use crate::config::{Kind, TokenPlace};
+use crate::config::Kind;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
-use crate::route::Outgoing;
 use crate::session::{Answer, Question, judge};
 use crate::telemetry::request_id;
 
@@ -31,7 +30,7 @@ pub(crate) async fn probe<S: Inner<B>, B>(
     key: &DocumentKey,
     caller: &Parts,
 ) -> Result<(), Reason> {
-    let requests = kind.probe.iter().filter_map(|probe| request(engine, probe, key, caller));
+    let requests = kind.probe.iter().filter_map(|probe| on_behalf(engine, probe, key, caller));
     let requests: Vec<_> = requests.collect();
     let question = question(engine, key, &requests);
     let unknown = kind.probe.is_empty();
@@ -114,47 +113,4 @@ fn question<B>(
     Some(Question::of(items.iter().map(Vec::as_slice)))
 }
 
-/// A fresh request with the caller's cookies and credentials, the address it used (an app that insists on
-/// its name or on https would redirect otherwise), and nothing else of what it sent.
-fn request<B>(
-    engine: &Engine,
-    outgoing: &Outgoing,
-    key: &DocumentKey,
-    caller: &Parts,
-) -> Option<Request<RequestBody<B>>> {
-    let mut request = Request::new(RequestBody::empty());
-    *request.method_mut() = outgoing.method.clone();
-    *request.uri_mut() = Uri::from(outgoing.target(key.id())?);
-    let headers = request.headers_mut();
-    headers.extend(outgoing.headers.clone());
-    for name in CREDENTIALS.iter().chain(&ADDRESS).chain(token_headers(engine)) {
-        headers.remove(name);
-        for value in caller.headers.get_all(name) {
-            headers.append(name, value.clone());
-        }
-    }
-    // What the listener knows of the client, for the forwarder.
-    *request.extensions_mut() = caller.extensions.clone();
-    Some(request)
-}
-
-/// The headers in which the configuration says that tokens are.
-fn token_headers(engine: &Engine) -> impl Iterator<Item = &HeaderName> {
-    let places = engine.config.identities.iter().flat_map(|identity| &identity.tokens);
-    places.filter_map(|place| match place {
-        TokenPlace::Header(name) => Some(name),
-        _ => None,
-    })
-}
-
-const CREDENTIALS: [HeaderName; 2] = [COOKIE, AUTHORIZATION];
-const ADDRESS: [HeaderName; 7] = [
-    HOST,
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-port"),
-    request_id::HEADER,
-];
 const PROBE_AT_MOST: Duration = Duration::from_secs(10);

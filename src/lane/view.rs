@@ -168,7 +168,7 @@ impl<'e> View<'e> {
     }
 
     /// The session for the app's own eyes: the app's word has to be had first, by the probe.
-    async fn before_the_app<S: Inner<B>, B>(
+    async fn before_the_app<S: Inner<B>, B: Send + 'static>(
         &self,
         inner: &mut S,
         asker: &Asker,
@@ -177,10 +177,10 @@ impl<'e> View<'e> {
         if self.rule.authorize.app != AppSays::NotAsked {
             probe(self.engine, inner, self.kind, &self.key, parts).await?;
         }
-        grant(self.engine, self.rule, &self.key, asker, parts, Waiting::WithTheApp).await
+        grant(self.engine, inner, self.rule, &self.key, asker, parts, Waiting::WithTheApp).await
     }
 
-    async fn after<S: Inner<B>, B>(
+    async fn after<S: Inner<B>, B: Send + 'static>(
         &self,
         inner: &mut S,
         asker: &Asker,
@@ -217,7 +217,7 @@ impl<'e> View<'e> {
             if self.rule.authorize.app == AppSays::Probe {
                 probe(self.engine, inner, self.kind, &self.key, asked).await?;
             }
-            grant(self.engine, self.rule, &self.key, asker, asked, Waiting::WithTheApp).await
+            grant(self.engine, inner, self.rule, &self.key, asker, asked, Waiting::WithTheApp).await
         };
         let granted = match granted.await {
             Ok(granted) => granted,
@@ -247,19 +247,8 @@ impl<'e> View<'e> {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
             .map(|value| value.trim().to_ascii_lowercase());
-        essence
-            .is_some_and(|essence| essence == "application/octet-stream" || self.captures(&essence))
-    }
-
-    fn captures(&self, content_type: &str) -> bool {
-        let mut rules = self.engine.config.routes.rules().iter();
-        rules.any(|rule| match &rule.action {
-            Action::Upload(upload)
-                if std::ptr::eq(&self.engine.config.kinds[rule.kind], self.kind) =>
-            {
-                upload.types.iter().any(|known| known == content_type)
-            }
-            _ => false,
+        essence.is_some_and(|essence| {
+            essence == "application/octet-stream" || self.kind.types.contains(&essence)
         })
     }
 

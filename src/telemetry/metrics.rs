@@ -49,6 +49,8 @@ pub(crate) enum Step {
     Delete,
     Deliver,
     Session,
+    /// Fetching a document that Transom has not seen.
+    Source,
 }
 
 /// Which DWS call was made.
@@ -89,7 +91,7 @@ impl Metrics {
         );
         registry.register(
             "outcomes",
-            "What became of captures, deletions, deliveries and sessions, by reason code",
+            "What became of captures, deletions, deliveries, sessions and fetches, by reason code",
             outcomes.clone(),
         );
         registry.register(
@@ -237,7 +239,7 @@ impl Lane {
 }
 
 impl Step {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
 
     fn name(self) -> &'static str {
         match self {
@@ -245,6 +247,7 @@ impl Step {
             Self::Delete => "delete",
             Self::Deliver => "deliver",
             Self::Session => "session",
+            Self::Source => "source",
         }
     }
 }

@@ -18,4 +18,5 @@ mod operations;
 mod policy;
 mod sessions;
 mod shipped;
+mod source;
 mod views;

@@ -39,6 +39,14 @@ pin_project! {
     }
 }
 
+impl<B> Tapped<B> {
+    /// Why the file at hand is not going to be kept, once that is clear: `type_not_captured`,
+    /// `file_too_large`, or `spool_failed`.
+    pub(crate) fn refusal(&self) -> Option<Reason> {
+        self.capture.as_ref().and_then(|capture| capture.reader.files.refusal())
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for Tapped<B> {
     type Data = Bytes;
     type Error = B::Error;

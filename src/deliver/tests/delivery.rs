@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::support::{Act, World, key};
+use crate::deliver::Known;
 use crate::dws::DwsErrorKind;
 use crate::mapping::{MappingState, Progress, Task};
 use crate::reason::Reason;
@@ -80,7 +81,7 @@ async fn lost_or_changed_bytes_are_parked_unsent() {
                 world.files.remove(&kept.spool).unwrap();
             }
         }
-        world.capture_all(vec![kept], false).await.unwrap();
+        world.capture_all(vec![kept], Known::Any).await.unwrap();
         world.settle().await;
         let jobs = world.jobs().await;
         assert_eq!(jobs[0].progress, Progress::Parked { reason: Reason::SpoolLost });

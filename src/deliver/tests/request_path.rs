@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::support::{World, key};
+use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::dws::DwsErrorKind;
 use crate::mapping::{Mapping, MappingState};
@@ -16,20 +17,35 @@ async fn several_files_are_captured_together_or_not_at_all() {
     world.capture(&key("1"), b"one").await;
     world.settle().await;
     let files = vec![world.spool(&key("1"), b"uno"), world.spool(&key("2"), b"due")];
-    assert_eq!(world.capture_all(files, true).await, Err(Reason::ReplaceUnknown));
+    assert_eq!(world.capture_all(files, Known::Only).await, Err(Reason::ReplaceUnknown));
     assert!(world.files.names().is_empty());
     assert_eq!(world.jobs().await, []);
 
     let files = vec![world.spool(&key("1"), b"uno"), world.spool(&key("2"), b"due")];
-    let reasons = world.capture_all(files, false).await;
+    let reasons = world.capture_all(files, Known::Any).await;
     assert_eq!(reasons, Ok(vec![Reason::Replaced, Reason::Captured]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_for_new_documents_replaces_none() {
+    let mut world = World::new().await;
+    let fetched = vec![world.spool(&key("1"), b"one")];
+    assert_eq!(world.capture_all(fetched, Known::Never).await, Ok(vec![Reason::Captured]));
+    // While it waits for DWS, and when DWS has it.
+    for _ in 0..2 {
+        let again = vec![world.spool(&key("1"), b"two")];
+        assert_eq!(world.capture_all(again, Known::Never).await, Err(Reason::Superseded));
+        world.settle().await;
+        assert!(world.files.names().is_empty());
+    }
+    assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_two_files_for_one_document_the_last_counts() {
     let mut world = World::new().await;
     let files = vec![world.spool(&key("1"), b"first"), world.spool(&key("1"), b"last")];
-    let reasons = world.capture_all(files, false).await;
+    let reasons = world.capture_all(files, Known::Any).await;
     assert_eq!(reasons, Ok(vec![Reason::Superseded, Reason::Captured]));
     world.settle().await;
     assert_eq!(world.delivered(&key("1")).await.unwrap(), b"last");
