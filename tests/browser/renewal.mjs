@@ -62,10 +62,11 @@ function isOpen() {
   return document.body.dataset.state === "open" && notice.hidden && document.querySelector("#viewer").childElementCount > 0;
 }
 
-// The shipped configuration, with sessions of a few seconds for the page.
+// The shipped configuration, with sessions so short that one can wait for a renewal, and long enough that a busy
+// machine does not miss it.
 async function withShortSessions(atEnd) {
   const text = await readFile(shipped, "utf8");
-  const short = text.replace("session = { page = true }", 'session = { page = true }\nttl = "12s"');
+  const short = text.replace("session = { page = true }", 'session = { page = true }\nttl = "60s"');
   if (short === text) throw new Error("config.toml has no page view any more");
   const folder = await mkdtemp(join(tmpdir(), "transom-renewal-"));
   atEnd(() => rm(folder, { recursive: true }));
