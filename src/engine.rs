@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::auth::Authenticator;
 use crate::capture::Spool;
 use crate::config::{Config, Delivery};
@@ -38,6 +40,8 @@ pub(crate) struct Engine {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: Arc<dyn MappingStore>,
     pub(crate) dws_health: DwsHealth,
+    /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
+    pub(crate) background: Handle,
 }
 
 impl Transom {
@@ -48,6 +52,9 @@ impl Transom {
     ///
     /// # Errors
     /// The store can't be opened (another process holds it, a full disk), or a key can't be used.
+    ///
+    /// What goes on in the background does so on the runtime that this is called on; the layer may be used on
+    /// any other too.
     ///
     /// # Panics
     /// Must be called within a tokio runtime.
@@ -114,6 +121,7 @@ impl Transom {
             metrics,
             store,
             dws_health,
+            background: Handle::current(),
         };
         Ok(Self { engine: Arc::new(engine) })
     }

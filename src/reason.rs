@@ -73,6 +73,14 @@ reasons! {
     NotFound = "not_found",
     /// Transom's own addresses answer GET and HEAD only.
     MethodNotAllowed = "method_not_allowed",
+    /// As many requests as `[app.limits]` allows are on their way to the app and waiting.
+    Overloaded = "overloaded",
+    /// The app did not begin to answer within `first_byte`.
+    AppTimeout = "app_timeout",
+    /// The client did not send its body as fast as `[server.limits]` asks.
+    RequestTooSlow = "request_too_slow",
+    /// The request has more headers than `header_count` allows.
+    TooManyHeaders = "too_many_headers",
 
     // Requests that the app could read differently than Transom; it never sees them.
     /// Where the request ends can be read in two ways.
@@ -177,7 +185,11 @@ impl Reason {
             }
             Self::CodingUnknown => StatusCode::NOT_IMPLEMENTED,
             Self::DocumentPending => StatusCode::ACCEPTED,
-            Self::KeysUnavailable
+            Self::AppTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Overloaded
+            | Self::KeysUnavailable
             | Self::AppUnavailable
             | Self::DwsUnavailable
             | Self::QuotaExhausted

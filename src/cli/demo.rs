@@ -2,17 +2,16 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use super::EXIT_USAGE;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, RuntimeModel};
 use crate::demo::{Guide, LegacyApp, ServiceDocument, Watch, sample_pdf};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::server::proxy::{RunningProxy, start_proxy_on};
@@ -103,9 +102,11 @@ impl Stage {
         config.viewer.sdk = args.sdk.clone().unwrap_or_else(|| sandbox.sdk_url());
         let kind = config.kinds.first().map_or(String::new(), |kind| kind.name.clone());
         let sessions = format!("{}/session/{kind}", config.server.prefix);
-        let listener = on_port(args.port, TcpListener::bind).await.map_err(start("the proxy"))?;
-        let admin = on_port(9090, TcpListener::bind).await.map_err(start("the proxy"))?;
-        let proxy = start_proxy_on(config, listener, Some(admin)).await;
+        let listener = on_port(args.port, bind).await.map_err(start("the proxy"))?;
+        let admin = on_port(9090, bind).await.map_err(start("the proxy"))?;
+        // One socket was bound, so one runtime serves it.
+        config.server.runtime = RuntimeModel::Shared;
+        let proxy = start_proxy_on(config, vec![listener], Some(admin)).await;
         let proxy = proxy.map_err(start("the proxy"))?;
 
         let sample = scratch.path.join("sample.pdf");
@@ -153,6 +154,12 @@ where
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => start(local(0)).await,
         started => started,
     }
+}
+
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 enum Failure {

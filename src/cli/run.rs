@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use tokio::runtime::{self, Runtime};
 
-use crate::config::Config;
+use crate::config::{Config, RuntimeModel};
 use crate::server::proxy::start_proxy;
 use crate::server::signal::Signals;
+use crate::server::workers::BLOCKING_THREADS;
 use crate::telemetry::log;
 
 use super::EXIT_USAGE;
@@ -33,7 +34,7 @@ impl RunArgs {
         for warning in config.warnings() {
             eprintln!("{warning}");
         }
-        let result = runtime(config.server.workers).map_err(Into::into).and_then(|runtime| {
+        let result = runtime(&config).map_err(Into::into).and_then(|runtime| {
             let result = runtime.block_on(serve(config));
             // What is still at work after the drain was given its time.
             runtime.shutdown_background();
@@ -53,10 +54,11 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     // Before anything else starts, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
     let app = config.app.url.authority().map(|app| app.as_str().to_owned()).unwrap_or_default();
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let proxy = start_proxy(config).await?;
     let admin = proxy.admin_address().map_or("off".to_owned(), |at| format!("http://{at}"));
     tracing::info!(
-        "transom {} listens on http://{}, in front of {app}; admin: {admin}",
+        "transom {} listens on {scheme}://{}, in front of {app}; admin: {admin}",
         env!("CARGO_PKG_VERSION"),
         proxy.address(),
     );
@@ -75,6 +77,15 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-fn runtime(workers: usize) -> std::io::Result<Runtime> {
-    runtime::Builder::new_multi_thread().worker_threads(workers.max(1)).enable_all().build()
+/// For everything, or for what goes on in the background when workers have runtimes of their own.
+fn runtime(config: &Config) -> std::io::Result<Runtime> {
+    let workers = match config.server.runtime {
+        RuntimeModel::PerCore => 1,
+        RuntimeModel::Shared => config.server.workers.max(1),
+    };
+    runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(2 * BLOCKING_THREADS)
+        .enable_all()
+        .build()
 }

@@ -8,6 +8,7 @@ mod diagnose;
 mod documents;
 mod identity;
 mod keys;
+mod limits;
 mod locate;
 mod names;
 mod problem;

@@ -35,11 +35,64 @@ pub(crate) struct ServerConfig {
     pub(crate) admin: Option<SocketAddr>,
     /// Default: one per core.
     pub(crate) workers: usize,
+    pub(crate) runtime: RuntimeModel,
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Where Transom's own answers live: `/.transom`, without a trailing slash.
     pub(crate) prefix: String,
     /// How long requests in flight may take after SIGTERM (default 60 s).
     pub(crate) drain: Duration,
+    pub(crate) limits: ServerLimits,
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<TlsConfig>,
+}
+
+/// Files in PEM, read by whoever listens.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsConfig {
+    /// The certificate, and those that lead from it to a root that clients know.
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// What clients may take. No duration is zero.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ServerLimits {
+    pub(crate) header_time: Duration,
+    /// Bytes of a request's head.
+    pub(crate) header_size: u32,
+    pub(crate) header_count: usize,
+    /// In a request body, without a byte from the client.
+    pub(crate) receive_idle: Duration,
+    /// In a reply, without a byte taken by the client.
+    pub(crate) send_idle: Duration,
+    /// Bytes per second, on average over `rate_grace`; 0 is no limit.
+    pub(crate) rate: u64,
+    pub(crate) rate_grace: Duration,
+    pub(crate) keep_alive: Duration,
+    /// Of all workers together.
+    pub(crate) connections: usize,
+}
+
+/// What the app is asked to bear. No duration is zero.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AppLimits {
+    pub(crate) connect: Duration,
+    pub(crate) first_byte: Option<Duration>,
+    /// In a reply that has begun.
+    pub(crate) reply_idle: Option<Duration>,
+    /// On their way at the same time, until the end of their replies.
+    pub(crate) requests: usize,
+    pub(crate) queue: usize,
+    pub(crate) queue_time: Duration,
+}
+
+/// How workers share their work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RuntimeModel {
+    /// A worker keeps what the kernel gives it: cheapest per request.
+    PerCore,
+    /// One scheduler moves work between workers: steadier where some requests are heavy.
+    Shared,
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +103,7 @@ pub(crate) struct AppConfig {
     pub(crate) rewrite_origin: bool,
     pub(crate) fold_case: bool,
     pub(crate) fold_trailing_slash: bool,
+    pub(crate) limits: AppLimits,
     pub(crate) remember: Remember,
 }
 

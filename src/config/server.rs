@@ -6,11 +6,15 @@ use std::time::Duration;
 use http::Uri;
 use ipnet::IpNet;
 
+use super::limits;
 use super::problem::{Problem, Severity};
 use super::secret::secret;
 use super::tree::{Table, Value};
 use super::units::duration;
-use super::{AppConfig, DwsConfig, Remember, ServerConfig, StoreConfig, ViewerConfig};
+use super::{
+    AppConfig, AppLimits, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
+    StoreConfig, TlsConfig, ViewerConfig,
+};
 use crate::route::Pattern;
 
 pub(super) fn server(root: &Table<'_>) -> ServerConfig {
@@ -18,9 +22,12 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         admin: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
         workers: std::thread::available_parallelism().map_or(1, usize::from),
+        runtime: if PER_CORE_WORKS { RuntimeModel::PerCore } else { RuntimeModel::Shared },
         trusted_proxies: Vec::new(),
         prefix: "/.transom".to_owned(),
         drain: Duration::from_secs(60),
+        limits: ServerLimits::default(),
+        tls: None,
     };
     let Some(table) = root.get("server").and_then(|value| value.table("`[server]`")) else {
         return config;
@@ -51,6 +58,16 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
             None => {}
         }
     }
+    if let Some(value) = table.get("runtime") {
+        let models = [("per_core", RuntimeModel::PerCore), ("shared", RuntimeModel::Shared)];
+        match value.choice(&models) {
+            Some(RuntimeModel::PerCore) if !PER_CORE_WORKS => {
+                value.warn("only Linux spreads connections over workers", "`shared` is used here");
+            }
+            Some(model) => config.runtime = model,
+            None => {}
+        }
+    }
     if let Some(value) = table.get("trusted_proxies") {
         config.trusted_proxies =
             value.array().iter().filter_map(|item| item.parse(network)).collect();
@@ -61,17 +78,22 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
     if let Some(drain) = table.get("drain").and_then(|value| value.parse(duration)) {
         config.drain = drain;
     }
+    if let Some(limits) = table.get("limits").and_then(|value| value.table("`[server.limits]`")) {
+        config.limits = limits::of_clients(limits);
+    }
     if let Some(value) = table.get("tls") {
-        if let Some(tls) = value.table("`tls`") {
-            for key in ["cert", "key"] {
-                tls.require(key, "\"….pem\"").and_then(|value| value.text());
-            }
-            tls.finish();
-        }
-        value.not_yet("TLS towards clients (`server.tls`)");
+        config.tls = value.table("`tls`").and_then(tls);
     }
     table.finish();
     config
+}
+
+fn tls(table: Table<'_>) -> Option<TlsConfig> {
+    let directory = table.reader.directory;
+    let file = |key| table.require(key, "\"….pem\"")?.text().map(|name| directory.join(name));
+    let (cert, key) = (file("cert"), file("key"));
+    table.finish();
+    Some(TlsConfig { cert: cert?, key: key? })
 }
 
 pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
@@ -90,6 +112,7 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
         fold_case: false,
         fold_trailing_slash: false,
         remember: Remember::default(),
+        limits: AppLimits::default(),
     };
     if let Some(value) = table.get("origins") {
         config.origins = value.array().iter().filter_map(|item| item.parse(origin)).collect();
@@ -99,6 +122,9 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
     }
     if let Some(life) = table.get("remember_decisions").and_then(|value| value.parse(memory)) {
         config.remember = Remember { life, whatever_the_layer_knows: true };
+    }
+    if let Some(limits) = table.get("limits").and_then(|value| value.table("`[app.limits]`")) {
+        config.limits = limits::of_app(limits);
     }
     if let Some(paths) = table.get("paths").and_then(|value| value.table("`paths`")) {
         let ignored = |value: Value<'_>| value.choice(&[("ignore", true), ("exact", false)]);
@@ -227,4 +253,6 @@ pub(super) fn web(text: &str) -> Result<Uri, String> {
 }
 
 const LONGEST_MEMORY: Duration = Duration::from_secs(60);
+/// Needs a kernel that spreads connections over sockets with `SO_REUSEPORT`.
+const PER_CORE_WORKS: bool = cfg!(target_os = "linux");
 const SDK: &str = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";

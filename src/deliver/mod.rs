@@ -24,6 +24,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -58,6 +59,8 @@ struct Shared {
     core: Arc<Core>,
     stop: watch::Sender<bool>,
     worker: Mutex<Option<JoinHandle<()>>>,
+    /// Where work of requests goes on that must not end with them.
+    background: Handle,
 }
 
 impl Outbox {
@@ -85,7 +88,7 @@ impl Outbox {
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Worker::new(Arc::clone(&core)).run(stopped));
         let worker = Mutex::new(Some(worker));
-        Ok(Self { shared: Arc::new(Shared { core, stop, worker }) })
+        Ok(Self { shared: Arc::new(Shared { core, stop, worker, background: Handle::current() }) })
     }
 
     /// Makes captured files durable, all of them in one batch or none: mappings pending, jobs due.
@@ -157,7 +160,7 @@ impl Outbox {
     where
         F: Future<Output = Result<T, Reason>> + Send + 'static,
     {
-        let task = tokio::spawn(work(Arc::clone(&self.shared.core)));
+        let task = self.shared.background.spawn(work(Arc::clone(&self.shared.core)));
         task.await.unwrap_or(Err(Reason::StoreUnavailable))
     }
 }

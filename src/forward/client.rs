@@ -41,7 +41,7 @@ struct App {
     /// `None`: the app's own addresses stay as they are.
     origins: Option<Origins>,
     /// How the last request to it ended: one of the constants below.
-    last: AtomicU8,
+    last: Arc<AtomicU8>,
 }
 
 /// What a reply has to be judged by once its request is gone.
@@ -57,6 +57,18 @@ impl Forwarder {
     /// # Errors
     /// The app's address is not an absolute one, or TLS can't be set up.
     pub(crate) fn new(app: &AppConfig) -> Result<Self, BoxError> {
+        Self::with(app, Arc::new(AtomicU8::new(NOT_ASKED)))
+    }
+
+    /// Another one to the same app, with connections of its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn sibling(&self, app: &AppConfig) -> Result<Self, BoxError> {
+        Self::with(app, Arc::clone(&self.0.last))
+    }
+
+    fn with(app: &AppConfig, last: Arc<AtomicU8>) -> Result<Self, BoxError> {
         let url = app.url.clone().into_parts();
         let (Some(scheme), Some(authority)) = (url.scheme, url.authority) else {
             return Err("the app's address needs a scheme and a host".into());
@@ -65,14 +77,14 @@ impl Forwarder {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
-            .build(Connector::new()?);
+            .build(Connector::new(app.limits.connect)?);
         Ok(Self(Arc::new(App {
             client,
             scheme,
             authority,
             prefix: app.url.path().trim_end_matches('/').to_owned(),
             origins: app.rewrite_origin.then(|| Origins::new(app)),
-            last: AtomicU8::new(NOT_ASKED),
+            last,
         })))
     }
 
@@ -178,17 +190,24 @@ impl App {
     async fn receive(&self, reply: ResponseFuture, exchange: Exchange) -> Response<ReplyBody> {
         match reply.await {
             Ok(reply) => {
-                self.last.store(ANSWERED, Ordering::Relaxed);
+                self.note(ANSWERED);
                 self.accept(reply, exchange)
             }
             Err(error) => {
                 let fault = Fault::of(&error);
                 if fault.is_the_apps() {
-                    self.last.store(FAILED, Ordering::Relaxed);
+                    self.note(FAILED);
                 }
                 exchange.log(fault, &error);
                 fault.reply(exchange.request_id())
             }
+        }
+    }
+
+    /// All workers share this; a write that changes nothing would still take it from the others' caches.
+    fn note(&self, last: u8) {
+        if self.last.load(Ordering::Relaxed) != last {
+            self.last.store(last, Ordering::Relaxed);
         }
     }
 

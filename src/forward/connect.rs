@@ -19,12 +19,15 @@ use super::stream::AppStream;
 
 /// TCP, and TLS for an `https` app, within a time limit for both together.
 #[derive(Clone, Debug)]
-pub(crate) struct Connector(HttpsConnector<HttpConnector>);
+pub(crate) struct Connector {
+    https: HttpsConnector<HttpConnector>,
+    within: Duration,
+}
 
 impl Connector {
     /// # Errors
     /// The TLS library refuses to be set up.
-    pub(crate) fn new() -> Result<Self, BoxError> {
+    pub(crate) fn new(within: Duration) -> Result<Self, BoxError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -35,7 +38,7 @@ impl Connector {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Ok(Self(https))
+        Ok(Self { https, within })
     }
 }
 
@@ -45,19 +48,21 @@ impl Service<Uri> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
+        self.https.poll_ready(context)
     }
 
     fn call(&mut self, app: Uri) -> Self::Future {
-        let connecting = self.0.call(app);
+        let (connecting, within) = (self.https.call(app), self.within);
         Box::pin(async move {
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-            let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no connection within 10 s");
+            let connected = tokio::time::timeout(within, connecting).await;
+            let late = |_| {
+                let message = format!("no connection within {within:?} (app.limits.connect)");
+                io::Error::new(io::ErrorKind::TimedOut, message)
+            };
             Ok(AppStream::new(connected.map_err(late)??))
         })
     }
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Finds out about an app that vanished without a word, under a reply that may take forever.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);

@@ -247,6 +247,7 @@ mod tests {
 
     fn origins(url: &str, others: &[&str]) -> Origins {
         Origins::new(&AppConfig {
+            limits: Default::default(),
             url: url.parse().unwrap(),
             origins: others.iter().map(|&other| other.to_owned()).collect(),
             rewrite_origin: true,

@@ -79,7 +79,8 @@ where
     let (status, headers) = (head.status, head.headers.clone());
     let settle = move |end| async move {
         // In a task of its own: neither a client that leaves nor a slow store undoes half of it.
-        let settled = tokio::spawn(settle(engine, arrival, status, headers, end));
+        let background = engine.background.clone();
+        let settled = background.spawn(settle(engine, arrival, status, headers, end));
         if tokio::time::timeout(HOLD_AT_MOST, settled).await.is_err() {
             warn!(code = %Reason::StoreUnavailable, "the reply was released before its capture was durable");
         }

@@ -1,6 +1,7 @@
 //! What is done to each request before anything is decided on it.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -8,16 +9,20 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
+use http_body::Body;
 use http_body_util::{Either, Full};
 use ipnet::IpNet;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::forward::{headers, strict};
+use crate::forward::{BoxError, headers, strict};
 use crate::problem::problem;
+use crate::reason::Reason;
 use crate::telemetry::{InFlight, Metrics, request_id};
 
 use super::ClientInfo;
+use super::client_body::{ClientBody, Struck};
+use super::limits::{Limit, Limits};
 
 /// Gives a request its id, and lets its headers say only what the app will be told too: nothing that
 /// `Connection` names, and about the client what this hop saw. Refuses what the app could read differently.
@@ -30,18 +35,26 @@ pub(crate) struct Edge<S> {
 #[derive(Debug)]
 struct Shared {
     trusted_proxies: Vec<IpNet>,
+    limits: Limits,
     metrics: Arc<Metrics>,
 }
 
 impl<S> Edge<S> {
-    pub(crate) fn new(inner: S, trusted_proxies: Vec<IpNet>, metrics: Arc<Metrics>) -> Self {
-        Self { inner, shared: Arc::new(Shared { trusted_proxies, metrics }) }
+    pub(crate) fn new(
+        inner: S,
+        trusted_proxies: Vec<IpNet>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { inner, shared: Arc::new(Shared { trusted_proxies, limits, metrics }) }
     }
 }
 
 impl<S, B, R> Service<Request<B>> for Edge<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<ClientBody<B>>, Response = Response<R>>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
 {
     type Response = Response<EdgeBody<R>>;
     type Error = S::Error;
@@ -72,8 +85,39 @@ where
         if let Some(ClientInfo { peer, tls }) = client {
             headers::tell_client(map, peer, tls, &self.shared.trusted_proxies);
         }
+        let slow = self.shared.limits.receiving();
+        let request_id = map.get(request_id::HEADER).cloned();
+        let too_many = map.len() > self.shared.limits.of_clients.header_count;
+        let request = request.map(|body| ClientBody::new(body, slow));
+        let exchange = Exchange {
+            peer: client.map(|client| client.peer),
+            request_id,
+            struck: request.body().struck(),
+            shared: Arc::clone(&self.shared),
+        };
+        if too_many {
+            let reply = exchange.refuse(Limit::HeaderCount, Reason::TooManyHeaders);
+            return Answering::Refused { reply: Some(reply) };
+        }
         let in_flight = self.shared.metrics.in_flight();
-        Answering::Passed { answer: self.inner.call(request), in_flight: Some(in_flight) }
+        Answering::Passed { answer: self.inner.call(request), exchange, in_flight: Some(in_flight) }
+    }
+}
+
+/// What a refusal needs to know of its request.
+#[derive(Debug)]
+struct Exchange {
+    peer: Option<SocketAddr>,
+    request_id: Option<HeaderValue>,
+    struck: Struck,
+    shared: Arc<Shared>,
+}
+
+impl Exchange {
+    fn refuse(&self, limit: Limit, reason: Reason) -> Response<Bytes> {
+        limit.strike(&self.shared.metrics, self.peer);
+        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+        problem(reason, request_id.unwrap_or("-"))
     }
 }
 
@@ -85,7 +129,7 @@ pin_project! {
     #[project = AnsweringProj]
     #[derive(Debug)]
     pub(crate) enum Answering<F> {
-        Passed { #[pin] answer: F, in_flight: Option<InFlight> },
+        Passed { #[pin] answer: F, exchange: Exchange, in_flight: Option<InFlight> },
         Refused { reply: Option<Response<Bytes>> },
     }
 }
@@ -97,16 +141,22 @@ where
     type Output = Result<Response<EdgeBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            AnsweringProj::Passed { answer, in_flight } => {
-                let answer = ready!(answer.poll(context));
-                in_flight.take();
-                Poll::Ready(answer.map(|reply| reply.map(Either::Left)))
+        let (answer, exchange, in_flight) = match self.project() {
+            AnsweringProj::Passed { answer, exchange, in_flight } => (answer, exchange, in_flight),
+            AnsweringProj::Refused { reply } => {
+                return reply.take().map_or(Poll::Pending, |reply| Poll::Ready(Ok(refusal(reply))));
             }
-            AnsweringProj::Refused { reply } => match reply.take() {
-                Some(reply) => Poll::Ready(Ok(reply.map(|text| Either::Right(Full::new(text))))),
-                None => Poll::Pending,
-            },
-        }
+        };
+        let reply = ready!(answer.poll(context))?.map(Either::Left);
+        in_flight.take();
+        // The app, or whoever spoke for it, got half a request then; its word on that is nobody's business.
+        Poll::Ready(Ok(match exchange.struck.limit() {
+            Some(limit) => refusal(exchange.refuse(limit, Reason::RequestTooSlow)),
+            None => reply,
+        }))
     }
+}
+
+fn refusal<R>(reply: Response<Bytes>) -> Response<EdgeBody<R>> {
+    reply.map(Full::new).map(Either::Right)
 }

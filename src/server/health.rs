@@ -5,23 +5,35 @@ use crate::forward::Forwarder;
 use crate::health::State;
 
 use super::admin::{Dependency, Health, Status};
+use super::tls::Certificate;
 
 /// The engine and the way to the app.
 pub(super) struct ProxyHealth {
     pub(super) transom: Transom,
     pub(super) forwarder: Forwarder,
+    pub(super) certificate: Option<Certificate>,
 }
 
 impl Health for ProxyHealth {
     fn dependencies(&self) -> Vec<Dependency> {
         let engine = self.transom.engine();
-        vec![
+        let mut dependencies = vec![
             store(engine.store.health()),
             app(self.forwarder.answers()),
             dws(&engine.dws_health.state()),
             keys(engine.authenticator.health()),
-        ]
+        ];
+        dependencies.extend(self.certificate.as_ref().map(tls));
+        dependencies
     }
+}
+
+fn tls(certificate: &Certificate) -> Dependency {
+    let (status, detail) = match certificate.trouble() {
+        None => (Status::Ok, "the certificate is the one of its files".to_owned()),
+        Some(told) => (Status::Degraded, told),
+    };
+    Dependency { name: "tls", status, detail }
 }
 
 fn store(health: Result<(), String>) -> Dependency {

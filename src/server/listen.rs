@@ -1,7 +1,6 @@
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -9,34 +8,59 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
+use crate::config::ServerLimits;
 use crate::forward::{BoxError, Guarded};
+use crate::telemetry::Metrics;
 
 use super::ClientInfo;
+use super::limits::{Limit, Limits};
 use super::signal::Shutdown;
+use super::watch::{Answered, Watch, Watched};
 
-/// How long a listener waits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// For the head of a request, the first one or one on a kept connection.
-    pub(crate) head: Duration,
-    /// For requests in progress when the end comes.
-    pub(crate) drain: Duration,
+/// The terms on which connections are taken. Clones count together.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    pub(super) limits: Limits,
+    room: Arc<Semaphore>,
+    pub(super) metrics: Arc<Metrics>,
+    tls: Option<TlsAcceptor>,
 }
 
-impl Limits {
-    pub(crate) fn with_drain(drain: Duration) -> Self {
-        Self { head: HEAD_TIMEOUT, drain }
+impl Entrance {
+    pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
+        let room = limits.of_clients.connections.min(Semaphore::MAX_PERMITS);
+        Self { limits, room: Arc::new(Semaphore::new(room)), metrics, tls: None }
+    }
+
+    /// Nothing but TLS.
+    pub(crate) fn with_tls(self, tls: TlsAcceptor) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Waits until one more connection may be served. The one that was accepted last waits here, and those
+    /// behind it in the kernel.
+    async fn admit(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let room = Arc::clone(&self.room);
+        match Arc::clone(&room).try_acquire_owned() {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                Limit::Connections.strike(&self.metrics, None);
+                room.acquire_owned().await
+            }
+        }
     }
 }
 
-/// Serves HTTP/1.1 and HTTP/2 (without TLS, by prior knowledge) until `shutdown`.
+/// Serves HTTP/1.1 and HTTP/2 (by ALPN over TLS, or else by prior knowledge) until `shutdown`.
 ///
 /// Requests that are being answered then may take up to `limits.drain`; afterwards their connections are
 /// closed. Every request carries a [`ClientInfo`]. Connections that became tunnels are not waited for.
@@ -44,7 +68,7 @@ pub(crate) async fn serve<M, S, B>(
     listener: TcpListener,
     make: M,
     mut shutdown: Shutdown,
-    limits: Limits,
+    entrance: Entrance,
 ) where
     M: Fn() -> S,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -53,8 +77,7 @@ pub(crate) async fn serve<M, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let http = http_builder(limits.head);
-    let graceful = GracefulShutdown::new();
+    let http = http_builder(&entrance.limits.of_clients);
     let mut connections = JoinSet::new();
     let mut patience = FIRST_PATIENCE;
     loop {
@@ -66,16 +89,18 @@ pub(crate) async fn serve<M, S, B>(
         match accepted {
             Ok((stream, peer)) => {
                 patience = FIRST_PATIENCE;
+                let permit = tokio::select! {
+                    Ok(permit) = entrance.admit() => permit,
+                    () = shutdown.requested() => break,
+                };
                 let client = ClientInfo { peer, tls: false };
-                let watcher = graceful.watcher();
-                connections.spawn(connection(
-                    http.clone(),
-                    stream,
-                    client,
-                    make(),
-                    limits.head,
-                    watcher,
-                ));
+                let (http, service) = (http.clone(), make());
+                let (entrance, shutdown) = (entrance.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    prepare(&stream);
+                    greet(stream, client, http, service, entrance, shutdown).await;
+                    drop(permit);
+                });
             }
             Err(error) if is_about_one_connection(&error) => {
                 tracing::debug!(%error, "a connection was gone before it was accepted");
@@ -93,20 +118,22 @@ pub(crate) async fn serve<M, S, B>(
         }
     }
     drop(listener);
-    if timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        let connections = connections.len();
-        let drain = limits.drain;
-        tracing::warn!(connections, ?drain, "closing connections that did not finish in time");
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(entrance.limits.drain, drained).await.is_err() {
+        entrance.metrics.limit(Limit::Drain.name());
+        let (limit, connections) = (Limit::Drain.name(), connections.len());
+        tracing::warn!(limit, connections, "closing connections that did not finish in time");
     }
 }
 
-async fn connection<S, B>(
-    http: auto::Builder<TokioExecutor>,
+/// What comes before HTTP.
+async fn greet<S, B>(
     stream: TcpStream,
     client: ClientInfo,
+    http: auto::Builder<TokioExecutor>,
     service: S,
-    head: Duration,
-    watcher: Watcher,
+    entrance: Entrance,
+    mut shutdown: Shutdown,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
@@ -114,34 +141,92 @@ async fn connection<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    prepare(&stream);
-    let spoke = Arc::new(AtomicBool::new(false));
-    let service = {
-        let spoke = Arc::clone(&spoke);
-        service_fn(move |mut request: Request<Incoming>| {
-            spoke.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(client);
-            service.clone().oneshot(request)
-        })
+    let Some(tls) = entrance.tls.clone() else {
+        return speak(stream, client, http, service, entrance, shutdown).await;
     };
-    let serving = http
-        .serve_connection_with_upgrades(TokioIo::new(Guarded::new(stream, client.peer)), service);
-    let mut serving = Box::pin(watcher.watch(serving));
-    let ended = match timeout(head, &mut serving).await {
-        Ok(ended) => ended,
-        // While the builder waits for the first bytes, to tell the versions apart, no other limit holds.
-        Err(_) if !spoke.load(Ordering::Relaxed) => return,
-        Err(_) => serving.await,
+    let within = entrance.limits.of_clients.header_time;
+    let shaken = tokio::select! {
+        shaken = timeout(within, tls.accept(stream)) => shaken,
+        () = shutdown.requested() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let client = ClientInfo { tls: true, ..client };
+            speak(stream, client, http, service, entrance, shutdown).await;
+        }
+        Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
+        Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(client.peer)),
+    }
+}
+
+/// HTTP over one connection, to its end or to the first limit.
+async fn speak<I, S, B>(
+    io: I,
+    client: ClientInfo,
+    http: auto::Builder<TokioExecutor>,
+    service: S,
+    entrance: Entrance,
+    mut shutdown: Shutdown,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let watch = Watch::new(&entrance.limits);
+    let io = Watched::new(TokioIo::new(Guarded::new(io, client.peer)), watch.clone());
+    let asked = watch.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let answering = asked.request();
+        request.extensions_mut().insert(client);
+        let reply = service.clone().oneshot(request);
+        async move { reply.await.map(|reply| reply.map(|body| Answered::new(body, answering))) }
+    });
+    let mut serving = pin!(http.serve_connection_with_upgrades(io, service));
+    let mut leaving = false;
+    let ended = loop {
+        let check = match watch.check(Instant::now()) {
+            Ok(check) => check,
+            Err(Limit::KeepAlive) if !leaving => {
+                Limit::KeepAlive.strike(&entrance.metrics, Some(client.peer));
+                leaving = true;
+                serving.as_mut().graceful_shutdown();
+                watch.farewell();
+                continue;
+            }
+            Err(limit) => return limit.strike(&entrance.metrics, Some(client.peer)),
+        };
+        tokio::select! {
+            ended = serving.as_mut() => break ended,
+            () = sleep_until(check) => {}
+            () = shutdown.requested(), if !leaving => {
+                leaving = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
     };
     if let Err(error) = ended {
+        let too_large = error.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
+        if too_large {
+            Limit::HeaderSize.strike(&entrance.metrics, Some(client.peer));
+        }
         tracing::debug!(peer = %client.peer, error, "connection ended early");
     }
 }
 
-fn http_builder(head: Duration) -> auto::Builder<TokioExecutor> {
+fn http_builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(head);
-    http.http2().timer(TokioTimer::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        // The watch does this, for less than a timer per request.
+        .header_read_timeout(None)
+        .max_buf_size((limits.header_size as usize).max(LEAST_BUFFER));
+    if limits.header_count != HYPERS_HEADER_COUNT {
+        http.http1().max_headers(limits.header_count);
+    }
+    http.http2().timer(TokioTimer::new()).max_header_list_size(limits.header_size);
     http
 }
 
@@ -160,7 +245,10 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// hyper accepts no smaller one.
+const LEAST_BUFFER: usize = 8192;
+/// As long as this is the limit hyper keeps the list of headers off the heap.
+const HYPERS_HEADER_COUNT: usize = 100;
 /// Finds out about clients that vanished without a word, under a reply that may take forever.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 const FIRST_PATIENCE: Duration = Duration::from_millis(20);

@@ -1,15 +1,25 @@
 //! Listeners, what every request goes through on its way in, and the whole proxy in one piece.
 
 pub(crate) mod admin;
+mod client_body;
 mod edge;
+mod gate;
 mod health;
+#[cfg(test)]
+mod limit_tests;
+mod limits;
 mod listen;
+mod pace;
 pub(crate) mod proxy;
 pub(crate) mod signal;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod watch;
+pub(crate) mod workers;
 
 pub(crate) use crate::client::ClientInfo;
-pub(crate) use listen::{Limits, serve};
+pub(crate) use limits::Limits;
+pub(crate) use listen::{Entrance, serve};

@@ -1,7 +1,7 @@
 //! The whole proxy in one piece, for `run`, `demo` and tests.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,57 +10,92 @@ use tokio::task::JoinHandle;
 use tower::Layer;
 
 use crate::Transom;
-use crate::config::Config;
-use crate::forward::Forwarder;
+use crate::config::{Config, RuntimeModel, ServerLimits};
+use crate::forward::{BoxError, Forwarder};
 
 use super::admin::Admin;
 use super::edge::Edge;
+use super::gate::{self, Gate};
 use super::health::ProxyHealth;
 use super::signal::{self, Trigger};
-use super::{Limits, serve};
+use super::tls::{Certificate, TlsError};
+use super::workers::{self, Workers};
+use super::{Entrance, Limits, serve};
 
 /// Starts everything that `config` describes: listeners, engine, admin.
 pub(crate) async fn start_proxy(config: Config) -> Result<RunningProxy, StartProxyError> {
+    let sockets = match config.server.runtime {
+        RuntimeModel::PerCore => config.server.workers,
+        RuntimeModel::Shared => 1,
+    };
     // Listeners first: a second process on the same address must not get as far as the store.
-    let listener = listen("server.listen", config.server.listen).await?;
+    let listeners = listen("server.listen", config.server.listen, sockets)?;
     let admin_listener = match config.server.admin {
-        Some(address) => Some(listen("server.admin", address).await?),
+        Some(address) => listen("server.admin", address, 1)?.pop(),
         None => None,
     };
-    start_proxy_on(config, listener, admin_listener).await
+    start_proxy_on(config, listeners, admin_listener).await
 }
 
 /// The same on these listeners, whatever `config` says of addresses.
 pub(crate) async fn start_proxy_on(
     config: Config,
-    listener: TcpListener,
-    admin_listener: Option<TcpListener>,
+    listeners: Vec<StdListener>,
+    admin_listener: Option<StdListener>,
 ) -> Result<RunningProxy, StartProxyError> {
-    let drain = config.server.drain;
-    let limits = Limits::with_drain(drain);
+    let (drain, runtime) = (config.server.drain, config.server.runtime);
+    let limits = Limits { of_clients: config.server.limits, drain };
     let trusted_proxies = config.server.trusted_proxies.clone();
-    let address = local_address("server.listen", &listener)?;
+    let app = config.app.clone();
+    let address = local_address(&listeners)?;
     let admin_address =
-        admin_listener.as_ref().map(|at| local_address("server.admin", at)).transpose()?;
-    let forwarder =
-        Forwarder::new(&config.app).map_err(|error| StartProxyError::App(error.to_string()))?;
+        admin_listener.as_ref().map(|at| local_address(std::slice::from_ref(at))).transpose()?;
+    let forwarder = Forwarder::new(&app).map_err(|error| app_error(&error))?;
+    let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
     let transom =
         Transom::start(config).await.map_err(|error| StartProxyError::Engine(error.to_string()))?;
 
     let (stop_proxy, proxy_stops) = signal::shutdown();
     let (stop_admin, admin_stops) = signal::shutdown();
-    let health = Arc::new(ProxyHealth { transom: transom.clone(), forwarder: forwarder.clone() });
-    let service = Edge::new(transom.layer().layer(forwarder), trusted_proxies, transom.metrics());
-    let proxy = tokio::spawn(serve(listener, move || service.clone(), proxy_stops.clone(), limits));
-    let admin = admin_listener.map(|listener| {
-        let admin = Admin::new(health, transom.metrics(), proxy_stops);
-        tokio::spawn(serve(
-            listener,
-            move || admin.clone(),
-            admin_stops,
-            Limits::with_drain(ADMIN_DRAIN),
-        ))
+    let health = Arc::new(ProxyHealth {
+        transom: transom.clone(),
+        forwarder: forwarder.clone(),
+        certificate: certificate.clone(),
     });
+    let mut entrance = Entrance::new(limits, transom.metrics());
+    if let Some(certificate) = &certificate {
+        entrance = entrance.with_tls(certificate.acceptor()?);
+        tokio::spawn(certificate.clone().follow(transom.metrics(), proxy_stops.clone()));
+    }
+    let gate = gate::Shared::new(app.limits, transom.metrics());
+    let jobs = listeners.into_iter().map(|listener| {
+        let forwarder = forwarder.sibling(&app).map_err(|error| app_error(&error))?;
+        let service = transom.layer().layer(Gate::new(forwarder, Arc::clone(&gate)));
+        let service = Edge::new(service, trusted_proxies.clone(), limits, transom.metrics());
+        let (stops, entrance) = (proxy_stops.clone(), entrance.clone());
+        let job = move |listener| serve(listener, move || service.clone(), stops, entrance);
+        Ok((listener, job))
+    });
+    let jobs: Vec<_> = jobs.collect::<Result<_, StartProxyError>>()?;
+    let proxy = match runtime {
+        RuntimeModel::PerCore => {
+            Serving::Workers(Workers::start(jobs).map_err(StartProxyError::Workers)?)
+        }
+        RuntimeModel::Shared => {
+            let serving = jobs
+                .into_iter()
+                .map(|(listener, job)| Ok(tokio::spawn(job(TcpListener::from_std(listener)?))));
+            Serving::Tasks(serving.collect::<io::Result<_>>().map_err(StartProxyError::Workers)?)
+        }
+    };
+    let admin = admin_listener.map(|listener| -> Result<_, StartProxyError> {
+        let admin = Admin::new(health, transom.metrics(), proxy_stops);
+        let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
+        let limits = Limits { of_clients: ServerLimits::default(), drain: ADMIN_DRAIN };
+        let entrance = Entrance::new(limits, transom.metrics());
+        Ok(tokio::spawn(serve(listener, move || admin.clone(), admin_stops, entrance)))
+    });
+    let admin = admin.transpose()?;
     Ok(RunningProxy {
         address,
         admin_address,
@@ -81,8 +116,15 @@ pub(crate) struct RunningProxy {
     drain: Duration,
     stop_proxy: Trigger,
     stop_admin: Trigger,
-    proxy: JoinHandle<()>,
+    proxy: Serving,
     admin: Option<JoinHandle<()>>,
+}
+
+/// Where connections are served.
+enum Serving {
+    Workers(Workers),
+    /// On the current runtime.
+    Tasks(Vec<JoinHandle<()>>),
 }
 
 impl RunningProxy {
@@ -97,15 +139,25 @@ impl RunningProxy {
 
     /// Lets requests and deliveries finish for as long as `server.drain` allows them together. The admin
     /// listener answers to the end.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         let started = Instant::now();
         self.stop_proxy.pull();
-        ended("proxy", self.proxy).await;
+        match &mut self.proxy {
+            Serving::Workers(workers) => workers.drained().await,
+            Serving::Tasks(tasks) => {
+                for task in tasks.drain(..) {
+                    ended("proxy", task).await;
+                }
+            }
+        }
         let left = self.drain.saturating_sub(started.elapsed()).max(LEAST_FOR_DELIVERY);
         self.transom.stop(left).await;
         self.stop_admin.pull();
         if let Some(admin) = self.admin {
             ended("admin", admin).await;
+        }
+        if let Serving::Workers(workers) = self.proxy {
+            workers.end();
         }
     }
 }
@@ -117,31 +169,34 @@ pub(crate) enum StartProxyError {
     Listen { setting: &'static str, address: SocketAddr, error: io::Error },
     #[error("connections to the app can't be set up: {0}")]
     App(String),
+    #[error("connections can't be served: {0}")]
+    Workers(io::Error),
+    #[error("`server.tls`: {0}")]
+    Tls(#[from] TlsError),
     #[error("{0}")]
     Engine(String),
 }
 
-async fn listen(
+fn listen(
     setting: &'static str,
     address: SocketAddr,
-) -> Result<TcpListener, StartProxyError> {
-    TcpListener::bind(address).await.map_err(|error| StartProxyError::Listen {
+    sockets: usize,
+) -> Result<Vec<StdListener>, StartProxyError> {
+    workers::listen(address, sockets).map_err(|error| StartProxyError::Listen {
         setting,
         address,
         error,
     })
 }
 
-fn local_address(
-    setting: &'static str,
-    listener: &TcpListener,
-) -> Result<SocketAddr, StartProxyError> {
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.local_addr().map_err(|error| StartProxyError::Listen {
-        setting,
-        address: unknown,
-        error,
-    })
+/// Of sockets that share it.
+fn local_address(sockets: &[StdListener]) -> Result<SocketAddr, StartProxyError> {
+    let first = sockets.first().ok_or_else(|| io::ErrorKind::NotConnected.into());
+    first.and_then(StdListener::local_addr).map_err(StartProxyError::Workers)
+}
+
+fn app_error(error: &BoxError) -> StartProxyError {
+    StartProxyError::App(error.to_string())
 }
 
 fn remedy(error: &io::Error) -> String {

@@ -10,13 +10,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::config::AppConfig;
+use crate::config::{AppConfig, AppLimits, ServerLimits};
 use crate::forward::Forwarder;
 use crate::telemetry::Metrics;
 
 use super::edge::Edge;
+use super::gate::{self, Gate};
 use super::signal::{self, Trigger};
-use super::{Limits, serve};
+use super::{Entrance, Limits, serve};
 
 /// The forwarder behind the listener, with nothing between them.
 pub(crate) struct Proxy {
@@ -36,6 +37,19 @@ pub(crate) struct Peer(pub(crate) TcpStream);
 
 impl Proxy {
     pub(crate) async fn start(app_url: &str, limits: Limits) -> Self {
+        Self::start_with(app_url, limits, AppLimits::default()).await
+    }
+
+    pub(crate) async fn start_with(app_url: &str, limits: Limits, of_app: AppLimits) -> Self {
+        Self::entered_by(app_url, limits, of_app, |entrance| entrance).await
+    }
+
+    pub(crate) async fn entered_by(
+        app_url: &str,
+        limits: Limits,
+        of_app: AppLimits,
+        change: impl FnOnce(Entrance) -> Entrance,
+    ) -> Self {
         let forwarder = Forwarder::new(&AppConfig {
             url: app_url.parse().unwrap(),
             origins: vec![],
@@ -43,14 +57,17 @@ impl Proxy {
             fold_case: false,
             fold_trailing_slash: false,
             remember: crate::config::Remember::default(),
+            limits: of_app,
         })
         .unwrap();
         let metrics = Arc::new(Metrics::new());
-        let edge = Edge::new(forwarder, vec![], Arc::clone(&metrics));
+        let gate = Gate::new(forwarder, gate::Shared::new(of_app, Arc::clone(&metrics)));
+        let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let entrance = change(Entrance::new(limits, Arc::clone(&metrics)));
         let (stop, shutdown) = signal::shutdown();
-        let task = tokio::spawn(serve(listener, move || edge.clone(), shutdown, limits));
+        let task = tokio::spawn(serve(listener, move || edge.clone(), shutdown, entrance));
         Self { address, metrics, stop, task }
     }
 
@@ -115,4 +132,4 @@ impl Peer {
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-pub(crate) const PATIENT: Limits = Limits { head: PATIENCE, drain: PATIENCE };
+pub(crate) const PATIENT: Limits = Limits { of_clients: ServerLimits::USUAL, drain: PATIENCE };

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Limits;
+use crate::config::ServerLimits;
+
 use super::testing::{App, PATIENCE, PATIENT, Proxy};
 
 #[tokio::test]
@@ -84,7 +86,7 @@ async fn requests_are_counted_while_they_wait() {
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_closed() {
     let app = App::start().await;
-    let proxy = Proxy::start(&app.url(), Limits { head: MOMENT, ..PATIENT }).await;
+    let proxy = Proxy::start(&app.url(), held_to(|limits| limits.header_time = MOMENT)).await;
     for said in ["", "P", "GET / HTTP/1.1\r\nHo"] {
         let mut client = proxy.connect().await;
         client.say(said).await;
@@ -97,7 +99,7 @@ async fn a_connection_that_says_nothing_is_closed() {
 #[tokio::test]
 async fn only_heads_are_timed() {
     let app = App::start().await;
-    let proxy = Proxy::start(&app.url(), Limits { head: MOMENT, ..PATIENT }).await;
+    let proxy = Proxy::start(&app.url(), held_to(|limits| limits.header_time = MOMENT)).await;
     let mut client = proxy.connect().await;
     client.say("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 8\r\n\r\nhalf").await;
     let mut at_app = app.accept().await;
@@ -108,6 +110,13 @@ async fn only_heads_are_timed() {
     tokio::time::sleep(3 * MOMENT).await;
     at_app.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     client.hear("\r\n\r\n").await;
+}
+
+/// The usual limits but for some.
+fn held_to(change: impl FnOnce(&mut ServerLimits)) -> Limits {
+    let mut limits = PATIENT;
+    change(&mut limits.of_clients);
+    limits
 }
 
 const MOMENT: Duration = Duration::from_millis(200);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use moka::future::Cache;
 use moka::ops::compute::Op;
+use tokio::runtime::Handle;
 use tracing::warn;
 
 use crate::config::Permissions;
@@ -22,6 +23,8 @@ pub(crate) struct Broker {
     cache: Cache<Key, Minted>,
     several_identities: bool,
     pause: Arc<Pause>,
+    /// Where mints run; the runtime of a request may be another.
+    background: Handle,
 }
 
 /// Whose session it is. Two holders never share one.
@@ -76,13 +79,17 @@ struct Key {
 
 impl Broker {
     /// With `several_identities`, DWS is told of users by their identity too.
+    ///
+    /// # Panics
+    /// Must be called within a tokio runtime.
     pub(crate) fn new(
         dws: Arc<DwsClient>,
         metrics: Arc<Metrics>,
         several_identities: bool,
     ) -> Self {
         let cache = Cache::builder().max_capacity(CACHED_SESSIONS).time_to_live(LONGEST).build();
-        Self { dws, metrics, cache, several_identities, pause: Arc::default() }
+        let (pause, background) = (Arc::default(), Handle::current());
+        Self { dws, metrics, cache, several_identities, pause, background }
     }
 
     /// A session with at least half the life that a new one would have. Sessions cost: who wants one
@@ -121,7 +128,7 @@ impl Broker {
             self.pause.check()?;
         }
         // A task of its own: a caller that goes away neither stops the mint nor blocks the others.
-        let mint = tokio::spawn(self.clone().mint(key, until, good));
+        let mint = self.background.spawn(self.clone().mint(key, until, good));
         let outcome = match patience {
             Some(patience) => tokio::time::timeout(patience, mint).await.unwrap_or_else(|_| {
                 self.pause.begin(Reason::DwsUnavailable);

@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     dws_requests: Family<DwsLabels, Histogram>,
     dws_request: [[OnceLock<Histogram>; DWS_STATUS.len()]; DwsCall::COUNT],
     dependencies: Family<DependencyLabels, Gauge>,
+    limits: Family<LimitLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
 }
 
 /// Which way a request went.
@@ -82,6 +84,8 @@ impl Metrics {
             Histogram::new(exponential_buckets(0.01, 2.0, 14)) // 10 ms to 82 s
         });
         let dependencies = Family::<DependencyLabels, Gauge>::default();
+        let limits = Family::<LimitLabels, Counter>::default();
+        let reloads = Family::<ReloadLabels, Counter>::default();
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
         registry.register(
@@ -129,6 +133,16 @@ impl Metrics {
             "Whether a dependency was in order when it was last asked (1) or not (0)",
             dependencies.clone(),
         );
+        registry.register(
+            "limits_reached",
+            "Connections and requests that ran into a limit, by the setting's name",
+            limits.clone(),
+        );
+        registry.register(
+            "reloads",
+            "Files that changed, by whether they could be taken into use",
+            reloads.clone(),
+        );
 
         Self {
             registry,
@@ -148,6 +162,8 @@ impl Metrics {
             dws_requests,
             dws_request: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
             dependencies,
+            limits,
+            reloads,
         }
     }
 
@@ -214,6 +230,17 @@ impl Metrics {
     /// `transom_dependency_up{dependency}`
     pub(crate) fn dependency(&self, dependency: &'static str, up: bool) {
         self.dependencies.get_or_create(&DependencyLabels { dependency }).set(i64::from(up));
+    }
+
+    /// `transom_limits_reached_total{limit}`
+    pub(crate) fn limit(&self, limit: &'static str) {
+        self.limits.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// `transom_reloads_total{what,result="taken|refused"}`
+    pub(crate) fn reload(&self, what: &'static str, taken: bool) {
+        let result = if taken { "taken" } else { "refused" };
+        self.reloads.get_or_create(&ReloadLabels { what, result }).inc();
     }
 
     /// OpenMetrics text, which Prometheus reads.
@@ -303,6 +330,17 @@ struct DependencyLabels {
     dependency: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    what: &'static str,
+    result: &'static str,
+}
+
 const DWS_STATUS: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 #[cfg(test)]
@@ -322,6 +360,7 @@ mod tests {
         metrics.dws(DwsCall::Upload, Some(503), Duration::from_millis(15));
         metrics.dws(DwsCall::List, None, Duration::from_millis(15));
         metrics.dependency("dws", false);
+        metrics.limit("server.limits.rate");
         let answering = metrics.in_flight();
 
         let text = metrics.render();
@@ -343,6 +382,7 @@ mod tests {
             "transom_dws_request_seconds_count{call=\"list\",status=\"none\"} 1",
             "transom_dws_request_seconds_bucket{le=\"0.02\",call=\"upload\",status=\"5xx\"} 1",
             "transom_dependency_up{dependency=\"dws\"} 0",
+            "transom_limits_reached_total{limit=\"server.limits.rate\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
         }

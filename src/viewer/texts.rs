@@ -50,9 +50,13 @@ pub(super) fn of(reason: Reason) -> Text {
             "Your sign-in can't be checked right now",
             "Nothing is wrong with your account. Please try again in a minute.",
         ),
-        Reason::AppUnavailable => {
+        Reason::AppUnavailable | Reason::AppTimeout | Reason::Overloaded => {
             ("The application does not answer right now", "Please try again in a minute.")
         }
+        Reason::RequestTooSlow | Reason::TooManyHeaders => (
+            "Your browser's request did not get through",
+            "Check your connection, then open the document from the application again.",
+        ),
         Reason::DwsUnavailable => (
             "The viewer service does not answer right now",
             "The document is safe, and the application still has it. Please try again in a minute.",

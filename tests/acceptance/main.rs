@@ -18,5 +18,6 @@ mod operations;
 mod policy;
 mod sessions;
 mod shipped;
+mod slow;
 mod source;
 mod views;

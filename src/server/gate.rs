@@ -1,0 +1,194 @@
+//! The way to the app: how many requests may be on it, and how long it may be silent.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use pin_project_lite::pin_project;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
+use tower::{Service, ServiceExt};
+
+use crate::config::AppLimits;
+use crate::forward::BoxError;
+use crate::problem::problem;
+use crate::reason::Reason;
+use crate::telemetry::{Metrics, request_id};
+
+use super::limits::Limit;
+
+/// Lets requests through to the app within `[app.limits]`. Clones count together.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+/// What all gates to one app have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    limits: AppLimits,
+    room: Arc<Semaphore>,
+    queued: AtomicUsize,
+    metrics: Arc<Metrics>,
+}
+
+/// The app's own body, or ours in its stead.
+pub(crate) type Reply<R> = Response<Either<AppBody<R>, Full<Bytes>>>;
+
+impl Shared {
+    pub(crate) fn new(limits: AppLimits, metrics: Arc<Metrics>) -> Arc<Self> {
+        let room = Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { limits, room, queued: AtomicUsize::new(0), metrics })
+    }
+
+    /// The right to be on the way to the app, or what stands against it.
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, Limit> {
+        if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let before = self.queued.fetch_add(1, Ordering::Relaxed);
+        let _place = Place(&self.queued);
+        if before >= self.limits.queue {
+            return Err(Limit::Requests);
+        }
+        let room = timeout(self.limits.queue_time, Arc::clone(&self.room).acquire_owned()).await;
+        // Nobody closes it.
+        room.map_err(|_| Limit::QueueTime)?.map_err(|_| Limit::Requests)
+    }
+}
+
+impl<S> Gate<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Gate<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: Body<Data = Bytes>,
+{
+    type Response = Reply<R>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The inner service is asked once there is room.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (inner, shared) = (self.inner.clone(), Arc::clone(&self.shared));
+        Box::pin(async move {
+            let request_id = request.headers().get(request_id::HEADER).cloned();
+            let refuse = |limit: Limit| {
+                limit.strike(&shared.metrics, None);
+                let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+                let reason = match limit {
+                    Limit::FirstByte => Reason::AppTimeout,
+                    _ => Reason::Overloaded,
+                };
+                problem(reason, request_id.unwrap_or("-")).map(Full::new).map(Either::Right)
+            };
+            let permit = match shared.enter().await {
+                Ok(permit) => permit,
+                Err(limit) => return Ok(refuse(limit)),
+            };
+            let asked = inner.oneshot(request);
+            let reply = match shared.limits.first_byte {
+                None => asked.await?,
+                Some(within) => match timeout(within, asked).await {
+                    Ok(reply) => reply?,
+                    Err(_) => return Ok(refuse(Limit::FirstByte)),
+                },
+            };
+            Ok(reply.map(|body| Either::Left(AppBody::new(body, permit, &shared))))
+        })
+    }
+}
+
+/// A place in the queue, until this is dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pin_project! {
+    /// Counts as on its way until it is dropped, and fails once the app is silent for too long.
+    pub(crate) struct AppBody<R> {
+        #[pin]
+        inner: R,
+        permit: OwnedSemaphorePermit,
+        idle: Option<Duration>,
+        silent_since: Option<Instant>,
+        #[pin]
+        timer: Option<Sleep>,
+        shared: Arc<Shared>,
+    }
+}
+
+/// The app stopped in the middle of its reply.
+#[derive(Debug, thiserror::Error)]
+#[error("the app fell silent in the middle of its reply ({})", Limit::ReplyIdle.name())]
+struct Silent;
+
+impl<R> AppBody<R> {
+    fn new(inner: R, permit: OwnedSemaphorePermit, shared: &Arc<Shared>) -> Self {
+        let idle = shared.limits.reply_idle;
+        Self { inner, permit, idle, silent_since: None, timer: None, shared: Arc::clone(shared) }
+    }
+}
+
+impl<R> Body for AppBody<R>
+where
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut this = self.project();
+        if let Poll::Ready(frame) = this.inner.poll_frame(context) {
+            *this.silent_since = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let Some(idle) = *this.idle else { return Poll::Pending };
+        let since = *this.silent_since.get_or_insert_with(Instant::now);
+        loop {
+            // A timer that still runs was set for an earlier silence: it can only be too early.
+            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                ready!(timer.poll(context));
+                if Instant::now() >= since + idle {
+                    Limit::ReplyIdle.strike(&this.shared.metrics, None);
+                    return Poll::Ready(Some(Err(Silent.into())));
+                }
+            }
+            this.timer.set(Some(sleep_until(since + idle)));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
