@@ -220,8 +220,8 @@ mod tests {
             "  no   route        documents.files.delete[0]: DELETE /api/files/{id}: another method\n  \
              yes  route        documents.files.view[0]: GET /api/files/{id}\n  \
              yes  token        identity `app` vouches for user `ann`\n  \
-             yes  document     files/7 is (its DWS id) at DWS\n  \
              yes  allow        claims.role != 'guest', with claims = {\"role\":\"member\"}\n  \
+             yes  document     files/7 is (its DWS id) at DWS\n  \
              -    permissions  read\n\
              lane view: session_given with read, if the app answers 200\n"
         );

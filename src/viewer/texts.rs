@@ -53,7 +53,12 @@ pub(super) fn of(reason: Reason) -> Text {
         Reason::AppUnavailable | Reason::AppTimeout | Reason::Overloaded => {
             ("The application does not answer right now", "Please try again in a minute.")
         }
-        Reason::RequestTooSlow | Reason::TooManyHeaders => (
+        Reason::RequestTooSlow
+        | Reason::TooManyHeaders
+        | Reason::FramingUnclear
+        | Reason::CodingUnknown
+        | Reason::TargetUnclear
+        | Reason::HostUnclear => (
             "Your browser's request did not get through",
             "Check your connection, then open the document from the application again.",
         ),

@@ -148,7 +148,7 @@ fn identities() {
         (
             "algorithms = \"ES256\"\nkey = { jwk = '{\"kty\":\"EC\"}' }".to_owned(),
             "error: identity `a`: the JWK set has no usable key for the configured algorithms: \
-             its kind is not supported (oct, RSA, P-256, P-384, Ed25519)",
+             its kind is not supported (oct, RSA, P-256, P-384, P-521, Ed25519)",
         ),
         (
             format!("{hs}{key}max_life = \"1 day\""),
