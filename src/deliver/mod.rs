@@ -126,13 +126,16 @@ impl Outbox {
         wait: Duration,
     ) -> Result<Option<Mapping>, Reason> {
         let core = &self.shared.core;
+        let failed = |error| Failure::from(error).reason("settled");
+        if wait.is_zero() {
+            return core.store.get(key).await.map_err(failed);
+        }
         let deadline = Instant::now() + wait;
         loop {
             let mut told = std::pin::pin!(core.settled.notified());
             // From here on nothing is missed.
             told.as_mut().enable();
-            let mapping = core.store.get(key).await;
-            let mapping = mapping.map_err(|error| Failure::from(error).reason("settled"))?;
+            let mapping = core.store.get(key).await.map_err(failed)?;
             let pending = mapping.as_ref().is_some_and(|found| found.pending_job().is_some());
             if !pending || timeout_at(deadline, told).await.is_err() {
                 return Ok(mapping);

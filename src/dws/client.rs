@@ -134,7 +134,12 @@ impl DwsClient {
         let granted = read_back(jwt, asked).map_err(|why| {
             DwsError::new(DwsErrorKind::TooWide, Some(status.as_u16()), why.to_owned())
         })?;
+        let header = HeaderValue::from_str(jwt).map(|mut header| {
+            header.set_sensitive(true);
+            header
+        });
         Ok(Session {
+            header: header.map_err(|_| self.unusable(status, "a session of strange characters"))?,
             jwt: jwt.into(),
             document_id: request.document_id.to_owned(),
             expires: granted.expires,

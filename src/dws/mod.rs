@@ -17,6 +17,7 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
+use http::HeaderValue;
 use secrecy::SecretString;
 
 pub(crate) use self::client::DwsClient;
@@ -46,6 +47,8 @@ pub(crate) struct SessionRequest<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) jwt: SecretString,
+    /// The same, ready to be sent; marked as sensitive, so that it is never shown.
+    pub(crate) header: HeaderValue,
     pub(crate) document_id: String,
     /// Unix seconds, from the JWT.
     pub(crate) expires: u64,

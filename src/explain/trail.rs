@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::Extensions;
+use http::{Extensions, HeaderValue};
 use serde::Serialize;
 
 use crate::auth::Caller;
@@ -89,6 +89,7 @@ impl Trail {
         self.told().permissions = wanted.permissions.names();
         Arc::new(Session {
             jwt: "the-session".to_owned().into(),
+            header: HeaderValue::from_static("the-session"),
             document_id: wanted.document_id.clone(),
             expires,
             permissions: wanted.permissions,

@@ -53,7 +53,7 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
             metrics: engine.metrics.clone(),
             flight,
         };
-        fetch.run(inner.clone(), on_behalf(engine, source, key, caller))
+        Box::pin(fetch.run(inner.clone(), on_behalf(engine, source, key, caller)))
     };
     engine.sources.fetched(key, holder, patience, work).await.map_err(|reason| match reason {
         Reason::DeniedByApp | Reason::DocumentPending | Reason::StoreUnavailable => reason,

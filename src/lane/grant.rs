@@ -127,7 +127,7 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     parts: &Parts,
     waiting: Waiting,
 ) -> Result<Granted, Reason> {
-    let request = match looks_at_request(rule) {
+    let request = match looks_at(rule, "request") {
         true => {
             let uri = &parts.uri;
             request_value(&parts.method, uri.path(), uri.query(), &parts.headers, None)
@@ -145,7 +145,10 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     tell_of_document(key, &mapping, parts);
     let mapping = mapping?;
     let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
-    let document = document_value(Some(&mapping), identity);
+    let document = match looks_at(rule, "document") {
+        true => document_value(Some(&mapping), identity),
+        false => Value::Null,
+    };
     let variables = Variables { document: &document, ..variables };
     if document_decides {
         check_allow(rule, &variables, parts)?;
@@ -224,7 +227,8 @@ async fn known<S: Inner<B>, B: Send + 'static>(
                 Waiting::Alone => deadline,
                 Waiting::WithTheApp => deadline.min(began + rule.wait),
             };
-            fetch(engine, inner, key, &asker.holder, parts, patience).await?;
+            // Boxed, since a fetch is large and rare, and would be a part of every view otherwise.
+            Box::pin(fetch(engine, inner, key, &asker.holder, parts, patience)).await?;
             let mapping = engine.outbox.settled(key, Duration::ZERO).await?;
             mapping.ok_or(Reason::DocumentUnknown)?
         }
@@ -248,9 +252,10 @@ async fn known<S: Inner<B>, B: Send + 'static>(
     engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)
 }
 
-fn looks_at_request(rule: &ViewRule) -> bool {
+/// Variables that no condition of the rule looks at need not be built.
+fn looks_at(rule: &ViewRule, variable: &str) -> bool {
     let conditions = rule.grant.iter().filter_map(|grant| grant.when.as_ref()).chain(&rule.allow);
-    conditions.into_iter().any(|condition| condition.uses("request"))
+    conditions.into_iter().any(|condition| condition.uses(variable))
 }
 
 /// One hash of everything that the app may know a caller by.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body;
@@ -27,7 +27,7 @@ use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing,
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::session::ViewerSession;
-use crate::telemetry::Step;
+use crate::telemetry::{Step, request_id};
 use crate::viewer::{Page, is_navigation};
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
@@ -301,9 +301,7 @@ fn refusal_of(status: StatusCode) -> Option<Reason> {
 
 fn put_into_request(parts: &mut Parts, names: &[HeaderName], granted: &Granted, key: &DocumentKey) {
     for name in names {
-        if let Some(value) = secret_value(&granted.session.jwt) {
-            parts.headers.insert(name.clone(), value);
-        }
+        parts.headers.insert(name.clone(), granted.session.header.clone());
     }
     parts.extensions.insert(ViewerSession::new(granted.session.clone(), key.clone()));
 }
@@ -318,9 +316,7 @@ fn put_into_headers(
     for delivery in deliveries {
         match delivery {
             Delivery::ResponseHeader(name) => {
-                if let Some(value) = secret_value(&granted.session.jwt) {
-                    headers.insert(name.clone(), value);
-                }
+                headers.insert(name.clone(), granted.session.header.clone());
             }
             Delivery::Cookie(name) => {
                 let life = granted.session.expires.saturating_sub(crate::mapping::now_ms() / 1000);
@@ -338,12 +334,6 @@ fn came_over_tls(asked: &Parts) -> bool {
         Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
         None => asked.extensions.get::<ClientInfo>().is_some_and(|client| client.tls),
     }
-}
-
-fn secret_value(jwt: &secrecy::SecretString) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(jwt.expose_secret()).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 /// A complete, uncompressed reply of a bounded length that is not of a kind that streams.
@@ -370,20 +360,27 @@ impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
     async fn read(self) -> Self {
         let Self::Untouched(body) = self else { return self };
         let mut body = Box::pin(body);
-        let mut read = BytesMut::new();
+        // Most replies are one frame, which need not be copied.
+        let (mut first, mut more) = (Bytes::new(), BytesMut::new());
         let tail = loop {
             match body.frame().await {
                 None => break Tail { next: None, rest: None },
                 Some(Ok(frame)) => match frame.data_ref() {
-                    Some(data) if read.len() + data.len() <= MAX_REPLY => {
-                        read.extend_from_slice(data);
+                    Some(data) if first.len() + more.len() + data.len() > MAX_REPLY => {
+                        break Tail { next: Some(Ok(frame)), rest: Some(body) };
                     }
-                    _ => break Tail { next: Some(Ok(frame)), rest: Some(body) },
+                    Some(data) if first.is_empty() => first = data.clone(),
+                    Some(data) => more.extend_from_slice(data),
+                    None => break Tail { next: Some(Ok(frame)), rest: Some(body) },
                 },
                 Some(Err(error)) => break Tail { next: Some(Err(error)), rest: None },
             }
         };
-        Self::Read { bytes: read.freeze(), tail }
+        let bytes = match more.is_empty() {
+            true => first,
+            false => Bytes::from([&first[..], &more[..]].concat()),
+        };
+        Self::Read { bytes, tail }
     }
 
     fn find(&self, pointer: &Pointer) -> Result<Edit, Reason> {
@@ -411,9 +408,10 @@ impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
 fn note(engine: &Engine, parts: &Parts, key: Option<&DocumentKey>, reason: Reason) {
     Trail::decided(&parts.extensions, reason);
     engine.metrics.outcome(Step::Session, reason);
-    let document = key.map(ToString::to_string);
+    let document = key.map(tracing::field::display);
+    let request_id = request_id::of(&parts.headers);
     match reason {
-        Reason::SessionGiven => debug!(code = %reason, document, "session given"),
-        _ => info!(code = %reason, document, "no session"),
+        Reason::SessionGiven => debug!(code = %reason, document, request_id, "session given"),
+        _ => info!(code = %reason, document, request_id, "no session"),
     }
 }

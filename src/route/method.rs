@@ -1,6 +1,6 @@
 //! The method that the app will act on. Pure.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 /// The effective method can't be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) fn effective(
     fields: &[(String, String)],
 ) -> Result<Method, Unclear> {
     let mut overriding: Option<Method> = None;
-    let named = OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(*name));
+    let named = OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(name));
     let in_headers = named.map(|value| value.to_str().map(str::to_owned).map_err(|_| Unclear));
     let in_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(|(key, _)| key == OVERRIDE_FIELD)
@@ -43,8 +43,11 @@ pub(crate) fn effective(
     }
 }
 
-const OVERRIDE_HEADERS: [&str; 3] =
-    ["x-http-method-override", "x-http-method", "x-method-override"];
+static OVERRIDE_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
 const OVERRIDE_FIELD: &str = "_method";
 
 #[cfg(test)]
