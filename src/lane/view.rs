@@ -56,7 +56,8 @@ where
         }
     };
     if let Some(names) = view.request_headers() {
-        match view.before_the_app(&mut inner, &asker, &parts).await {
+        // Boxed, since it is large, and most views need nothing before the app.
+        match Box::pin(view.before_the_app(&mut inner, &asker, &parts)).await {
             Ok(granted) => {
                 note(&engine, &parts, Some(&view.key), Reason::SessionGiven);
                 put_into_request(&mut parts, &names, &granted, &view.key);
@@ -215,7 +216,8 @@ impl<'e> View<'e> {
         }
         let granted = async {
             if self.rule.authorize.app == AppSays::Probe {
-                probe(self.engine, inner, self.kind, &self.key, asked).await?;
+                // Boxed, since a probe's future is large, and most views need none.
+                Box::pin(probe(self.engine, inner, self.kind, &self.key, asked)).await?;
             }
             grant(self.engine, inner, self.rule, &self.key, asker, asked, Waiting::WithTheApp).await
         };
