@@ -47,15 +47,14 @@ impl Edit {
     /// was found, as it is.
     pub(crate) fn put(&self, body: &[u8], value: &str) -> Vec<u8> {
         let (head, tail) = (body.get(..self.range.start), body.get(self.range.end..));
-        let value = quote(value);
-        [
-            head.unwrap_or_default(),
-            self.before.as_bytes(),
-            value.as_bytes(),
-            self.after.as_bytes(),
-            tail.unwrap_or_default(),
-        ]
-        .concat()
+        let longest = body.len() + self.before.len() + value.len() + 3;
+        let mut edited = Vec::with_capacity(longest);
+        edited.extend_from_slice(head.unwrap_or_default());
+        edited.extend_from_slice(self.before.as_bytes());
+        quote_into(&mut edited, value);
+        edited.extend_from_slice(self.after.as_bytes());
+        edited.extend_from_slice(tail.unwrap_or_default());
+        edited
     }
 }
 
@@ -102,11 +101,18 @@ fn index(token: &str) -> Option<usize> {
 }
 
 fn quote(text: &str) -> String {
-    // A JWT, and most names. Without an early end, which would keep the compiler from taking many bytes at once.
+    serde_json::Value::from(text).to_string()
+}
+
+fn quote_into(json: &mut Vec<u8>, text: &str) {
+    // A JWT. Without an early end, which would keep the compiler from taking many bytes at once.
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    match text.bytes().fold(true, |all, byte| all & plain(byte)) {
-        true => ["\"", text, "\""].concat(),
-        false => serde_json::Value::from(text).to_string(),
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        json.push(b'"');
+        json.extend_from_slice(text.as_bytes());
+        json.push(b'"');
+    } else {
+        json.extend_from_slice(quote(text).as_bytes());
     }
 }
 

@@ -6,9 +6,7 @@ use http::{HeaderMap, HeaderValue};
 /// Marks a reply as carrying a session: `Cache-Control: private, no-store`, and nothing beside it that
 /// a cache would obey instead (targeted cache control, RFC 9213, and its forerunners).
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
-    let overriding: Vec<HeaderName> =
-        headers.keys().filter(|name| overrides_cache_control(name)).cloned().collect();
-    for name in overriding {
+    while let Some(name) = headers.keys().find(|name| overrides_cache_control(name)).cloned() {
         headers.remove(name);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -31,9 +29,11 @@ pub(crate) fn describe_edited(headers: &mut HeaderMap, length: usize) {
 }
 
 fn overrides_cache_control(name: &HeaderName) -> bool {
-    name == EXPIRES
-        || ["-cache-control", "surrogate-control"].iter().any(|end| name.as_str().ends_with(end))
+    let name = name.as_str();
+    name == EXPIRES.as_str()
         || name == "x-accel-expires"
+        || name.ends_with("-control")
+            && (name.ends_with("-cache-control") || name.ends_with("surrogate-control"))
 }
 
 const OF_THE_OLD_BYTES: [HeaderName; 6] = [
