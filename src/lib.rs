@@ -1,4 +1,33 @@
 //! Document viewing in front of an app that nobody may touch.
+//!
+//! Transom takes document uploads off the routes that the operator names, gets them into Nutrient's DWS
+//! Viewer API, and hands a viewer session to requests that the app itself answers with a yes. This crate is
+//! the engine as a [tower] layer; the `transom` command is the same layer in front of a forwarder.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use transom::{Config, Transom};
+//!
+//! # async fn serve(router: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! let transom = Transom::start(Config::load("transom.toml")?).await?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, router.layer(transom.layer())).await?;
+//! transom.stop(Duration::from_secs(10)).await;
+//! # Ok(()) }
+//! ```
+//!
+//! A handler behind a view route whose `session` names a `request_header` finds
+//! `Extension<`[`ViewerSession`]`>`. The layer wants an inner service that is `Clone` and takes any request
+//! body ([`RequestBody`]), as axum's router does: it asks that service for the app's own word.
+//!
+//! The configuration language and the reason codes are described in the README; [`Reason`] lists the codes.
+//!
+//! [tower]: https://docs.rs/tower
+
+// The layer alone reads the whole configuration but serves nobody: what only listeners and the admin page use
+// is unused then.
+#![cfg_attr(not(feature = "server"), allow(dead_code))]
 
 mod auth;
 mod body;
