@@ -92,7 +92,10 @@ async fn a_terminated_process_lets_uploads_finish() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&body[..100_000]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The request is under way, however busy the machine is.
+    while !world.metrics().await.contains("transom_requests_total{lane=\"capture\"} 1") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let rest = async {
         tokio::time::sleep(Duration::from_millis(1000)).await;
         stream.write_all(&body[100_000..]).await.unwrap();
