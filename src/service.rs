@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::lane;
 use crate::reason::Reason;
-use crate::route::{Candidate, Rule, effective};
+use crate::route::{Candidate, Captures, Rule, effective};
 use crate::telemetry::{Lane, Step};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
@@ -59,7 +59,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // First of all, so that nothing below can be told apart by a header that only Transom may set.
         self.engine.owned.strip(request.headers_mut());
-        let lane = choose(&self.engine, &request);
+        let (lane, found) = choose(&self.engine, &request);
         Trail::lane(request.extensions(), lane.name());
         self.engine.metrics.request(lane);
         // A capture is decided on when app and body have had their say; until then it is only a route.
@@ -74,17 +74,18 @@ where
         let engine = self.engine.clone();
         let future: LaneFuture<R, S::Error> = match lane {
             Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
-            Lane::View => Box::pin(lane::view(engine, inner, request)),
+            Lane::View => Box::pin(lane::view(engine, inner, request, found)),
             Lane::Own | Lane::Pass => Box::pin(lane::own(engine, inner, request)),
         };
         ResponseFuture::Lane { future }
     }
 }
 
-fn choose<B>(engine: &Engine, request: &Request<B>) -> Lane {
+/// The lane; and for a view, its rules with what they captured, so that all of it is decided on one reading.
+fn choose<B>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captures)>) {
     let (path, query) = (request.uri().path(), request.uri().query());
     if lane::is_own(&engine.config.server.prefix, path) {
-        return Lane::Own;
+        return (Lane::Own, Vec::new());
     }
     let candidates = engine.config.routes.candidates(path, query);
     if Trail::of(request.extensions()).is_some() {
@@ -94,12 +95,18 @@ fn choose<B>(engine: &Engine, request: &Request<B>) -> Lane {
         engine.metrics.outcome(Step::Capture, Reason::PathUnclear);
         debug!(code = %Reason::PathUnclear, path, "passed on");
         Trail::decided(request.extensions(), Reason::PathUnclear);
-        return Lane::Pass;
+        return (Lane::Pass, Vec::new());
     }
     if candidates.is_empty() {
-        return Lane::Pass;
+        return (Lane::Pass, Vec::new());
     }
-    choose_among(engine, request, &candidates)
+    match choose_among(engine, request, &candidates) {
+        Lane::View => {
+            let found = candidates.into_iter().map(|found| (found.index, found.captures));
+            (Lane::View, found.collect())
+        }
+        lane => (lane, Vec::new()),
+    }
 }
 
 fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidate<'_>]) -> Lane {

@@ -35,12 +35,13 @@ pub(crate) async fn view<S: Inner<B>, B>(
     engine: Arc<Engine>,
     mut inner: S,
     request: Request<B>,
+    found: Vec<(usize, Captures)>,
 ) -> Result<Response<ResponseBody<S::Reply>>, S::Error>
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let (mut parts, body) = request.into_parts();
-    let view = match View::of(&engine, &parts) {
+    let view = match View::of(&engine, &parts, found) {
         Ok(Some(view)) => view,
         Ok(None) => return pass(inner, parts, body).await,
         Err(reason) => {
@@ -107,10 +108,15 @@ struct After<'r> {
 
 impl<'e> View<'e> {
     /// The first view rule of this request whose `when` holds; `None` if there is none.
-    fn of(engine: &'e Engine, parts: &Parts) -> Result<Option<Self>, Reason> {
-        let candidates = engine.config.routes.candidates(parts.uri.path(), parts.uri.query());
-        for candidate in candidates {
-            let Rule { action: Action::View(rule), method, when, kind, .. } = candidate.rule else {
+    fn of(
+        engine: &'e Engine,
+        parts: &Parts,
+        found: Vec<(usize, Captures)>,
+    ) -> Result<Option<Self>, Reason> {
+        for (index, captures) in found {
+            let Some(Rule { action: Action::View(rule), method, when, kind, .. }) =
+                engine.config.routes.rules().get(index)
+            else {
                 continue;
             };
             let holds = || {
@@ -132,7 +138,7 @@ impl<'e> View<'e> {
             }
             if holds {
                 let kind = engine.config.kinds.get(*kind).ok_or(Reason::DocumentUnknown)?;
-                let key = document(rule, kind, &candidate.captures, parts)?;
+                let key = document(rule, kind, &captures, parts)?;
                 return Ok(Some(Self { engine, rule, kind, key }));
             }
         }

@@ -25,6 +25,8 @@ pub(crate) struct RouteTable {
 
 #[derive(Debug)]
 pub(crate) struct Candidate<'t> {
+    /// The rule's place in [`RouteTable::rules`].
+    pub(crate) index: usize,
     pub(crate) rule: &'t Rule,
     pub(crate) captures: Captures,
 }
@@ -72,7 +74,7 @@ impl RouteTable {
         let matched = self.bucket(path).iter().filter_map(|index| {
             let rule = &self.rules[*index];
             let captures = rule.pattern.captures(path, query)?;
-            Some(Candidate { rule, captures })
+            Some(Candidate { index: *index, rule, captures })
         });
         matched.collect()
     }
@@ -95,8 +97,9 @@ impl RouteTable {
 
     /// As if the app saw neither case nor trailing slashes.
     fn loosely(&self, path: &str, query: Option<&str>) -> Vec<Candidate<'_>> {
-        let matched = self.rules.iter().zip(&self.loose).filter_map(|(rule, loose)| {
-            Some(Candidate { rule, captures: loose.captures(path, query)? })
+        let rules = self.rules.iter().zip(&self.loose).enumerate();
+        let matched = rules.filter_map(|(index, (rule, loose))| {
+            Some(Candidate { index, rule, captures: loose.captures(path, query)? })
         });
         matched.collect()
     }
