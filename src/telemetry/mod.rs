@@ -2,8 +2,6 @@
 
 #[cfg(feature = "cli")]
 pub(crate) mod log;
-// Without the listeners some figures have no source, and nobody asks for the text.
-#[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod metrics;
 pub(crate) mod request_id;
 
