@@ -10,7 +10,7 @@ use clap::Subcommand;
 use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
 use crate::deliver::forget;
 use crate::document::DocumentKey;
-use crate::mapping::transfer::{self, Line, TransferError};
+use crate::mapping::transfer::{self, Line, Pass, TransferError};
 use crate::mapping::{MappingStore, now_ms};
 
 /// Lists, moves and removes mappings. Needs the store for itself: stop `transom run` first.
@@ -100,7 +100,8 @@ async fn show(store: &dyn MappingStore, key: &DocumentKey) -> Result<(), Command
 
 async fn export(store: &dyn MappingStore, file: &Path) -> Result<(), CommandError> {
     let bar = progress_bar();
-    let mut progress = |all, done| {
+    let mut progress = |pass: Pass, all, done| {
+        bar.set_message(pass.name());
         bar.set_length(all);
         bar.set_position(done);
     };
@@ -130,7 +131,8 @@ async fn import(store: &dyn MappingStore, file: &Path) -> Result<(), CommandErro
     let input = if is_standard(file) { copy_of_stdin() } else { File::open(file) };
     let input = input.map_err(|error| in_file(file, &error))?;
     let bar = progress_bar();
-    let mut progress = |all, done| {
+    let mut progress = |pass: Pass, all, done| {
+        bar.set_message(pass.name());
         bar.set_length(all);
         bar.set_position(done);
     };

@@ -11,11 +11,11 @@ use super::{Applied, Batch, Mapping, MappingState, MappingStore, Provenance, Sto
 use crate::document::DocumentKey;
 
 /// Writes every mapping. `progress` is told after each page how many there are and how many are
-/// done. Returns how many were still on their way to DWS: an import leaves those out.
+/// done, and by which [`Pass`]. Returns how many were still on their way to DWS: an import leaves those out.
 pub(crate) async fn export(
     store: &dyn MappingStore,
     out: &mut dyn Write,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Pass, u64, u64),
 ) -> Result<Exported, TransferError> {
     let count = count(store).await?;
     let header = Header { format: FORMAT.to_owned(), version: VERSION, count };
@@ -31,7 +31,7 @@ pub(crate) async fn export(
             exported.pending += u64::from(mapping.pending_job().is_some());
             write_line(out, &Line::from(mapping))?;
         }
-        progress(count, exported.mappings);
+        progress(Pass::Writing, count, exported.mappings);
     }
     out.flush()?;
     Ok(exported)
@@ -43,7 +43,7 @@ pub(crate) async fn export(
 pub(crate) async fn import<R: Read + Seek>(
     store: &dyn MappingStore,
     input: &mut io::BufReader<R>,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Pass, u64, u64),
 ) -> Result<Imported, TransferError> {
     let expected = check(store, input, progress).await?;
     input.seek(SeekFrom::Start(0))?;
@@ -68,12 +68,28 @@ pub(crate) async fn import<R: Read + Seek>(
         }
         if batch.put.len() == PAGE {
             write(store, std::mem::take(&mut batch)).await?;
-            progress(expected, done);
+            progress(Pass::Writing, expected, done);
         }
     }
     write(store, batch).await?;
-    progress(expected, done);
+    progress(Pass::Writing, expected, done);
     Ok(imported)
+}
+
+/// An import reads its file twice: nothing is written unless all of it is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    Checking,
+    Writing,
+}
+
+impl Pass {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Checking => "checking",
+            Self::Writing => "writing",
+        }
+    }
 }
 
 /// What an export wrote.
@@ -137,7 +153,7 @@ fn sentence(bad: &[Bad], count: u64) -> String {
 async fn check<R: Read + Seek>(
     store: &dyn MappingStore,
     input: &mut io::BufReader<R>,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Pass, u64, u64),
 ) -> Result<u64, TransferError> {
     let mut lines = Lines::new(input);
     let header = lines.header()?;
@@ -160,7 +176,7 @@ async fn check<R: Read + Seek>(
             }
         }
         if seen % PAGE as u64 == 0 {
-            progress(header.count, 0);
+            progress(Pass::Checking, header.count, seen);
         }
     }
     if bad_count > 0 {
@@ -450,12 +466,12 @@ mod tests {
 
     async fn exported(store: &MemoryStore) -> (String, Exported) {
         let mut text = Vec::new();
-        let exported = export(store, &mut text, &mut |_, _| {}).await.unwrap();
+        let exported = export(store, &mut text, &mut |_, _, _| {}).await.unwrap();
         (String::from_utf8(text).unwrap(), exported)
     }
 
     async fn imported(store: &MemoryStore, text: &str) -> Result<Imported, TransferError> {
         let mut input = BufReader::new(Cursor::new(text.as_bytes()));
-        import(store, &mut input, &mut |_, _| {}).await
+        import(store, &mut input, &mut |_, _, _| {}).await
     }
 }

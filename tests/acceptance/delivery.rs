@@ -34,17 +34,15 @@ async fn kills_at_random_moments_lose_and_double_nothing() {
     let mut world = World::usual().start(Form::Binary).await;
     let mut accepted = Vec::new();
     for round in 0..8_u64 {
-        let uploads =
-            (0..12).map(|n| {
-                let name = format!("{round}-{n}.pdf");
-                let request =
-                    world.post_file_request_as("ann", &name, files::large_pdf(&name, 50_000));
-                async move {
-                    let reply = request.send().await.ok().filter(|reply| reply.status() == 201)?;
-                    // The head streams; only the end of the reply is the promise.
-                    reply.bytes().await.is_ok().then_some(name)
-                }
-            });
+        let uploads = (0..12).map(|n| {
+            let name = format!("{round}-{n}.pdf");
+            let request = world.post_file_request_as("ann", &name, files::large_pdf(&name, 50_000));
+            async move {
+                let reply = request.send().await.ok().filter(|reply| reply.status() == 201)?;
+                // The head streams; only the end of the reply is the promise.
+                reply.bytes().await.is_ok().then_some(name)
+            }
+        });
         let uploads = tokio::spawn(futures_util::future::join_all(uploads.collect::<Vec<_>>()));
         tokio::time::sleep(std::time::Duration::from_millis(20 + 37 * round)).await;
         world.kill().await;
