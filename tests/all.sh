@@ -26,6 +26,7 @@ browser() {
   (cd tests/browser && npm ci --silent --no-audit --no-fund) && bash tests/browser/run.sh
 }
 
+install strace strace || skip "strace" "it can't be installed; its test skips itself"
 install slowhttptest slowhttptest || skip "slowhttptest" "it can't be installed; its test skips itself"
 
 step "format" cargo fmt --all --check

@@ -10,6 +10,7 @@ mod capture;
 mod correlate;
 mod decisions;
 mod delivery;
+mod durability;
 mod identity;
 mod issuers;
 mod lifecycle;

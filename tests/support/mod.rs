@@ -246,6 +246,14 @@ impl World {
             _ => String::new(),
         }
     }
+
+    /// Of the binary.
+    pub fn process_id(&self) -> u32 {
+        match &self.transom {
+            Running::Process(process) => process.id(),
+            _ => panic!("the layer has no process of its own"),
+        }
+    }
 }
 
 impl WorldBuilder {
