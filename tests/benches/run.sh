@@ -6,4 +6,5 @@ if ! command -v nginx >/dev/null || ! command -v wrk >/dev/null; then
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light wrk >/dev/null
 fi
 cargo build --release --quiet
+export PYTHONDONTWRITEBYTECODE=1
 exec python3 tests/benches/spine.py "$@"

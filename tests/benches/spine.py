@@ -13,55 +13,37 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MIB = 1024 * 1024
-SMALL = "--small" in sys.argv
+from common import MIB, SMALL, TICK, Bench, cpu, peak_resident, resident, workers, wrk
+
 UPLOAD = (64 if SMALL else 2048) * MIB
 SLOW_CLIENTS = 50 if SMALL else 500
 SECRET = "a secret of thirty-two bytes or so"
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(folder)
+        bench = Spine(folder)
         try:
             bench.uploads()
             bench.slow_uploads()
             bench.views()
         finally:
             bench.stop()
-    print()
-    for line in bench.report:
-        print(line)
-    sys.exit(1 if bench.exceeded else 0)
+    bench.finish()
 
 
-class Bench:
+class Spine(Bench):
     def __init__(self, folder):
-        self.folder, self.report, self.exceeded, self.children = folder, [], False, []
-        self.ports = {name: free_port() for name in ("sink", "app", "plain", "dws", "transom", "admin")}
-        sink = Listener(("127.0.0.1", self.ports["sink"]), Sink)
-        threading.Thread(target=sink.serve_forever, daemon=True).start()
-        self.nginx = self.start_nginx()
-        self.dws = self.child("sandbox", "--listen", f"127.0.0.1:{self.ports['dws']}", "--key", "k",
-                              "--size-limit", "4 GiB", "--data", os.path.join(folder, "dws"))
-        wait_for(self.ports["dws"])
-
-    def say(self, what, value, limit, unit=""):
-        verdict = "ok" if value <= limit else "EXCEEDED"
-        self.exceeded |= value > limit
-        self.report.append(f"{what:<58} {value:8.2f}{unit}  limit {limit:g}{unit}  {verdict}")
-        print(self.report[-1], flush=True)
+        super().__init__(folder, "sink", "app", "plain", "dws", "transom", "admin")
+        self.sink("sink")
+        body = json.dumps({"data": {"id": 1, "text": "x" * 960}})
+        self.master = self.nginx("nginx", PLAIN_AND_APP.format(body=body, **self.ports), "plain")
+        self.sandbox("--size-limit", "4 GiB")
 
     # A 2 GiB upload: memory, and CPU against nginx.
     def uploads(self):
@@ -74,11 +56,11 @@ class Bench:
             spent = cpu([transom]) - before
             peak = peak_resident(transom)
             self.end(transom)
-            workers = nginx_workers(self.nginx)
-            before = cpu(workers)
+            nginx = workers(self.master)
+            before = cpu(nginx)
             self.upload(self.ports["plain"])
-            ratios.append(spent / max(cpu(workers) - before, 1 / TICK))
-            print(f"  transom {spent:.2f} s, nginx {cpu(workers) - before:.2f} s, peak {peak / MIB:.1f} MiB, idle {idle / MIB:.1f} MiB", flush=True)
+            ratios.append(spent / max(cpu(nginx) - before, 1 / TICK))
+            print(f"  transom {spent:.2f} s, nginx {cpu(nginx) - before:.2f} s, peak {peak / MIB:.1f} MiB, idle {idle / MIB:.1f} MiB", flush=True)
         self.say("upload, capture and delivery: CPU / nginx's forwarding", statistics.median(ratios), 2.5)
         self.say("upload: peak memory of the process", peak / MIB, 64, " MiB")
         self.say("upload: peak memory above idle", (peak - idle) / MIB, 40, " MiB")
@@ -102,7 +84,7 @@ class Bench:
 
     def wait_delivered(self):
         while True:
-            text = get(self.ports["admin"], "/metrics")
+            text = self.get("admin", "/metrics")
             if re.search(r'outcomes_total\{step="deliver",reason="delivered"\} [1-9]', text):
                 return
             assert 'reason="outcome_unknown"' not in text, text
@@ -145,73 +127,14 @@ class Bench:
 
     def cost(self, transom, path):
         before = cpu([transom])
-        out = subprocess.run(["wrk", "-t1", "-c64", "-d2s", "-H", f"Authorization: Bearer {token()}",
-                              f"http://127.0.0.1:{self.ports['transom']}{path}"], capture_output=True, text=True, check=True).stdout
-        requests = int(re.search(r"(\d+) requests in", out).group(1))
-        assert "Non-2xx" not in out, out
+        requests, _ = wrk(self.ports["transom"], path, "-c64", "-d2s", "-H", f"Authorization: Bearer {token()}")
         return (cpu([transom]) - before) / requests
 
     def start_transom(self):
         store = tempfile.mkdtemp(dir=self.folder)
-        config = os.path.join(store, "config.toml")
-        with open(config, "w") as file:
-            file.write(CONFIG.format(store=store, secret=SECRET, **self.ports))
-        child = self.child("run", "--config", config)
-        wait_for(self.ports["transom"])
-        wait_for(self.ports["admin"])
+        transom = self.transom(CONFIG.format(store=store, secret=SECRET, **self.ports))
         time.sleep(0.5)
-        return child.pid
-
-    def child(self, *arguments):
-        log = open(os.path.join(self.folder, "log"), "a")
-        child = subprocess.Popen(["target/release/transom", *arguments], stdout=log, stderr=log)
-        self.children.append(child)
-        return child
-
-    def end(self, pid):
-        child = next(child for child in self.children if child.pid == pid)
-        child.terminate()
-        child.wait()
-        self.children.remove(child)
-
-    def start_nginx(self):
-        path = os.path.join(self.folder, "nginx.conf")
-        with open(path, "w") as file:
-            body = json.dumps({"data": {"id": 1, "text": "x" * 960}})
-            file.write(NGINX.format(folder=self.folder, body=body, **self.ports))
-        child = subprocess.Popen(["nginx", "-c", path, "-g", "daemon off;"])
-        self.children.append(child)
-        wait_for(self.ports["plain"])
-        return child.pid
-
-    def stop(self):
-        for child in self.children:
-            child.send_signal(signal.SIGTERM)
-            child.wait()
-
-
-class Listener(ThreadingHTTPServer):
-    request_queue_size = 1024
-    daemon_threads = True
-
-
-class Sink(BaseHTTPRequestHandler):
-    """The app: reads everything, and then says yes."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        left = int(self.headers["content-length"])
-        while left:
-            left -= len(self.rfile.read(min(left, MIB)))
-        body = b'{"data":{"id":1}}'
-        self.send_response(201)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        return transom
 
 
 async def slow(port, clients):
@@ -246,58 +169,11 @@ def token():
 EXPIRES = int(time.time()) + 7200
 
 
-def cpu(pids):
-    total = 0
-    for pid in pids:
-        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
-
-
-def resident(pid):
-    return status(pid, "VmRSS")
-
-
-def peak_resident(pid):
-    return status(pid, "VmHWM")
-
-
-def status(pid, name):
-    return int(re.search(rf"{name}:\s+(\d+) kB", open(f"/proc/{pid}/status").read()).group(1)) * 1024
-
-
-def nginx_workers(master):
-    out = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=True).stdout
-    return [int(pid) for pid in out.split()]
-
-
-def get(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("GET", path)
-    return connection.getresponse().read().decode()
-
-
 def raw_get(port, path):
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", path, headers={"authorization": f"Bearer {token()}"})
     reply = connection.getresponse()
     return str(reply.getheaders()) + reply.read().decode()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError(f"nothing listens on {port}")
 
 
 CONFIG = """
@@ -335,19 +211,7 @@ route = "GET /json/{{id}}"
 session = {{ json = "/data/session" }}
 """
 
-NGINX = """
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log;
-events {{ worker_connections 2048; }}
-http {{
-  access_log off;
-  client_max_body_size 0;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  keepalive_requests 1000000;
-  default_type application/json;
+PLAIN_AND_APP = """
   upstream sink {{ server 127.0.0.1:{sink}; }}
   server {{
     listen 127.0.0.1:{app};
@@ -358,7 +222,6 @@ http {{
     listen 127.0.0.1:{plain};
     location / {{ proxy_pass http://sink; proxy_request_buffering off; proxy_http_version 1.1; }}
   }}
-}}
 """
 
 if __name__ == "__main__":
