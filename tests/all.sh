@@ -48,6 +48,14 @@ else
   step "framing" tests/framing/run.sh
 fi
 
+if ! command -v python3 >/dev/null; then
+  skip "instructions" "python3 is not installed"
+elif ! install valgrind valgrind; then
+  skip "instructions" "valgrind can't be installed"
+else
+  step "instructions" tests/benches/instructions.sh
+fi
+
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   skip "browser" "node and npm are not installed"
 elif ! install chromium chromium; then
