@@ -35,7 +35,7 @@ impl CheckArgs {
 
 /// Kinds with their rules, and identities, as two tables.
 fn summary(config: &Config) -> String {
-    let mut text = format!("{} -> {}\n", config.server.listen, config.app.url);
+    let mut text = format!("{} -> {}\n", config.server.listen, config.app.address());
     for (index, kind) in config.kinds.iter().enumerate() {
         let _ = writeln!(text, "\ndocuments.{}", kind.name);
         let rules: Vec<_> =

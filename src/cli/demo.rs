@@ -95,6 +95,7 @@ impl Stage {
         let sandbox = sandbox.await.map_err(start("the sandbox"))?;
 
         config.server.drain = Duration::from_secs(2);
+        config.app.socket = None;
         config.app.url = format!("http://{}", app.address()).parse().map_err(start("the app"))?;
         config.dws.url = sandbox.url();
         config.dws.api_key = SecretString::from(secrets.dws.clone());

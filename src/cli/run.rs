@@ -53,7 +53,7 @@ impl RunArgs {
 async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     // Before anything else starts, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
-    let app = config.app.url.authority().map(|app| app.as_str().to_owned()).unwrap_or_default();
+    let app = config.app.address();
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let proxy = start_proxy(config).await?;
     let admin = proxy.admin_address().map_or("off".to_owned(), |at| format!("http://{at}"));

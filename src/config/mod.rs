@@ -19,6 +19,7 @@ mod secret;
 mod server;
 mod tree;
 mod units;
+mod upstream;
 mod view;
 
 #[cfg(test)]

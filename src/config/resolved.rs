@@ -97,14 +97,62 @@ pub(crate) enum RuntimeModel {
 
 #[derive(Debug, Clone)]
 pub(crate) struct AppConfig {
-    /// Scheme and authority, and a path prefix if there is one.
+    /// Scheme and authority, and a path prefix if there is one. Of an app behind a socket `http://localhost`.
     pub(crate) url: Uri,
+    /// The Unix socket that it listens on; `None` for TCP.
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) tls: AppTls,
+    /// HTTP/2 where the app speaks it.
+    pub(crate) http2: bool,
     pub(crate) origins: Vec<String>,
     pub(crate) rewrite_origin: bool,
+    /// `Host` is the app's own authority, not the client's.
+    pub(crate) rewrite_host: bool,
+    pub(crate) via: bool,
     pub(crate) fold_case: bool,
     pub(crate) fold_trailing_slash: bool,
     pub(crate) limits: AppLimits,
     pub(crate) remember: Remember,
+}
+
+impl AppConfig {
+    /// The app at this address, and defaults for all the rest.
+    pub(crate) fn at(url: Uri) -> Self {
+        Self {
+            url,
+            socket: None,
+            tls: AppTls::default(),
+            http2: false,
+            origins: Vec::new(),
+            rewrite_origin: true,
+            rewrite_host: false,
+            via: false,
+            fold_case: false,
+            fold_trailing_slash: false,
+            limits: AppLimits::default(),
+            remember: Remember::default(),
+        }
+    }
+
+    /// Its address as the operator writes it.
+    pub(crate) fn address(&self) -> String {
+        let Some(socket) = &self.socket else { return self.url.to_string() };
+        match self.url.path() {
+            "/" => format!("unix:{}", socket.display()),
+            prefix => format!("unix:{}:{prefix}", socket.display()),
+        }
+    }
+}
+
+/// How an `https` app shows that it is the app.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AppTls {
+    /// The only ones that are believed; `None`: those that browsers believe.
+    #[cfg(feature = "server")]
+    pub(crate) roots: Option<std::sync::Arc<rustls::RootCertStore>>,
+    /// The name in its certificate, where that is not the host of its address.
+    #[cfg(feature = "server")]
+    pub(crate) server_name: Option<rustls::pki_types::ServerName<'static>>,
 }
 
 /// For how long a yes of the app to a probe counts.

@@ -11,8 +11,9 @@ use super::problem::{Problem, Severity};
 use super::secret::secret;
 use super::tree::{Table, Value};
 use super::units::duration;
+use super::upstream;
 use super::{
-    AppConfig, AppLimits, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
+    AppConfig, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
     StoreConfig, TlsConfig, ViewerConfig,
 };
 use crate::route::Pattern;
@@ -99,21 +100,13 @@ fn tls(table: Table<'_>) -> Option<TlsConfig> {
 pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
     let table = section(root, "app", "[app]", "{ url = \"http://127.0.0.1:3000\" }")?;
     let value = table.require("url", "\"http://127.0.0.1:3000\"");
-    let url = value.as_ref().and_then(|value| value.parse(app_url));
-    if let (Some(url), Some(value)) = (&url, &value)
-        && url.authority().is_some_and(|authority| authority.as_str() == listen.to_string())
+    let mut config = value.as_ref().and_then(upstream::address).unwrap_or_else(|| AppConfig::at(Uri::default()));
+    if let Some(value) = &value
+        && config.url.authority().is_some_and(|authority| authority.as_str() == listen.to_string())
     {
         value.error::<()>("`url` is Transom's own address", "expected the app's address");
     }
-    let mut config = AppConfig {
-        url: url.unwrap_or_default(),
-        origins: Vec::new(),
-        rewrite_origin: true,
-        fold_case: false,
-        fold_trailing_slash: false,
-        remember: Remember::default(),
-        limits: AppLimits::default(),
-    };
+    upstream::connection(&table, &mut config);
     if let Some(value) = table.get("origins") {
         config.origins = value.array().iter().filter_map(|item| item.parse(origin)).collect();
     }
@@ -225,14 +218,6 @@ fn prefix(text: &str) -> Result<String, String> {
         return Err(format!("`{text}` is not a prefix such as \"/.transom\""));
     }
     Ok(text.to_owned())
-}
-
-fn app_url(text: &str) -> Result<Uri, String> {
-    let uri = web(text)?;
-    if uri.query().is_some() {
-        return Err(format!("`{text}`: the app's address can't have a query"));
-    }
-    Ok(uri)
 }
 
 fn origin(text: &str) -> Result<String, String> {

@@ -1,15 +1,64 @@
 //! The bodies that the forwarder sends and returns.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::http2::Stream;
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The app's own body, or the few bytes of our word in its stead.
-pub(crate) type ReplyBody = Either<Incoming, Full<Bytes>>;
+pub(crate) type ReplyBody = Either<AppReply, Full<Bytes>>;
+
+pin_project! {
+    /// What the app sends.
+    #[derive(Debug)]
+    pub(crate) struct AppReply {
+        #[pin]
+        incoming: Incoming,
+        // Taken until the body is gone.
+        stream: Option<Stream>,
+    }
+}
+
+impl AppReply {
+    pub(super) fn on(stream: Stream, incoming: Incoming) -> Self {
+        Self { incoming, stream: Some(stream) }
+    }
+}
+
+impl From<Incoming> for AppReply {
+    fn from(incoming: Incoming) -> Self {
+        Self { incoming, stream: None }
+    }
+}
+
+impl Body for AppReply {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.project().incoming.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
 
 /// What goes to the app. One type for all bodies lets all requests share one connection pool.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, ClientGone>;

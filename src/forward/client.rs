@@ -4,23 +4,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Either;
-use hyper::body::{Body, Incoming};
-use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::body::Body;
 use tower::Service;
 
 use crate::config::AppConfig;
 use crate::telemetry::request_id;
 
-use super::body::{BoxError, ReplyBody, RequestBody, request_body};
-use super::connect::Connector;
+use super::body::{AppReply, BoxError, ReplyBody, request_body};
+use super::connections::{Connections, Sending, Stakes};
 use super::fault::{Causes, Fault};
 use super::headers;
 use super::origin::Origins;
@@ -33,13 +30,16 @@ use super::upgrade::{self, Upgrade};
 pub(crate) struct Forwarder(Arc<App>);
 
 struct App {
-    client: Client<Connector, RequestBody>,
+    connections: Connections,
     scheme: Scheme,
     authority: Authority,
     /// Put before every path; without a trailing slash, mostly empty.
     prefix: String,
     /// `None`: the app's own addresses stay as they are.
     origins: Option<Origins>,
+    /// Sent in place of the client's.
+    host: Option<HeaderValue>,
+    via: bool,
     /// How the last request to it ended: one of the constants below.
     last: Arc<AtomicU8>,
 }
@@ -73,17 +73,16 @@ impl Forwarder {
         let (Some(scheme), Some(authority)) = (url.scheme, url.authority) else {
             return Err("the app's address needs a scheme and a host".into());
         };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .build(Connector::new(app.limits.connect)?);
+        let host =
+            app.rewrite_host.then(|| HeaderValue::from_str(authority.as_str())).transpose()?;
         Ok(Self(Arc::new(App {
-            client,
+            connections: Connections::new(app)?,
             scheme,
             authority,
             prefix: app.url.path().trim_end_matches('/').to_owned(),
             origins: app.rewrite_origin.then(|| Origins::new(app)),
+            host,
+            via: app.via,
             last,
         })))
     }
@@ -123,7 +122,7 @@ where
 }
 
 impl App {
-    fn send<B>(&self, mut request: Request<B>) -> (Result<ResponseFuture, Fault>, Exchange)
+    fn send<B>(&self, mut request: Request<B>) -> (Result<Sending, Fault>, Exchange)
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -147,13 +146,15 @@ impl App {
         }
         self.edit_headers(&mut request, &exchange);
         *request.version_mut() = Version::HTTP_11;
-        (Ok(self.client.request(request.map(request_body))), exchange)
+        let bodiless = request.body().is_end_stream();
+        let stakes = Stakes::of(&exchange.method, bodiless, exchange.upgrade.is_some());
+        (Ok(self.connections.send(request.map(request_body), stakes)), exchange)
     }
 
     fn edit_headers<B: Body>(&self, request: &mut Request<B>, exchange: &Exchange) {
         let length = request.body().size_hint().exact();
         let chunked = request.headers_mut().contains_key(TRANSFER_ENCODING);
-        let http2 = request.version() == Version::HTTP_2;
+        let version = request.version();
         let map = request.headers_mut();
         headers::strip_hop_by_hop(map);
         // Same framing as the client's: what came with a length has one, what came chunked is chunked
@@ -162,11 +163,17 @@ impl App {
             map.remove(CONTENT_LENGTH);
             map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        if http2 {
+        if version == Version::HTTP_2 {
             headers::join_cookies(map);
         }
         if let Some(origins) = &self.origins {
             origins.edit_request(map, exchange.public.as_ref());
+        }
+        if let Some(host) = &self.host {
+            map.insert(HOST, host.clone());
+        }
+        if self.via {
+            headers::append_via(map, version);
         }
         if let Some(upgrade) = &exchange.upgrade {
             upgrade::announce(map, upgrade.protocols().clone());
@@ -187,8 +194,8 @@ impl App {
         Ok(Uri::from_parts(parts)?)
     }
 
-    async fn receive(&self, reply: ResponseFuture, exchange: Exchange) -> Response<ReplyBody> {
-        match reply.await {
+    async fn receive(&self, sent: Sending, exchange: Exchange) -> Response<ReplyBody> {
+        match self.connections.answer(sent).await {
             Ok(reply) => {
                 self.note(ANSWERED);
                 self.accept(reply, exchange)
@@ -211,7 +218,7 @@ impl App {
         }
     }
 
-    fn accept(&self, mut reply: Response<Incoming>, mut exchange: Exchange) -> Response<ReplyBody> {
+    fn accept(&self, mut reply: Response<AppReply>, mut exchange: Exchange) -> Response<ReplyBody> {
         let agreed = match (reply.status(), exchange.upgrade.take()) {
             (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => Some(upgrade.follow(&mut reply)),
             (StatusCode::SWITCHING_PROTOCOLS, None) => {
@@ -226,6 +233,10 @@ impl App {
         }
         if let Some(origins) = &self.origins {
             origins.edit_reply(reply.headers_mut(), exchange.public.as_ref());
+        }
+        if self.via {
+            let version = reply.version();
+            headers::append_via(reply.headers_mut(), version);
         }
         // The app's version is its hop's; ours speaks its own.
         *reply.version_mut() = Version::HTTP_11;
@@ -255,11 +266,6 @@ impl Exchange {
 #[error("the app answered 101 to a request that asked for no upgrade")]
 struct UnaskedSwitch;
 
-/// Below the 5 s after which common app servers close an idle connection, so that none is used
-/// that the app is about to close.
 const NOT_ASKED: u8 = 0;
 const ANSWERED: u8 = 1;
 const FAILED: u8 = 2;
-
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-const MAX_IDLE: usize = 512;

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
-use hyper_util::client::legacy;
 use serde_json::json;
 
 use crate::reason::Reason;
 
 use super::body::{ClientGone, ReplyBody};
+use super::connections::SendError;
+use super::http2;
 
 /// What kept the app's reply away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +35,10 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn of(error: &legacy::Error) -> Self {
-        let known = chain(error).find_map(|cause| {
-            if cause.is::<ClientGone>() {
+    pub(crate) fn of(error: &SendError) -> Self {
+        let known = causes(error).find_map(|cause| {
+            if cause.is::<ClientGone>() || cause.downcast_ref().is_some_and(http2::broken_off_by_us)
+            {
                 return Some(Self::ClientGone);
             }
             let timed_out = |e: &io::Error| e.kind() == io::ErrorKind::TimedOut;
@@ -111,7 +113,7 @@ pub(crate) struct Causes<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, cause) in chain(self.0).enumerate() {
+        for (place, cause) in causes(self.0).enumerate() {
             let separator = if place == 0 { "" } else { ": " };
             write!(f, "{separator}{cause}")?;
         }
@@ -119,6 +121,9 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// The error and what it was caused by.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| error.source())
 }

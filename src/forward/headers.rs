@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
 
 /// Removes what RFC 9110 section 7.6.1 has end at this hop: the fields that every line of
@@ -104,6 +104,16 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     {
         headers.insert(COOKIE, joined);
     }
+}
+
+/// Names this hop and the version that it was spoken to in (RFC 9110 section 7.6.3), after the hops before it.
+pub(crate) fn append_via(headers: &mut HeaderMap, received: Version) {
+    let hop = match received {
+        Version::HTTP_10 => "1.0 transom",
+        Version::HTTP_2 => "2 transom",
+        _ => "1.1 transom",
+    };
+    append(headers, VIA, hop);
 }
 
 fn is_forwarding(name: &str) -> bool {
@@ -293,6 +303,13 @@ mod tests {
     fn a_host_can_not_break_out_of_forwarded() {
         let seen = told(&[("host", "a\";for=\"1.2.3.4")], "192.0.2.7:1", &[]);
         assert_eq!(seen["forwarded"], "for=192.0.2.7;proto=http");
+    }
+
+    #[test]
+    fn via_is_one_line_and_grows_at_its_end() {
+        let mut seen = headers(&[("via", "1.0 fred"), ("via", "1.1 inner (Apache)")]);
+        append_via(&mut seen, Version::HTTP_2);
+        assert_eq!(seen, headers(&[("via", "1.0 fred, 1.1 inner (Apache), 2 transom")]));
     }
 
     #[test]

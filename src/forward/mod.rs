@@ -2,21 +2,28 @@
 //!
 //! `framing.rs` and `strict.rs` say which requests are refused, since the app could read them differently.
 //! `headers.rs` and `origin.rs` hold what is edited on the way, without I/O; `client.rs` does the
-//! sending, `upgrade.rs` the tunnel after a 101, `fault.rs` says what went wrong. What a request says
+//! sending, over what `connections.rs` and `http2.rs` keep open; `upgrade.rs` is the tunnel after a 101, `fault.rs`
+//! says what went wrong. What a request says
 //! about its client is settled before, in `server/edge.rs`, so that everybody decides on the same.
 
 mod body;
 mod client;
 mod connect;
+mod connections;
 mod fault;
 mod framing;
 mod guarded;
 pub(crate) mod headers;
+mod http2;
 mod origin;
 mod stream;
 pub(crate) mod strict;
 mod upgrade;
 
+#[cfg(test)]
+mod reach_tests;
+#[cfg(test)]
+mod reuse_tests;
 #[cfg(test)]
 mod tests;
 

@@ -247,13 +247,8 @@ mod tests {
 
     fn origins(url: &str, others: &[&str]) -> Origins {
         Origins::new(&AppConfig {
-            limits: Default::default(),
-            url: url.parse().unwrap(),
             origins: others.iter().map(|&other| other.to_owned()).collect(),
-            rewrite_origin: true,
-            fold_case: false,
-            fold_trailing_slash: false,
-            remember: crate::config::Remember::default(),
+            ..AppConfig::at(url.parse().unwrap())
         })
     }
 

@@ -1,64 +1,142 @@
-//! The connection to the app, which lets an early reply through.
+//! The connection to the app, which lets an early reply through and remembers a request without one.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use http::{Request, Uri};
+use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::body::RequestBody;
+
+/// What carries the bytes: a socket of any kind, with TLS or without.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
 
 /// A stream whose writes do not fail when the app has closed its end.
 ///
 /// An app may refuse an upload with a reply and close before it read all of it. The next write fails
 /// then, and hyper gives the whole exchange up although the reply may already be there. So what can't be
 /// written any more is dropped, and the reading side tells: the reply, or the end without one.
-#[derive(Debug)]
-pub(crate) struct AppStream<S> {
-    inner: S,
+pub(crate) struct AppStream {
+    wire: Box<dyn Wire>,
     /// The app takes no more.
     deaf: bool,
+    memory: Option<Memory>,
 }
 
-impl<S> AppStream<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner, deaf: false }
+/// Of a connection on which only requests without a body are sent, so that a write after a reply begins a
+/// new request.
+#[derive(Default)]
+struct Memory {
+    /// The app has said something since the connection was made.
+    served: bool,
+    /// What was written to a connection that had served, since the app last said something.
+    asked: Vec<u8>,
+}
+
+/// The app closed a connection that had served before, without a byte in reply to the last request.
+#[derive(thiserror::Error)]
+#[error("the app closed a kept connection instead of answering")]
+pub(crate) struct Unanswered {
+    /// The request as it was written, which may hold secrets.
+    asked: Vec<u8>,
+}
+
+impl AppStream {
+    pub(crate) fn new(wire: impl Wire + 'static) -> Self {
+        Self { wire: Box::new(wire), deaf: false, memory: None }
     }
 
-    fn or_drop<T>(&mut self, written: io::Result<T>, dropped: T) -> Poll<io::Result<T>> {
+    /// Fails with [`Unanswered`] where a request may be sent again. Not for requests with bodies, which it
+    /// would hold.
+    pub(crate) fn remembering(self) -> Self {
+        Self { memory: Some(Memory::default()), ..self }
+    }
+
+    /// What the caller is told of a write of these.
+    fn written(
+        &mut self,
+        result: io::Result<usize>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        Poll::Ready(match written {
+        let written = match result {
             Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
                 self.deaf = true;
-                Ok(dropped)
+                slices.iter().map(|slice| slice.len()).sum()
             }
-            other => other,
+            other => other?,
+        };
+        if let Some(memory) = &mut self.memory {
+            memory.note_written(written, slices);
+        }
+        Poll::Ready(Ok(written))
+    }
+}
+
+impl Memory {
+    fn note_written(&mut self, written: usize, slices: &[IoSlice<'_>]) {
+        if !self.served {
+            return;
+        }
+        let mut left = written;
+        for slice in slices {
+            let (taken, _) = slice.split_at(left.min(slice.len()));
+            self.asked.extend_from_slice(taken);
+            left -= taken.len();
+        }
+    }
+
+    /// What is told of a read that got this many bytes, or failed.
+    fn note_read(&mut self, read: io::Result<usize>) -> io::Result<()> {
+        match read {
+            Ok(0) | Err(_) if !self.asked.is_empty() => {
+                let asked = std::mem::take(&mut self.asked);
+                Err(io::Error::new(io::ErrorKind::ConnectionReset, Unanswered { asked }))
+            }
+            Ok(0) => Ok(()),
+            Ok(_) => {
+                self.served = true;
+                self.asked.clear();
+                self.asked.shrink_to(KEPT_ROOM);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsyncRead for AppStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.wire).poll_read(context, buffer));
+        Poll::Ready(match &mut self.memory {
+            Some(memory) => memory.note_read(read.map(|()| buffer.filled().len() - before)),
+            None => read,
         })
     }
 }
 
-impl<S: Read + Unpin> Read for AppStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
-    }
-}
-
-impl<S: Write + Unpin> Write for AppStream<S> {
+impl AsyncWrite for AppStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.deaf {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        match Pin::new(&mut self.inner).poll_write(context, bytes) {
-            Poll::Ready(written) => self.or_drop(written, bytes.len()),
-            Poll::Pending => Poll::Pending,
-        }
+        let result = match self.deaf {
+            true => Ok(bytes.len()),
+            false => ready!(Pin::new(&mut self.wire).poll_write(context, bytes)),
+        };
+        self.written(result, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -66,40 +144,63 @@ impl<S: Write + Unpin> Write for AppStream<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let length = || slices.iter().map(|slice| slice.len()).sum();
-        if self.deaf {
-            return Poll::Ready(Ok(length()));
-        }
-        match Pin::new(&mut self.inner).poll_write_vectored(context, slices) {
-            Poll::Ready(written) => self.or_drop(written, length()),
-            Poll::Pending => Poll::Pending,
-        }
+        let result = match self.deaf {
+            true => Ok(slices.iter().map(|slice| slice.len()).sum()),
+            false => ready!(Pin::new(&mut self.wire).poll_write_vectored(context, slices)),
+        };
+        self.written(result, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.wire.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.deaf {
             return Poll::Ready(Ok(()));
         }
-        match Pin::new(&mut self.inner).poll_flush(context) {
-            Poll::Ready(flushed) => self.or_drop(flushed, ()),
-            Poll::Pending => Poll::Pending,
-        }
+        let flushed = ready!(Pin::new(&mut self.wire).poll_flush(context));
+        self.written(flushed.map(|()| 0), &[]).map_ok(|_| ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.deaf {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        Pin::new(&mut self.wire).poll_shutdown(context)
     }
 }
 
-impl<S: Connection> Connection for AppStream<S> {
+impl Connection for AppStream {
+    /// Nothing that hyper would copy into every reply.
     fn connected(&self) -> Connected {
-        self.inner.connected()
+        Connected::new()
     }
 }
+
+impl Unanswered {
+    /// The same request, to be sent to `app` again; `None` if it was not written to its end.
+    pub(crate) fn request(&self, app: &Uri) -> Option<Request<RequestBody>> {
+        let lines = self.asked.iter().filter(|byte| **byte == b'\n').count();
+        let mut headers = vec![httparse::EMPTY_HEADER; lines];
+        let mut head = httparse::Request::new(&mut headers);
+        head.parse(&self.asked).ok()?.is_complete().then_some(())?;
+        let mut target = app.clone().into_parts();
+        target.path_and_query = Some(head.path?.parse().ok()?);
+        let mut request =
+            Request::builder().method(head.method?).uri(Uri::from_parts(target).ok()?);
+        for header in head.headers {
+            request = request.header(header.name, header.value);
+        }
+        request.body(Empty::new().map_err(|never| match never {}).boxed_unsync()).ok()
+    }
+}
+
+impl fmt::Debug for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unanswered").finish_non_exhaustive()
+    }
+}
+
+/// Bytes that a connection goes on holding for the next request; more than most heads have.
+const KEPT_ROOM: usize = 2048;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ pub(crate) struct App {
 }
 
 /// One end of a connection, of either side.
-pub(crate) struct Peer(pub(crate) TcpStream);
+pub(crate) struct Peer<S = TcpStream>(pub(crate) S);
 
 impl Proxy {
     pub(crate) async fn start(app_url: &str, limits: Limits) -> Self {
@@ -50,16 +50,16 @@ impl Proxy {
         of_app: AppLimits,
         change: impl FnOnce(Entrance) -> Entrance,
     ) -> Self {
-        let forwarder = Forwarder::new(&AppConfig {
-            url: app_url.parse().unwrap(),
-            origins: vec![],
-            rewrite_origin: true,
-            fold_case: false,
-            fold_trailing_slash: false,
-            remember: crate::config::Remember::default(),
-            limits: of_app,
-        })
-        .unwrap();
+        let app = AppConfig { limits: of_app, ..AppConfig::at(app_url.parse().unwrap()) };
+        Self::around(&app, limits, change).await
+    }
+
+    pub(crate) async fn around(
+        app: &AppConfig,
+        limits: Limits,
+        change: impl FnOnce(Entrance) -> Entrance,
+    ) -> Self {
+        let (forwarder, of_app) = (Forwarder::new(app).unwrap(), app.limits);
         let metrics = Arc::new(Metrics::new());
         let gate = Gate::new(forwarder, gate::Shared::new(of_app, Arc::clone(&metrics)));
         let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics));
@@ -104,7 +104,7 @@ impl App {
     }
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub(crate) async fn say(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
@@ -122,6 +122,13 @@ impl Peer {
         let heard = String::from_utf8_lossy(&heard).into_owned();
         assert!(matches!(result, Ok(Ok(()))), "{end:?} did not follow {heard:?}: {result:?}");
         heard
+    }
+
+    /// Everything until the other end closes.
+    pub(crate) async fn hear_all(&mut self) -> String {
+        let mut heard = Vec::new();
+        timeout(PATIENCE, self.0.read_to_end(&mut heard)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&heard).into_owned()
     }
 
     /// Whether the other end is gone, cleanly or not, before it says anything more.
