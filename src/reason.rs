@@ -82,6 +82,10 @@ reasons! {
     /// The request has more headers than `header_count` allows.
     TooManyHeaders = "too_many_headers",
 
+    // Connections.
+    /// A proxy named in `proxy_protocol` did not say who its client is.
+    ProxyHeaderInvalid = "proxy_header_invalid",
+
     // Requests that the app could read differently than Transom; it never sees them.
     /// Where the request ends can be read in two ways.
     FramingUnclear = "framing_unclear",

@@ -37,6 +37,8 @@ pub(crate) struct ServerConfig {
     pub(crate) workers: usize,
     pub(crate) runtime: RuntimeModel,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: Vec<IpNet>,
     /// Where Transom's own answers live: `/.transom`, without a trailing slash.
     pub(crate) prefix: String,
     /// How long requests in flight may take after SIGTERM (default 60 s).

@@ -25,6 +25,7 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         runtime: if PER_CORE_WORKS { RuntimeModel::PerCore } else { RuntimeModel::Shared },
         trusted_proxies: Vec::new(),
+        proxy_protocol: Vec::new(),
         prefix: "/.transom".to_owned(),
         drain: Duration::from_secs(60),
         limits: ServerLimits::default(),
@@ -69,10 +70,13 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
             None => {}
         }
     }
-    if let Some(value) = table.get("trusted_proxies") {
-        config.trusted_proxies =
-            value.array().iter().filter_map(|item| item.parse(network)).collect();
-    }
+    let anybody = table.get("allow_any_proxy").and_then(|value| value.bool()).unwrap_or(false);
+    let networks = |key| {
+        let items = table.get(key).map(|value| value.array()).unwrap_or_default();
+        items.iter().filter_map(|item| proxies(item, anybody)).collect()
+    };
+    config.trusted_proxies = networks("trusted_proxies");
+    config.proxy_protocol = networks("proxy_protocol");
     if let Some(prefix) = table.get("prefix").and_then(|value| value.parse(prefix)) {
         config.prefix = prefix;
     }
@@ -199,6 +203,19 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || everywhere)
+}
+
+/// A network of proxies that are believed in what they say of their clients.
+fn proxies(value: &Value<'_>, anybody: bool) -> Option<IpNet> {
+    let network = value.parse(network)?;
+    if network.prefix_len() == 0 && !anybody {
+        let problem = Problem::error(value.span.clone(), format!("`{network}` is everybody"));
+        value.report(problem.label("any client could say that it is another").help(
+            "name the networks of your proxies; `allow_any_proxy = true` is for a port that nobody else reaches",
+        ));
+        return None;
+    }
+    Some(network)
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

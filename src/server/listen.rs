@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,10 +21,12 @@ use tower::{Service, ServiceExt};
 
 use crate::config::ServerLimits;
 use crate::forward::{BoxError, Guarded};
+use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
 use super::ClientInfo;
 use super::limits::{Limit, Limits};
+use super::proxy_protocol::{self, Unreadable};
 use super::signal::Shutdown;
 use super::watch::{Answered, Watch, Watched};
 
@@ -33,17 +37,30 @@ pub(crate) struct Entrance {
     room: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
     tls: Option<TlsAcceptor>,
+    /// Whose connections begin with a header of the PROXY protocol.
+    proxies: Arc<[IpNet]>,
 }
 
 impl Entrance {
     pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
         let room = limits.of_clients.connections.min(Semaphore::MAX_PERMITS);
-        Self { limits, room: Arc::new(Semaphore::new(room)), metrics, tls: None }
+        let (room, proxies) = (Arc::new(Semaphore::new(room)), Arc::default());
+        Self { limits, room, metrics, tls: None, proxies }
     }
 
     /// Nothing but TLS.
     pub(crate) fn with_tls(self, tls: TlsAcceptor) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// From these networks, nothing that does not begin with a header of the PROXY protocol.
+    pub(crate) fn with_proxies(self, proxies: &[IpNet]) -> Self {
+        Self { proxies: proxies.into(), ..self }
+    }
+
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        let ip = peer.ip().to_canonical();
+        self.proxies.iter().any(|network| network.contains(&ip))
     }
 
     /// Waits until one more connection may be served. The one that was accepted last waits here, and those
@@ -128,8 +145,8 @@ pub(crate) async fn serve<M, S, B>(
 
 /// What comes before HTTP.
 async fn greet<S, B>(
-    stream: TcpStream,
-    client: ClientInfo,
+    mut stream: TcpStream,
+    mut client: ClientInfo,
     http: auto::Builder<TokioExecutor>,
     service: S,
     entrance: Entrance,
@@ -141,6 +158,16 @@ async fn greet<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    if entrance.is_proxy(client.peer) {
+        let introduced = tokio::select! {
+            introduced = introduction(&mut stream, client.peer, &entrance) => introduced,
+            () = shutdown.requested() => return,
+        };
+        match introduced {
+            Some(peer) => client.peer = peer,
+            None => return,
+        }
+    }
     let Some(tls) = entrance.tls.clone() else {
         return speak(stream, client, http, service, entrance, shutdown).await;
     };
@@ -157,6 +184,26 @@ async fn greet<S, B>(
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
         Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(client.peer)),
     }
+}
+
+/// The client that a proxy says is behind it; `None`: it did not say so, and the log says why.
+async fn introduction(
+    stream: &mut TcpStream,
+    proxy: SocketAddr,
+    entrance: &Entrance,
+) -> Option<SocketAddr> {
+    match timeout(entrance.limits.of_clients.header_time, proxy_protocol::read(stream)).await {
+        Ok(Ok(client)) => return Some(client.unwrap_or(proxy)),
+        Ok(Err(Unreadable::Silent)) => {
+            tracing::debug!(peer = %proxy, "the proxy closed its connection without a word");
+        }
+        Ok(Err(error)) => {
+            let code = Reason::ProxyHeaderInvalid;
+            tracing::warn!(%code, peer = %proxy, %error, "no PROXY protocol header where one is due");
+        }
+        Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(proxy)),
+    }
+    None
 }
 
 /// HTTP over one connection, to its end or to the first limit.

@@ -11,6 +11,9 @@ mod limits;
 mod listen;
 mod pace;
 pub(crate) mod proxy;
+mod proxy_protocol;
+#[cfg(test)]
+mod proxy_protocol_tests;
 pub(crate) mod signal;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -46,6 +46,7 @@ pub(crate) async fn start_proxy_on(
     let (drain, runtime) = (config.server.drain, config.server.runtime);
     let limits = Limits { of_clients: config.server.limits, drain };
     let trusted_proxies = config.server.trusted_proxies.clone();
+    let proxies = config.server.proxy_protocol.clone();
     let app = config.app.clone();
     let address = local_address(&listeners)?;
     let admin_address =
@@ -62,7 +63,7 @@ pub(crate) async fn start_proxy_on(
         forwarder: forwarder.clone(),
         certificate: certificate.clone(),
     });
-    let mut entrance = Entrance::new(limits, transom.metrics());
+    let mut entrance = Entrance::new(limits, transom.metrics()).with_proxies(&proxies);
     if let Some(certificate) = &certificate {
         entrance = entrance.with_tls(certificate.acceptor()?);
         tokio::spawn(certificate.clone().follow(transom.metrics(), proxy_stops.clone()));

@@ -59,6 +59,8 @@ fn sections() {
         ("[server]\nadmin = \"0.0.0.0:8080\"", "`admin` and `listen` are the same address"),
         ("[server]\nworkers = 0", "`workers` is out of range"),
         ("[server]\ntls = { cert = \"c.pem\" }", "`key` is missing from `tls`"),
+        ("[server]\ntrusted_proxies = [\"0.0.0.0/0\"]", "`0.0.0.0/0` is everybody"),
+        ("[server]\nproxy_protocol = [\"::/0\"]\nallow_any_proxy = false", "`::/0` is everybody"),
         ("[server]\nruntime = \"percore\"", "`percore` is not a value of `runtime`"),
         ("[server.limits]\nkeepalive = \"1s\"", "unknown key `keepalive`"),
         ("[server.limits]\nkeep_alive = \"0s\"", "a limit of no time at all lets nothing through"),

@@ -80,6 +80,8 @@ listen = "[::]:80"
 admin = "off"
 workers = 3
 trusted_proxies = ["10.0.0.0/8", "::1/128"]
+proxy_protocol = ["::/0"]
+allow_any_proxy = true
 prefix = "/viewer"
 drain = "5s"
 [store]
