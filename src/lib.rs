@@ -62,6 +62,7 @@ mod session;
 mod source;
 mod telemetry;
 mod viewer;
+mod weight;
 
 pub use body::{RequestBody, ResponseBody};
 pub use client::ClientInfo;

@@ -3,19 +3,22 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
 use moka::Expiry;
 use moka::sync::Cache;
-use serde_json::Value;
 
 use super::Caller;
+use crate::weight;
 
 /// Holds successes only. A key that its issuer withdraws is believed for at most [`LIFE`] longer.
 pub(super) struct TokenCache(Cache<CacheKey, Entry>);
 
-/// SHA-256 over the identity's index and the token: no token is kept.
+/// The identity's index, and the token's SHA-256: no token is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct CacheKey([u8; 32]);
+pub(super) struct CacheKey {
+    identity: usize,
+    token: [u8; 32],
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -30,8 +33,9 @@ impl TokenCache {
         let cache = Cache::builder()
             .max_capacity(MAX_WEIGHT)
             .weigher(|_, entry: &Entry| {
-                let weight = (weight(&entry.caller.claims) as u64).max(MAX_WEIGHT / MAX_ENTRIES);
-                u32::try_from(weight).unwrap_or(u32::MAX)
+                let Caller { identity: _, user, claims, expires: _ } = &entry.caller;
+                let fixed = weight::ENTRY + size_of::<(CacheKey, Entry)>();
+                weight::of([fixed, user.len(), weight::value(claims)])
             })
             .expire_after(OwnLife)
             .build();
@@ -39,12 +43,9 @@ impl TokenCache {
     }
 
     pub(super) fn key(identity: usize, token: &str) -> CacheKey {
-        let mut context = Context::new(&SHA256);
-        context.update(&identity.to_be_bytes());
-        context.update(token.as_bytes());
-        let mut key = [0; 32];
-        key.copy_from_slice(context.finish().as_ref());
-        CacheKey(key)
+        let mut sum = [0; 32];
+        sum.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        CacheKey { identity, token: sum }
     }
 
     /// The wall clock may have jumped since the entry was made, so its end is checked again.
@@ -73,30 +74,16 @@ impl Expiry<CacheKey, Entry> for OwnLife {
     }
 }
 
-/// Roughly the bytes that a value takes.
-fn weight(value: &Value) -> usize {
-    NODE + match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| NODE + name.len() + weight(value)).sum()
-        }
-        _ => 0,
-    }
-}
-
 const LIFE: Duration = Duration::from_secs(60);
-const MAX_ENTRIES: u64 = 10_000;
-/// In bytes, as [`weight`] counts them.
+/// In bytes.
 const MAX_WEIGHT: u64 = 8 * 1024 * 1024;
-const NODE: usize = 32;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -125,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn is_bounded_by_number_and_by_weight() {
-        for (claims, most) in [(json!({}), MAX_ENTRIES), (json!(["x".repeat(8192)]), 1024)] {
+    fn is_bounded_by_weight() {
+        for (claims, most) in [(json!({}), 14_000), (json!(["x".repeat(8192)]), 1024)] {
             let cache = TokenCache::new();
-            for index in 0..12_000 {
+            for index in 0..20_000 {
                 let key = TokenCache::key(index, "");
                 cache.insert(key, &caller(claims.clone()), Duration::ZERO, NOW);
             }

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Subcommand;
 
@@ -93,7 +94,10 @@ async fn list(store: &dyn MappingStore, kind: Option<&str>) -> Result<(), Comman
 
 async fn show(store: &dyn MappingStore, key: &DocumentKey) -> Result<(), CommandError> {
     match store.get(key).await.map_err(CommandError::failed)? {
-        Some(mapping) => print_line(&mut io::stdout().lock(), &Line::from(mapping)),
+        Some(mapping) => {
+            let mapping = Arc::unwrap_or_clone(mapping);
+            print_line(&mut io::stdout().lock(), &Line::from(mapping))
+        }
         None => Err(CommandError::Failed(format!("no mapping for {key}"))),
     }
 }

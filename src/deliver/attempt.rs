@@ -105,7 +105,7 @@ async fn begin(core: &Core, job: Job) -> Result<Option<Job>, StoreError> {
                 ..job.clone()
             },
         };
-        match core.store.apply(leave_due(mapping, next.clone())).await {
+        match core.store.apply(leave_due(Arc::unwrap_or_clone(mapping), next.clone())).await {
             Ok(Applied::Conflict) => {}
             Ok(Applied::Done) => {
                 let Some(problem) = lost else { return Ok(Some(next)) };

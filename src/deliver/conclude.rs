@@ -1,6 +1,7 @@
 //! Writes down how an attempt ended. DWS has been asked by then, so these go on until the store has
 //! taken it; what a crash cuts off is found as `Sending` at the next start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -84,7 +85,7 @@ async fn try_conclude(
 ) -> Result<Reason, StoreError> {
     loop {
         let mapping = core.store.get(job.key()).await?;
-        let held = mapping.as_ref().and_then(Mapping::held_document).map(str::to_owned);
+        let held = mapping.as_deref().and_then(Mapping::held_document).map(str::to_owned);
         let current = mapping.filter(|mapping| mapping.pending_job() == Some(job.id));
         // An earlier try of this very batch may have been written although it timed out.
         if current.is_none() && find_job(&*core.store, job.id).await?.is_none() {
@@ -109,9 +110,10 @@ async fn try_conclude(
 
 /// `current`: the mapping, if it still waits for this job. If not it never will again, since no two
 /// jobs share a name; then whatever DWS has stored is nobody's.
-fn concluding(job: &Job, current: Option<Mapping>, ending: &Ending, now: u64) -> Batch {
+fn concluding(job: &Job, current: Option<Arc<Mapping>>, ending: &Ending, now: u64) -> Batch {
     let mut batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
     if let Some(mapping) = current {
+        let mapping = Arc::unwrap_or_clone(mapping);
         batch.expect.push((mapping.key.clone(), Some(mapping.revision)));
         batch.put.push(Mapping { state: ending.state(), updated_at: now, ..mapping });
     }

@@ -184,7 +184,7 @@ async fn write_captures(
             if let Some(before) = mapping.as_ref().filter(|_| known == Known::Only) {
                 file.provenance = before.provenance.clone().after_replacement(file.provenance);
             }
-            add_capture(&mut written.batch, file, mapping.as_ref(), job, core.clock.now());
+            add_capture(&mut written.batch, file, mapping.as_deref(), job, core.clock.now());
         }
         if core.store.apply(written.batch.clone()).await? == Applied::Done {
             return Ok(written);

@@ -119,23 +119,25 @@ impl Outbox {
         self.finish(move |core| async move { delete(&core, key, prefix).await }).await
     }
 
+    /// The mapping as it is now.
+    pub(crate) async fn mapping(&self, key: &DocumentKey) -> Result<Option<Arc<Mapping>>, Reason> {
+        let mapping = self.shared.core.store.get(key).await;
+        mapping.map_err(|error| Failure::from(error).reason("mapping"))
+    }
+
     /// The mapping, waiting up to `wait` for one that is pending to become ready or refused.
     pub(crate) async fn settled(
         &self,
         key: &DocumentKey,
         wait: Duration,
-    ) -> Result<Option<Mapping>, Reason> {
+    ) -> Result<Option<Arc<Mapping>>, Reason> {
         let core = &self.shared.core;
-        let failed = |error| Failure::from(error).reason("settled");
-        if wait.is_zero() {
-            return core.store.get(key).await.map_err(failed);
-        }
         let deadline = Instant::now() + wait;
         loop {
             let mut told = std::pin::pin!(core.settled.notified());
             // From here on nothing is missed.
             told.as_mut().enable();
-            let mapping = core.store.get(key).await.map_err(failed)?;
+            let mapping = self.mapping(key).await?;
             let pending = mapping.as_ref().is_some_and(|found| found.pending_job().is_some());
             if !pending || timeout_at(deadline, told).await.is_err() {
                 return Ok(mapping);

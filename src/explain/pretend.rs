@@ -58,13 +58,13 @@ impl MappingStore for Store {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
-    ) -> BoxFuture<'a, Result<Option<Mapping>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>> {
         match self {
             Self::Read(store) => store.get(key),
             Self::Assumed(mapping) => {
                 let mapping =
                     mapping.clone().map(|mapping| Mapping { key: key.clone(), ..*mapping });
-                Box::pin(ready(Ok(mapping)))
+                Box::pin(ready(Ok(mapping.map(Arc::new))))
             }
         }
     }

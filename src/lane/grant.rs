@@ -113,7 +113,7 @@ pub(crate) enum Waiting {
 /// What a caller may have of a document that Transom knows.
 #[derive(Debug)]
 pub(crate) struct Granted {
-    pub(crate) mapping: Mapping,
+    pub(crate) mapping: Arc<Mapping>,
     pub(crate) session: Arc<Session>,
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
         check_allow(rule, &variables, parts)?;
     }
     let mapping = known(engine, inner, rule, key, asker, parts, waiting).await;
-    tell_of_document(key, &mapping, parts);
+    tell_of_document(key, mapping.as_deref().map_err(|reason| *reason), parts);
     let mapping = mapping?;
     let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
     let document = match looks_at(rule, "document") {
@@ -193,7 +193,7 @@ fn check_allow(rule: &ViewRule, variables: &Variables<'_>, parts: &Parts) -> Res
     if allowed { Ok(()) } else { Err(Reason::DeniedByPolicy) }
 }
 
-fn tell_of_document(key: &DocumentKey, mapping: &Result<Mapping, Reason>, parts: &Parts) {
+fn tell_of_document(key: &DocumentKey, mapping: Result<&Mapping, Reason>, parts: &Parts) {
     Trail::step(&parts.extensions, "document", || match mapping {
         Ok(Mapping { state: MappingState::Ready { document_id }, .. }) => {
             (Finding::Yes, format!("{key} is {document_id} at DWS"))
@@ -206,8 +206,7 @@ fn tell_of_document(key: &DocumentKey, mapping: &Result<Mapping, Reason>, parts:
     });
 }
 
-/// The mapping, after having a document fetched that nobody has seen, and waiting for one that is on
-/// its way.
+/// The mapping of a document that is known and not on its way, or what [`awaited`] finds.
 async fn known<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
@@ -216,9 +215,27 @@ async fn known<S: Inner<B>, B: Send + 'static>(
     asker: &Asker,
     parts: &Parts,
     waiting: Waiting,
-) -> Result<Mapping, Reason> {
+) -> Result<Arc<Mapping>, Reason> {
+    match engine.outbox.mapping(key).await? {
+        Some(mapping) if mapping.pending_job().is_none() => Ok(mapping),
+        // Boxed, since it is large and rare, and would be a part of every view otherwise.
+        _ => Box::pin(awaited(engine, inner, rule, key, asker, parts, waiting)).await,
+    }
+}
+
+/// The mapping, after having a document fetched that nobody has seen, and waiting for one that is on
+/// its way.
+async fn awaited<S: Inner<B>, B: Send + 'static>(
+    engine: &Engine,
+    inner: &mut S,
+    rule: &ViewRule,
+    key: &DocumentKey,
+    asker: &Asker,
+    parts: &Parts,
+    waiting: Waiting,
+) -> Result<Arc<Mapping>, Reason> {
     let deadline = Instant::now() + rule.wait;
-    let mapping = match engine.outbox.settled(key, Duration::ZERO).await? {
+    let mapping = match engine.outbox.mapping(key).await? {
         Some(mapping) => mapping,
         // An explanation changes nothing: the document would be fetched from `source`, where there is one.
         None if Trail::of(&parts.extensions).is_some() => return Err(Reason::DocumentUnknown),
@@ -227,13 +244,11 @@ async fn known<S: Inner<B>, B: Send + 'static>(
                 Waiting::Alone => deadline,
                 Waiting::WithTheApp => deadline.min(began + rule.wait),
             };
-            // Boxed, since a fetch is large and rare, and would be a part of every view otherwise.
-            Box::pin(fetch(engine, inner, key, &asker.holder, parts, patience)).await?;
-            let mapping = engine.outbox.settled(key, Duration::ZERO).await?;
-            mapping.ok_or(Reason::DocumentUnknown)?
+            fetch(engine, inner, key, &asker.holder, parts, patience).await?;
+            engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown)?
         }
     };
-    if !matches!(mapping.state, MappingState::Pending { .. }) {
+    if mapping.pending_job().is_none() {
         return Ok(mapping);
     }
     let left = deadline.saturating_duration_since(Instant::now());

@@ -135,8 +135,8 @@ async fn keeps_every_field(store: &impl MappingStore) {
         let mapping = Mapping { state, ..ready(&key, "") };
         put(store, mapping.clone()).await;
         let read = store.get(&key).await.unwrap().unwrap();
-        assert_eq!(read, Mapping { revision: read.revision, ..mapping });
-        assert_eq!(store.list(None, 1).await.unwrap(), [read]);
+        assert_eq!(*read, Mapping { revision: read.revision, ..mapping });
+        assert_eq!(store.list(None, 1).await.unwrap(), [Arc::unwrap_or_clone(read)]);
     }
     let parked = Progress::Parked { reason: Reason::OutcomeUnknown };
     for progress in [Progress::Due { at: 7 }, Progress::Sending, parked] {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
 use crate::document::DocumentKey;
@@ -31,8 +31,8 @@ impl MappingStore for MemoryStore {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
-    ) -> BoxFuture<'a, Result<Option<Mapping>, StoreError>> {
-        Box::pin(async move { Ok(self.tables().mappings.get(key).cloned()) })
+    ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>> {
+        Box::pin(async move { Ok(self.tables().mappings.get(key).cloned().map(Arc::new)) })
     }
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {

@@ -1,16 +1,17 @@
 //! Mappings that were read or written lately, and keys that are known to have none.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
 
-use super::Mapping;
+use super::{Mapping, MappingState, Provenance};
 use crate::document::DocumentKey;
+use crate::weight;
 
 /// A bounded cache that a late read can't fill with what a write has replaced meanwhile.
 #[derive(Debug)]
 pub(super) struct MappingCache {
-    entries: Cache<DocumentKey, Option<Mapping>>,
+    entries: Cache<DocumentKey, Option<Arc<Mapping>>>,
     /// How many groups of writes went by.
     generation: Mutex<u64>,
 }
@@ -21,7 +22,7 @@ impl MappingCache {
         Self { entries, generation: Mutex::new(0) }
     }
 
-    pub(super) fn get(&self, key: &DocumentKey) -> Option<Option<Mapping>> {
+    pub(super) fn get(&self, key: &DocumentKey) -> Option<Option<Arc<Mapping>>> {
         self.entries.get(key)
     }
 
@@ -30,7 +31,7 @@ impl MappingCache {
         *self.lock()
     }
 
-    pub(super) fn fill(&self, generation: u64, key: &DocumentKey, mapping: Option<&Mapping>) {
+    pub(super) fn fill(&self, generation: u64, key: &DocumentKey, mapping: Option<&Arc<Mapping>>) {
         let current = self.lock();
         if *current == generation {
             self.entries.insert(key.clone(), mapping.cloned());
@@ -42,7 +43,7 @@ impl MappingCache {
         let mut current = self.lock();
         *current += 1;
         for (key, mapping) in changes {
-            self.entries.insert(key, mapping);
+            self.entries.insert(key, mapping.map(Arc::new));
         }
     }
 
@@ -51,13 +52,63 @@ impl MappingCache {
     }
 }
 
-/// About what an entry takes, in bytes.
-fn weight(key: &DocumentKey, mapping: &Option<Mapping>) -> u32 {
-    let texts = mapping.as_ref().map_or(0, |mapping| {
-        mapping.title.as_ref().map_or(0, String::len) + mapping.content_type.len() + key.id().len()
+fn weight(key: &DocumentKey, mapping: &Option<Arc<Mapping>>) -> u32 {
+    let mapping = mapping.as_deref().map_or(0, |mapping| {
+        let Mapping { key, state, title, content_type, sha256, provenance, .. } = mapping;
+        let Provenance { uploader, route, attributes } = provenance;
+        let state = match state {
+            MappingState::Pending { previous, .. } => previous.as_ref().map_or(0, String::len),
+            MappingState::Ready { document_id } => document_id.len(),
+            MappingState::Refused { detail } => detail.len(),
+        };
+        let texts = [title.as_ref(), route.as_ref(), Some(content_type), Some(sha256)];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let uploader = uploader.as_ref().map_or(0, |by| by.identity.len() + by.user.len());
+        let attributes = attributes.iter().map(|(name, value)| weight::member(name, value));
+        let fixed = size_of::<Mapping>() + weight::key(key);
+        fixed + state + texts + uploader + attributes.sum::<usize>()
     });
-    let fixed = size_of::<Mapping>() + 256;
-    u32::try_from(fixed + key.kind().len() + key.id().len() + texts).unwrap_or(u32::MAX)
+    weight::of([weight::ENTRY, weight::key(key), mapping])
 }
 
+/// In bytes.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_mapping_weighs() {
+        let key = DocumentKey::new("files", "1").unwrap();
+        let plain = json!({"key": key, "state": {"state": "ready", "document_id": ""}, "revision": 1,
+            "title": "", "content_type": "", "size": 1, "sha256": "", "created_at": 1, "updated_at": 1});
+        let weight = |part: &str, value: serde_json::Value| {
+            let mut mapping = plain.clone();
+            *mapping.pointer_mut(part).unwrap() = value;
+            let mapping: Mapping = serde_json::from_value(mapping).unwrap();
+            weight(&key, &Some(Arc::new(mapping)))
+        };
+        let nothing = weight("/title", json!(""));
+        let text = "x".repeat(1000);
+        for part in ["/title", "/content_type", "/sha256", "/state/document_id", "/key/id"] {
+            assert!(weight(part, json!(text)) >= nothing + 1000, "{part}");
+        }
+        let provenance = |provenance| {
+            let mut mapping = plain.clone();
+            mapping["provenance"] = provenance;
+            let mapping: Mapping = serde_json::from_value(mapping).unwrap();
+            super::weight(&key, &Some(Arc::new(mapping)))
+        };
+        for provenance_of in [
+            json!({"route": text}),
+            json!({"uploader": {"identity": "app", "user": text}}),
+            json!({"attributes": {"team": {"of": [text]}}}),
+        ] {
+            assert!(provenance(provenance_of.clone()) >= nothing + 1000, "{provenance_of}");
+        }
+    }
+}

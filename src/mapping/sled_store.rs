@@ -98,7 +98,7 @@ impl MappingStore for SledStore {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
-    ) -> BoxFuture<'a, Result<Option<Mapping>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>> {
         Box::pin(async move {
             if let Some(known) = self.cache.get(key) {
                 return Ok(known);
@@ -109,7 +109,7 @@ impl MappingStore for SledStore {
                 let found = trees.mappings.get(bytes).map_err(|error| read_error(&error))?;
                 found.map(|bytes| decode("mapping", &bytes)).transpose()
             });
-            let mapping = mapping.await?;
+            let mapping = mapping.await?.map(Arc::new);
             self.cache.fill(generation, key, mapping.as_ref());
             Ok(mapping)
         })

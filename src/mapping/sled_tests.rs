@@ -34,7 +34,7 @@ async fn everything_is_there_after_reopening() {
     assert_eq!(store.jobs(None, 9).await.unwrap().len(), 1);
     assert!(store.next_job() > unused && unused > first);
 
-    put(&store, mapping.clone()).await;
+    put(&store, Mapping::clone(&mapping)).await;
     let again = store.get(&mapping.key).await.unwrap().unwrap();
     assert!(again.revision > mapping.revision, "revisions go on where they were");
 }

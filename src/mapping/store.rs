@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use super::{Job, JobId, Mapping};
 use crate::document::DocumentKey;
@@ -39,11 +40,11 @@ pub enum Applied {
 /// `apply` is atomic, and durable once it resolves with [`Applied::Done`]. A read that starts after
 /// that sees it. Batches are applied one after the other.
 pub trait MappingStore: Send + Sync + 'static {
-    /// The mapping of this document.
+    /// The mapping of this document. Shared, since every view asks for one.
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
-    ) -> BoxFuture<'a, Result<Option<Mapping>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>>;
     /// Applies a batch.
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>>;
     /// Up to `limit` mappings after `after` in the order of their keys.

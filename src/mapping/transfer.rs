@@ -427,7 +427,7 @@ mod tests {
         for id in ids {
             let mapping = other.get(&key("files", id)).await.unwrap().unwrap();
             let expected = ready(&key("files", id), "D");
-            assert_eq!(mapping, Mapping { revision: mapping.revision, ..expected });
+            assert_eq!(*mapping, Mapping { revision: mapping.revision, ..expected });
         }
         let again = imported(&other, &text).await.unwrap();
         assert_eq!(again, Imported { added: 0, unchanged: 5, pending: 1 });

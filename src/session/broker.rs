@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use moka::future::Cache;
 use moka::ops::compute::Op;
+use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tracing::warn;
 
@@ -14,6 +15,7 @@ use crate::config::Permissions;
 use crate::dws::{DwsClient, DwsError, DwsErrorKind, Session, SessionRequest};
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
+use crate::weight;
 
 /// Mints sessions, one at a time for the same holder, document and permissions.
 #[derive(Clone, Debug)]
@@ -87,7 +89,8 @@ impl Broker {
         metrics: Arc<Metrics>,
         several_identities: bool,
     ) -> Self {
-        let cache = Cache::builder().max_capacity(CACHED_SESSIONS).time_to_live(LONGEST).build();
+        let cache = Cache::builder().weigher(weight).max_capacity(CACHE_BYTES);
+        let cache = cache.time_to_live(LONGEST).build();
         let (pause, background) = (Arc::default(), Handle::current());
         Self { dws, metrics, cache, several_identities, pause, background }
     }
@@ -124,6 +127,17 @@ impl Broker {
             return Ok(minted.session);
         }
         self.metrics.session_cache(false);
+        // Boxed, since it is rare, and would be a part of every view otherwise.
+        Box::pin(self.minted(key, until, patience, good)).await
+    }
+
+    async fn minted(
+        &self,
+        key: Key,
+        until: u64,
+        patience: Option<Duration>,
+        good: impl Fn(&Minted) -> bool + Send + Sync + 'static,
+    ) -> Result<Arc<Session>, Reason> {
         if patience.is_some() {
             self.pause.check()?;
         }
@@ -256,11 +270,26 @@ impl Default for Pause {
     }
 }
 
+fn weight(key: &Key, minted: &Minted) -> u32 {
+    let holder = match &key.holder {
+        // Shared with the token's entry while that lives.
+        Holder::User { user, .. } => user.len() + ARC,
+        Holder::Credentials(_) => 0,
+    };
+    let Session { jwt, header, document_id, server_url, .. } = &*minted.session;
+    let session = size_of::<Session>() + ARC + jwt.expose_secret().len() + header.len();
+    let session = session + document_id.len() + server_url.as_ref().map_or(0, String::len);
+    let fixed = weight::ENTRY + size_of::<(Key, Minted)>();
+    weight::of([fixed, holder, key.document_id.len(), session])
+}
+
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-const CACHED_SESSIONS: u64 = 100_000;
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// The counts of an `Arc`.
+const ARC: usize = 16;
 /// No session is kept longer than a day, whatever it says.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const PAUSE: Duration = Duration::from_secs(5);
@@ -270,7 +299,34 @@ const RENEWABLE: Duration = Duration::from_secs(2);
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn a_session_weighs_all_that_it_holds() {
+        let weight = |user: &str, jwt: &str, document_id: &str| {
+            let key = Key {
+                holder: Holder::User { identity: "app".into(), user: user.into() },
+                document_id: document_id.to_owned(),
+                permissions: Permissions { read: true, write: false, download: false },
+            };
+            let session = Session {
+                jwt: jwt.to_owned().into(),
+                header: HeaderValue::from_str(jwt).unwrap(),
+                document_id: document_id.to_owned(),
+                expires: 0,
+                permissions: key.permissions,
+                server_url: None,
+            };
+            weight(&key, &Minted { session: Arc::new(session), at: Instant::now() })
+        };
+        let (nothing, text) = (weight("", "", ""), "x".repeat(1000));
+        assert!(nothing > 500, "the cache's own part, {nothing}");
+        assert_eq!(weight(&text, "", ""), nothing + 1000);
+        assert_eq!(weight("", &text, ""), nothing + 2000, "as text and as a header");
+        assert_eq!(weight("", "", &text), nothing + 2000, "in the key and in the session");
+    }
 
     #[test]
     fn one_claim_of_two_identities_is_two_people() {

@@ -8,6 +8,7 @@ use moka::future::Cache;
 
 use crate::config::Remember;
 use crate::reason::Reason;
+use crate::weight;
 
 /// Asks once where many ask the same at once, and spares the app the same question for a moment.
 ///
@@ -71,8 +72,8 @@ impl Question {
     }
 }
 
-/// About 200 bytes each.
-const MAX_ENTRIES: u64 = 50_000;
+const MAX_ENTRIES: u64 = (CACHE_BYTES / (weight::ENTRY + size_of::<Key>())) as u64;
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

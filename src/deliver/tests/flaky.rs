@@ -70,7 +70,7 @@ impl MappingStore for Flaky {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
-    ) -> BoxFuture<'a, Result<Option<Mapping>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>> {
         Box::pin(async move {
             self.may_fail().await?;
             self.inner.get(key).await

@@ -235,7 +235,7 @@ impl World {
     }
 
     pub(super) async fn mapping(&self, key: &DocumentKey) -> Option<Mapping> {
-        self.store.get(key).await.unwrap()
+        self.store.get(key).await.unwrap().map(Arc::unwrap_or_clone)
     }
 
     pub(super) async fn jobs(&self) -> Vec<Job> {
