@@ -128,7 +128,8 @@ impl Authenticator {
             if let Some(caller) = self.cache.get(&key, now) {
                 return Ok(caller);
             }
-            match verifier.verify(&token, now).await {
+            // Boxed, since it is rare, and would be a part of every view otherwise.
+            match Box::pin(verifier.verify(&token, now)).await {
                 Ok(caller) => {
                     self.cache.insert(key, &caller, verifier.leeway(), now);
                     return Ok(caller);

@@ -20,7 +20,7 @@ pub(crate) enum SpliceError {
 #[derive(Debug)]
 pub(crate) struct Edit {
     range: Range<usize>,
-    before: String,
+    before: Vec<u8>,
     after: &'static str,
 }
 
@@ -34,12 +34,13 @@ impl Edit {
         let text = std::str::from_utf8(body).map_err(|_| SpliceError::NotJson)?;
         serde_json::from_str::<IgnoredAny>(text).map_err(|_| SpliceError::NotJson)?;
         Ok(match locate(body, pointer).ok_or(SpliceError::PointerUnmatched)? {
-            Place::Value(range) => Self { range, before: String::new(), after: "" },
-            Place::NewMember { at, name, comma } => Self {
-                range: at..at,
-                before: format!("{}:", quote(name)),
-                after: if comma { "," } else { "" },
-            },
+            Place::Value(range) => Self { range, before: Vec::new(), after: "" },
+            Place::NewMember { at, name, comma } => {
+                let mut before = Vec::with_capacity(name.len() + 3);
+                quote_into(&mut before, name);
+                before.push(b':');
+                Self { range: at..at, before, after: if comma { "," } else { "" } }
+            }
         })
     }
 
@@ -50,7 +51,7 @@ impl Edit {
         let longest = body.len() + self.before.len() + value.len() + 3;
         let mut edited = Vec::with_capacity(longest);
         edited.extend_from_slice(head.unwrap_or_default());
-        edited.extend_from_slice(self.before.as_bytes());
+        edited.extend_from_slice(&self.before);
         quote_into(&mut edited, value);
         edited.extend_from_slice(self.after.as_bytes());
         edited.extend_from_slice(tail.unwrap_or_default());
@@ -100,19 +101,15 @@ fn index(token: &str) -> Option<usize> {
     plain.then(|| token.parse().ok()).flatten()
 }
 
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 fn quote_into(json: &mut Vec<u8>, text: &str) {
-    // A JWT. Without an early end, which would keep the compiler from taking many bytes at once.
+    // A JWT, and most names. Without an early end, which would keep the compiler from taking many bytes at once.
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     if text.bytes().fold(true, |all, byte| all & plain(byte)) {
         json.push(b'"');
         json.extend_from_slice(text.as_bytes());
         json.push(b'"');
     } else {
-        json.extend_from_slice(quote(text).as_bytes());
+        json.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
     }
 }
 

@@ -6,18 +6,14 @@ use http::{HeaderMap, HeaderValue};
 /// Marks a reply as carrying a session: `Cache-Control: private, no-store`, and nothing beside it that
 /// a cache would obey instead (targeted cache control, RFC 9213, and its forerunners).
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| overrides_cache_control(name)).cloned() {
-        headers.remove(name);
-    }
+    remove(headers, overrides_cache_control);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
 }
 
 /// Makes the headers true for a body of `length` bytes that was edited: Content-Length; digests go; a
 /// strong ETag becomes weak, since the bytes differ from session to session; Accept-Ranges goes.
 pub(crate) fn describe_edited(headers: &mut HeaderMap, length: usize) {
-    for name in OF_THE_OLD_BYTES {
-        headers.remove(name);
-    }
+    remove(headers, |name| OF_THE_OLD_BYTES.contains(name));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     let strong = headers.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
     if let Some(strong) = strong {
@@ -25,6 +21,13 @@ pub(crate) fn describe_edited(headers: &mut HeaderMap, length: usize) {
             Ok(weak) => headers.insert(ETAG, weak),
             Err(_) => headers.remove(ETAG),
         };
+    }
+}
+
+/// One look at each name there is costs less than one search for each that is unwanted.
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
+        headers.remove(name);
     }
 }
 
@@ -36,7 +39,7 @@ fn overrides_cache_control(name: &HeaderName) -> bool {
             && (name.ends_with("-cache-control") || name.ends_with("surrogate-control"))
 }
 
-const OF_THE_OLD_BYTES: [HeaderName; 6] = [
+static OF_THE_OLD_BYTES: [HeaderName; 6] = [
     ACCEPT_RANGES,
     // With a known length there is no transfer coding (RFC 9112, section 6.2).
     TRANSFER_ENCODING,

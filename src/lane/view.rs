@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use secrecy::ExposeSecret;
@@ -31,54 +31,58 @@ use crate::telemetry::{Step, request_id};
 use crate::viewer::{Page, is_navigation};
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
-pub(crate) async fn view<S: Inner<B>, B>(
+///
+/// No `async fn`: its future, which is boxed for every view, would hold the request twice.
+pub(crate) fn view<S: Inner<B>, B>(
     engine: Arc<Engine>,
     mut inner: S,
     request: Request<B>,
     found: Vec<(usize, Captures)>,
-) -> Result<Response<ResponseBody<S::Reply>>, S::Error>
+) -> impl Future<Output = Result<Response<ResponseBody<S::Reply>>, S::Error>> + Send
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let (mut parts, body) = request.into_parts();
-    let view = match View::of(&engine, &parts, found) {
-        Ok(Some(view)) => view,
-        Ok(None) => return pass(inner, parts, body).await,
-        Err(reason) => {
-            note(&engine, &parts, None, reason);
-            return pass(inner, parts, body).await;
-        }
-    };
-    let asker = match Asker::recognise(&engine, view.rule, &parts).await {
-        Ok(asker) => asker,
-        Err(reason) => {
-            note(&engine, &parts, Some(&view.key), reason);
-            return pass(inner, parts, body).await;
-        }
-    };
-    if let Some(names) = view.request_headers() {
-        // Boxed, since it is large, and most views need nothing before the app.
-        match Box::pin(view.before_the_app(&mut inner, &asker, &parts)).await {
-            Ok(granted) => {
-                note(&engine, &parts, Some(&view.key), Reason::SessionGiven);
-                put_into_request(&mut parts, &names, &granted, &view.key);
-            }
+    async move {
+        let view = match View::of(&engine, &parts, found) {
+            Ok(Some(view)) => view,
+            Ok(None) => return pass(inner, parts, body).await,
             Err(reason) => {
-                // Asked for once per request: what was refused before the app is refused after it.
+                note(&engine, &parts, None, reason);
+                return pass(inner, parts, body).await;
+            }
+        };
+        let asker = match Asker::recognise(&engine, view.rule, &parts).await {
+            Ok(asker) => asker,
+            Err(reason) => {
                 note(&engine, &parts, Some(&view.key), reason);
                 return pass(inner, parts, body).await;
             }
+        };
+        if let Some(names) = view.request_headers() {
+            // Boxed, since it is large, and most views need nothing before the app.
+            match Box::pin(view.before_the_app(&mut inner, &asker, &parts)).await {
+                Ok(granted) => {
+                    note(&engine, &parts, Some(&view.key), Reason::SessionGiven);
+                    put_into_request(&mut parts, &names, &granted, &view.key);
+                }
+                Err(reason) => {
+                    // Asked for once per request: what was refused before the app is refused after it.
+                    note(&engine, &parts, Some(&view.key), reason);
+                    return pass(inner, parts, body).await;
+                }
+            }
         }
+        let Some(after) = view.after_the_app(&parts) else {
+            return pass(inner, parts, body).await;
+        };
+        if after.json.is_some() {
+            ask_for_identity(&mut parts.headers);
+        }
+        let asked = parts.clone();
+        let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body))).await?;
+        Ok(view.after(&mut inner, &asker, &asked, after, reply).await)
     }
-    let Some(after) = view.after_the_app(&parts) else {
-        return pass(inner, parts, body).await;
-    };
-    if after.json.is_some() {
-        ask_for_identity(&mut parts.headers);
-    }
-    let asked = parts.clone();
-    let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body))).await?;
-    Ok(view.after(&mut inner, &asker, &asked, after, reply).await)
 }
 
 async fn pass<S: Inner<B>, B>(
@@ -320,7 +324,6 @@ fn put_into_headers(
     granted: &Granted,
     asked: &Parts,
 ) {
-    let secure = came_over_tls(asked);
     for delivery in deliveries {
         match delivery {
             Delivery::ResponseHeader(name) => {
@@ -329,7 +332,7 @@ fn put_into_headers(
             Delivery::Cookie(name) => {
                 let life = granted.session.expires.saturating_sub(crate::mapping::now_ms() / 1000);
                 let jwt = granted.session.jwt.expose_secret();
-                headers.append(SET_COOKIE, set_cookie(name, jwt, life, secure));
+                headers.append(SET_COOKIE, set_cookie(name, jwt, life, came_over_tls(asked)));
             }
             _ => {}
         }
@@ -338,7 +341,7 @@ fn put_into_headers(
 
 /// The listener lets only trusted proxies speak for the client's own connection.
 fn came_over_tls(asked: &Parts) -> bool {
-    match asked.headers.get("x-forwarded-proto") {
+    match asked.headers.get(&X_FORWARDED_PROTO) {
         Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
         None => asked.extensions.get::<ClientInfo>().is_some_and(|client| client.tls),
     }
@@ -349,10 +352,13 @@ fn may_be_json<R>(reply: &Response<R>) -> bool {
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT];
     let length = reply.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let too_long = length.and_then(|text| text.parse().ok()).is_some_and(|n: usize| n > MAX_REPLY);
-    let kind = reply.headers().get(CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
+    let kind = reply.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let textual = kind.is_none_or(|kind| {
-        let json = kind.windows(4).any(|window| window == b"json");
-        json || kind.starts_with(b"text/") && !kind.starts_with(b"text/event-stream")
+        let starts_with = |text: &[u8]| {
+            kind.get(..text.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(text))
+        };
+        kind.windows(4).any(|window| window.eq_ignore_ascii_case(b"json"))
+            || starts_with(b"text/") && !starts_with(b"text/event-stream")
     });
     !bodiless.contains(&reply.status()) && !too_long && textual && !is_encoded(reply.headers())
 }
@@ -417,9 +423,13 @@ fn note(engine: &Engine, parts: &Parts, key: Option<&DocumentKey>, reason: Reaso
     Trail::decided(&parts.extensions, reason);
     engine.metrics.outcome(Step::Session, reason);
     let document = key.map(tracing::field::display);
-    let request_id = request_id::of(&parts.headers);
+    let request_id = || request_id::of(&parts.headers);
     match reason {
-        Reason::SessionGiven => debug!(code = %reason, document, request_id, "session given"),
-        _ => info!(code = %reason, document, request_id, "no session"),
+        Reason::SessionGiven => {
+            debug!(code = %reason, document, request_id = request_id(), "session given");
+        }
+        _ => info!(code = %reason, document, request_id = request_id(), "no session"),
     }
 }
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -120,9 +120,15 @@ impl Pattern {
         }
         let mut captures = Captures::default();
         self.walk(path, |segment, raw| {
-            if let Some(name) = segment.name() {
-                let value =
-                    raw.split('/').filter_map(decode::segment).collect::<Vec<_>>().join("/");
+            let value = match segment {
+                Segment::Literal(_) => None,
+                Segment::One { .. } => decode::segment(raw).map(Cow::into_owned),
+                Segment::Rest { .. } => {
+                    let segments = raw.split('/').filter_map(decode::segment);
+                    Some(segments.collect::<Vec<_>>().join("/"))
+                }
+            };
+            if let (Some(name), Some(value)) = (segment.name(), value) {
                 captures.0.push((name.to_owned(), value));
             }
             true
