@@ -1,5 +1,4 @@
-//! What verification costs. Only an optimised build says something:
-//! `cargo test --release --lib auth::speed -- --ignored --nocapture`
+//! What verification costs. Measured by `tests/benches/run.sh`, since only an optimised build says something.
 
 #![allow(clippy::unwrap_used)]
 
@@ -30,8 +29,7 @@ fn a_token_seen_before_takes_two_microseconds_at_most() {
     let ask = || runtime.block_on(app.authenticate_at(0, &request, &[])).unwrap();
     let (took, idle) = (best(|| drop(black_box(ask()))), best(|| runtime.block_on(async {})));
     let took = took.saturating_sub(idle);
-    println!("cached: {took:?}");
-    assert!(took <= Duration::from_micros(2), "{took:?}");
+    say("a token seen before: µs", took.as_secs_f64() * 1e6, 2.0);
 }
 
 #[test]
@@ -50,8 +48,12 @@ fn rs256_costs_little_more_than_its_signature_check() {
 
     let (whole, bare) = (best(|| drop(black_box(whole()))), best(bare));
     let ratio = whole.as_secs_f64() / bare.as_secs_f64();
-    println!("RS256: {whole:?}, of which the signature {bare:?}: {ratio:.2} times");
-    assert!(ratio <= 1.3, "{ratio:.2}");
+    say("RS256 seen for the first time: CPU / aws-lc's bare check", ratio, 1.3);
+}
+
+fn say(what: &str, value: f64, limit: f64) {
+    println!("{what:<58} {value:8.2}  limit {limit}");
+    assert!(value <= limit, "{what}: {value:.2} is over {limit}");
 }
 
 fn token() -> String {

@@ -116,7 +116,7 @@ class Sink(BaseHTTPRequestHandler):
         left = int(self.headers["content-length"])
         while left:
             left -= len(self.rfile.read(min(left, MIB)))
-        body = b'{"data":{"id":1}}'
+        body = b'{"data":{"id":%d}}' % int(self.headers.get("x-id", "1"))
         head = f"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
 

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.."
 if ! command -v nginx >/dev/null || ! command -v wrk >/dev/null; then
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light wrk >/dev/null
 fi
+cargo test --release --quiet --lib auth::speed -- --ignored --nocapture --test-threads=1
 cargo build --release --quiet
 export PYTHONDONTWRITEBYTECODE=1
 exec python3 tests/benches/spine.py "$@"

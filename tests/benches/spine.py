@@ -22,6 +22,7 @@ from common import MIB, SMALL, TICK, Bench, cpu, peak_resident, resident, worker
 
 UPLOAD = (64 if SMALL else 2048) * MIB
 SLOW_CLIENTS = 50 if SMALL else 500
+USERS, DOCUMENTS = (100, 20) if SMALL else (1000, 1000)
 SECRET = "a secret of thirty-two bytes or so"
 
 
@@ -32,6 +33,7 @@ def main():
             bench.uploads()
             bench.slow_uploads()
             bench.views()
+            bench.caches()
         finally:
             bench.stop()
     bench.finish()
@@ -82,10 +84,11 @@ class Spine(Bench):
             reply += piece
         assert reply.startswith(b"HTTP/1.1 201"), reply[:300]
 
-    def wait_delivered(self):
+    def wait_delivered(self, documents=1):
         while True:
             text = self.get("admin", "/metrics")
-            if re.search(r'outcomes_total\{step="deliver",reason="delivered"\} [1-9]', text):
+            delivered = re.search(r'outcomes_total\{step="deliver",reason="delivered"\} (\d+)', text)
+            if delivered and int(delivered.group(1)) >= documents:
                 return
             assert 'reason="outcome_unknown"' not in text, text
             time.sleep(0.2)
@@ -102,7 +105,7 @@ class Spine(Bench):
         transom = self.start_transom()
         self.upload_small()
         self.wait_delivered()
-        for kind, path in (("response header", "/header/1"), ("JSON member", "/json/1")):
+        for kind, path, limit in (("response header", "/header/1", 1.15), ("JSON member", "/json/1", 1.3)):
             for _ in range(100):
                 if "eyJ" in raw_get(self.ports["transom"], path):
                     break
@@ -116,13 +119,29 @@ class Spine(Bench):
                 ratios.append(viewed / passed)
                 costs.append((viewed * 1e6, passed * 1e6))
             print("  us per request (view, pass):", ", ".join(f"{v:.1f}/{p:.1f}" for v, p in costs), flush=True)
-            self.say(f"view from the session cache, {kind}: CPU / pass-through", statistics.median(ratios), 1.3)
+            self.say(f"view from the session cache, {kind}: CPU / pass-through", statistics.median(ratios), limit)
         self.end(transom)
 
-    def upload_small(self):
+    # Every user looks at every document, until each cache is as full as it gets: memory.
+    def caches(self):
+        transom = self.start_transom()
+        for document in range(DOCUMENTS):
+            self.upload_small(document + 1)
+        self.wait_delivered(DOCUMENTS)
+        tokens = ", ".join(f'"{token(f"user {user}")}"' for user in range(USERS))
+        script = self.write("everybody.lua", EVERYBODY.format(documents=DOCUMENTS, users=USERS, tokens=tokens))
+        before = resident(transom)
+        requests, _ = wrk(self.ports["transom"], "", "-c64", "-d5s" if SMALL else "-d60s", "-s", script)
+        grown = resident(transom) - before
+        minted = re.search(r"sessions_minted_total (\d+)", self.get("admin", "/metrics")).group(1)
+        print(f"  {requests} views of {DOCUMENTS} documents by {USERS} users, {minted} sessions minted", flush=True)
+        self.say("caches of sessions, decisions and tokens: memory", grown / MIB, 64, " MiB")
+        self.end(transom)
+
+    def upload_small(self, document=1):
         body = b'--B\r\ncontent-disposition: form-data; name="file"; filename="s.pdf"\r\n\r\n%PDF-1.4\n\r\n--B--\r\n'
         connection = http.client.HTTPConnection("127.0.0.1", self.ports["transom"])
-        connection.request("POST", "/api/files", body, {"authorization": f"Bearer {token()}", "content-type": "multipart/form-data; boundary=B"})
+        connection.request("POST", "/api/files", body, {"authorization": f"Bearer {token()}", "content-type": "multipart/form-data; boundary=B", "x-id": str(document)})
         assert connection.getresponse().status == 201
 
     def cost(self, transom, path):
@@ -157,11 +176,11 @@ async def slow(port, clients):
     await asyncio.gather(*(one(number) for number in range(clients)))
 
 
-def token():
+def token(user="ann"):
     def part(value):
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
 
-    signed = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({"sub": "ann", "exp": EXPIRES})
+    signed = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({"sub": user, "exp": EXPIRES})
     mac = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
     return (signed + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode()
 
@@ -184,6 +203,7 @@ workers = 1
 
 [app]
 url = "http://127.0.0.1:{app}"
+remember_decisions = "1m"
 
 [dws]
 url = "http://127.0.0.1:{dws}/viewer"
@@ -199,6 +219,7 @@ algorithms = ["HS256"]
 key = {{ secret = "{secret}" }}
 
 [documents.files]
+probe = "GET /app/{{id}}"
 [[documents.files.upload]]
 route = "POST /api/files"
 id = {{ json = "$.data.id" }}
@@ -209,6 +230,19 @@ session = {{ response_header = "X-Viewer-Session" }}
 [[documents.files.view]]
 route = "GET /json/{{id}}"
 session = {{ json = "/data/session" }}
+[[documents.files.view]]
+route = "GET /probed/{{id}}"
+authorize = ["token", "probe"]
+session = {{ response_header = "X-Viewer-Session" }}
+"""
+
+EVERYBODY = """
+local tokens, n = {{ {tokens} }}, -1
+request = function()
+  n = n + 1
+  local headers = {{ Authorization = "Bearer " .. tokens[n % {users} + 1] }}
+  return wrk.format("GET", "/probed/" .. math.floor(n / {users}) % {documents} + 1, headers)
+end
 """
 
 PLAIN_AND_APP = """
