@@ -89,7 +89,7 @@ where
                 }
             }
             let now = Instant::now();
-            if let Some(limit) = pace.judge(now) {
+            if let Some(limit) = pace.judge(now, 1) {
                 if let Some(struck) = &this.struck.0 {
                     struck.get_or_init(|| limit);
                 }

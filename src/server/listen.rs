@@ -1,3 +1,4 @@
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -6,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
@@ -94,7 +96,6 @@ pub(crate) async fn serve<M, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let http = http_builder(&entrance.limits.of_clients);
     let mut connections = JoinSet::new();
     let mut patience = FIRST_PATIENCE;
     loop {
@@ -111,11 +112,11 @@ pub(crate) async fn serve<M, S, B>(
                     () = shutdown.requested() => break,
                 };
                 let client = ClientInfo { peer, tls: false };
-                let (http, service) = (http.clone(), make());
+                let service = make();
                 let (entrance, shutdown) = (entrance.clone(), shutdown.clone());
                 connections.spawn(async move {
                     prepare(&stream);
-                    greet(stream, client, http, service, entrance, shutdown).await;
+                    greet(stream, client, service, entrance, shutdown).await;
                     drop(permit);
                 });
             }
@@ -147,7 +148,6 @@ pub(crate) async fn serve<M, S, B>(
 async fn greet<S, B>(
     mut stream: TcpStream,
     mut client: ClientInfo,
-    http: auto::Builder<TokioExecutor>,
     service: S,
     entrance: Entrance,
     mut shutdown: Shutdown,
@@ -169,7 +169,7 @@ async fn greet<S, B>(
         }
     }
     let Some(tls) = entrance.tls.clone() else {
-        return speak(stream, client, http, service, entrance, shutdown).await;
+        return speak(stream, client, service, entrance, shutdown).await;
     };
     let within = entrance.limits.of_clients.header_time;
     let shaken = tokio::select! {
@@ -179,7 +179,7 @@ async fn greet<S, B>(
     match shaken {
         Ok(Ok(stream)) => {
             let client = ClientInfo { tls: true, ..client };
-            speak(stream, client, http, service, entrance, shutdown).await;
+            speak(stream, client, service, entrance, shutdown).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
         Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(client.peer)),
@@ -210,7 +210,6 @@ async fn introduction(
 async fn speak<I, S, B>(
     io: I,
     client: ClientInfo,
-    http: auto::Builder<TokioExecutor>,
     service: S,
     entrance: Entrance,
     mut shutdown: Shutdown,
@@ -223,17 +222,22 @@ async fn speak<I, S, B>(
     B::Error: Into<BoxError>,
 {
     let watch = Watch::new(&entrance.limits);
+    let http = http_builder(&entrance.limits.of_clients, Streams(watch.clone()));
     let io = Watched::new(TokioIo::new(Guarded::new(io, client.peer)), watch.clone());
     let asked = watch.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let answering = asked.request();
+        let version = request.version();
+        let answering = asked.request(version);
         request.extensions_mut().insert(client);
         let reply = service.clone().oneshot(request);
-        async move { reply.await.map(|reply| reply.map(|body| Answered::new(body, answering))) }
+        async move { reply.await.map(|reply| reply.map(|body| Answered::new(body, answering, version))) }
     });
     let mut serving = pin!(http.serve_connection_with_upgrades(io, service));
     let mut leaving = false;
     let ended = loop {
+        while let Some(limit) = watch.cut(Instant::now()) {
+            limit.strike(&entrance.metrics, Some(client.peer));
+        }
         let check = match watch.check(Instant::now()) {
             Ok(check) => check,
             Err(Limit::KeepAlive) if !leaving => {
@@ -263,8 +267,18 @@ async fn speak<I, S, B>(
     }
 }
 
-fn http_builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
+/// Where hyper answers the streams of one HTTP/2 connection.
+#[derive(Clone)]
+struct Streams(Watch);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
+
+fn http_builder(limits: &ServerLimits, streams: Streams) -> auto::Builder<Streams> {
+    let mut http = auto::Builder::new(streams);
     http.http1()
         .timer(TokioTimer::new())
         // The watch does this, for less than a timer per request.

@@ -6,6 +6,8 @@ mod edge;
 mod gate;
 mod health;
 #[cfg(test)]
+mod http2_tests;
+#[cfg(test)]
 mod limit_tests;
 mod limits;
 mod listen;

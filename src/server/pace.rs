@@ -49,8 +49,8 @@ impl Pace {
         }
     }
 
-    /// The limit that is exceeded.
-    pub(super) fn judge(&mut self, now: Instant) -> Option<Limit> {
+    /// The limit that is exceeded by one of `share` that have the rate together.
+    pub(super) fn judge(&mut self, now: Instant, share: u64) -> Option<Limit> {
         let since = self.waiting_since?;
         let waiting = now.saturating_duration_since(since);
         let Slowness { idle, idle_limit, rate, grace, rate_limit } = self.slowness;
@@ -61,7 +61,8 @@ impl Pace {
         if rate == 0 || period < grace {
             return None;
         }
-        if u128::from(self.bytes) * 1000 < u128::from(rate) * period.as_millis() {
+        if u128::from(self.bytes) * 1000 * u128::from(share) < u128::from(rate) * period.as_millis()
+        {
             return Some(rate_limit);
         }
         // What came in one period is no credit for the next, but silence keeps counting.
@@ -106,14 +107,14 @@ mod tests {
     fn silence_strikes_after_its_time_and_not_before() {
         let start = Instant::now();
         let mut pace = Pace::new(Slowness { rate: 0, ..SLOWNESS });
-        assert_eq!(pace.judge(at(start, 1000)), None);
+        assert_eq!(pace.judge(at(start, 1000), 1), None);
         pace.wait(start);
         pace.wait(at(start, 59));
-        assert_eq!(pace.judge(at(start, 59)), None);
+        assert_eq!(pace.judge(at(start, 59), 1), None);
         assert_eq!(pace.next_check(at(start, 59)), at(start, 60));
-        assert_eq!(pace.judge(at(start, 60)), Some(Limit::ReceiveIdle));
+        assert_eq!(pace.judge(at(start, 60), 1), Some(Limit::ReceiveIdle));
         pace.moved(1, || at(start, 60));
-        assert_eq!(pace.judge(at(start, 1000)), None);
+        assert_eq!(pace.judge(at(start, 1000), 1), None);
     }
 
     #[test]
@@ -126,7 +127,7 @@ mod tests {
             // The app takes a minute for each of these, which is not the client's fault.
         }
         pace.wait(at(start, 6000));
-        assert_eq!(pace.judge(at(start, 6000)), None);
+        assert_eq!(pace.judge(at(start, 6000), 1), None);
     }
 
     #[test]
@@ -137,7 +138,7 @@ mod tests {
         let mut struck = None;
         for second in 0..90 {
             pace.wait(at(start, second));
-            struck = struck.or(pace.judge(at(start, second)).map(|limit| (second, limit)));
+            struck = struck.or(pace.judge(at(start, second), 1).map(|limit| (second, limit)));
             pace.moved(1, || at(start, second + 1));
         }
         assert_eq!(struck, Some((60, Limit::Rate)));
@@ -158,7 +159,7 @@ mod tests {
                 pace.moved(1024 * seconds as usize, || now);
                 proptest::prop_assert!(due > now - Duration::from_secs(seconds));
                 pace.wait(now);
-                proptest::prop_assert_eq!(pace.judge(now), None);
+                proptest::prop_assert_eq!(pace.judge(now, 1), None);
             }
         }
     }

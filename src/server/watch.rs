@@ -4,18 +4,23 @@
 //! whatever happens is noted only, and the timer looks at the notes when a limit could strike at the
 //! earliest.
 
+use std::collections::HashMap;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use pin_project_lite::pin_project;
+use tokio::task::{self, AbortHandle};
 use tokio::time::{Duration, Instant};
 
 use super::limits::{Limit, Limits};
-use super::pace::Pace;
+use super::pace::{Pace, Slowness};
 
 /// What one connection is at.
 #[derive(Clone, Debug)]
@@ -31,7 +36,20 @@ struct State {
     idle_since: Instant,
     /// And since when a next request has begun to come.
     head_since: Option<Instant>,
+    /// What comes between requests may be no request then: windows, pings, settings.
+    http2: bool,
+    slowness: Slowness,
     sending: Pace,
+    /// HTTP/2's, each of which the client can hold up while the connection flows.
+    streams: HashMap<task::Id, Stream>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    task: AbortHandle,
+    sending: Pace,
+    /// What of the reply waits to be taken.
+    offered: usize,
 }
 
 impl Watch {
@@ -44,13 +62,42 @@ impl Watch {
             idle_since: now,
             // A connection is opened in order to ask.
             head_since: Some(now),
+            http2: false,
+            slowness: limits.sending(),
             sending: Pace::new(limits.sending()),
+            streams: HashMap::new(),
         })))
     }
 
-    /// A request is here in full, except for its body.
-    pub(super) fn request(&self) -> Answering {
+    /// Answers one stream of HTTP/2.
+    pub(super) fn spawn(&self, stream: impl Future<Output = ()> + Send + 'static) {
+        // Held until it is in the list, since it may run on another thread already.
         let mut state = self.state();
+        let task = tokio::spawn(stream).abort_handle();
+        let sending = Pace::new(state.slowness);
+        if state.streams.len() == state.streams.capacity() {
+            state.streams.retain(|_, stream| !stream.task.is_finished());
+        }
+        state.streams.insert(task.id(), Stream { task, sending, offered: 0 });
+    }
+
+    /// Ends one stream whose client does not take its reply, and no other.
+    pub(super) fn cut(&self, now: Instant) -> Option<Limit> {
+        let mut state = self.state();
+        // One connection's rate is all that they have together.
+        let share = state.streams.values().filter(|stream| stream.sending.is_waiting()).count();
+        let mut judged = state.streams.iter_mut();
+        let (id, limit) = judged
+            .find_map(|(id, stream)| Some((*id, stream.sending.judge(now, share as u64)?)))?;
+        // Its end without an end of its reply makes hyper reset it.
+        state.streams.remove(&id)?.task.abort();
+        Some(limit)
+    }
+
+    /// A request is here in full, except for its body.
+    pub(super) fn request(&self, version: Version) -> Answering {
+        let mut state = self.state();
+        state.http2 = version == Version::HTTP_2;
         state.answering += 1;
         state.head_since = None;
         Answering(self.clone())
@@ -59,7 +106,7 @@ impl Watch {
     /// The limit that is exceeded, or when to look again.
     pub(super) fn check(&self, now: Instant) -> Result<Instant, Limit> {
         let mut state = self.state();
-        if let Some(limit) = state.sending.judge(now) {
+        if let Some(limit) = state.sending.judge(now, 1) {
             return Err(limit);
         }
         let least = state.header_time.min(state.keep_alive);
@@ -73,7 +120,8 @@ impl Watch {
         }
         // Whatever it is at, the next thing could begin right now.
         let soonest = (since + within).min(now + least);
-        Ok(soonest.min(state.sending.next_check(now)))
+        let streams = state.streams.values().map(|stream| stream.sending.next_check(now));
+        Ok(streams.fold(soonest.min(state.sending.next_check(now)), Instant::min))
     }
 
     /// Gives an idle connection that was told to close as much time as a new one has.
@@ -81,8 +129,36 @@ impl Watch {
         self.state().head_since = Some(Instant::now());
     }
 
+    /// The client took what the stream of this task was offered.
+    fn taken(&self) {
+        if let Some(stream) = self.state().stream() {
+            stream.sending.moved(std::mem::take(&mut stream.offered), Instant::now);
+        }
+    }
+
+    fn offered(&self, bytes: usize) {
+        if let Some(stream) = self.state().stream() {
+            stream.offered = bytes;
+            stream.sending.wait(Instant::now());
+        }
+    }
+
+    /// The stream of this task has its reply.
+    fn left(&self) {
+        if let Some(id) = task::try_id() {
+            self.state().streams.remove(&id);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// That of the task which asks.
+    fn stream(&mut self) -> Option<&mut Stream> {
+        self.streams.get_mut(&task::try_id()?)
     }
 }
 
@@ -106,32 +182,67 @@ pin_project! {
         #[pin]
         inner: B,
         answering: Answering,
+        // Of HTTP/2: paced by its stream, and what is left of a frame.
+        stream: bool,
+        rest: Option<Bytes>,
+    }
+
+    impl<B> PinnedDrop for Answered<B> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.stream {
+                this.answering.0.left();
+            }
+        }
     }
 }
 
 impl<B> Answered<B> {
-    pub(super) fn new(inner: B, answering: Answering) -> Self {
-        Self { inner, answering }
+    pub(super) fn new(inner: B, answering: Answering, version: Version) -> Self {
+        Self { inner, answering, stream: version == Version::HTTP_2, rest: None }
     }
 }
 
-impl<B: Body> Body for Answered<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes>> Body for Answered<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().inner.poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        if !*this.stream {
+            return this.inner.poll_frame(context);
+        }
+        // hyper asks for more once the client has opened its window for what it was given.
+        let watch = &this.answering.0;
+        watch.taken();
+        let polled = match this.rest.take() {
+            Some(rest) => Poll::Ready(Some(Ok(Frame::data(rest)))),
+            None => this.inner.poll_frame(context),
+        };
+        polled.map_ok(|frame| match frame.into_data() {
+            Ok(mut data) => {
+                // hyper gives h2 all of a frame once the window lets its first byte through.
+                if data.len() > FRAME {
+                    *this.rest = Some(data.split_off(FRAME));
+                }
+                watch.offered(data.len());
+                Frame::data(data)
+            }
+            Err(frame) => frame,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match self.rest {
+            None => self.inner.size_hint(),
+            Some(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -152,7 +263,7 @@ impl<S> Watched<S> {
 
     fn note_read(&self) {
         let mut state = self.watch.state();
-        if state.answering == 0 && state.head_since.is_none() {
+        if state.answering == 0 && state.head_since.is_none() && !state.http2 {
             state.head_since = Some(Instant::now());
         }
     }
@@ -224,3 +335,6 @@ impl<S: Write + Unpin> Write for Watched<S> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
+
+/// What HTTP/2 clients take in one frame, unless they ask for more.
+const FRAME: usize = 16 * 1024;
