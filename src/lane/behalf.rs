@@ -33,6 +33,8 @@ pub(super) fn on_behalf<B>(
     }
     // What the listener knows of the client, for the forwarder.
     *request.extensions_mut() = caller.extensions.clone();
+    // The client hears interim replies to its own request only.
+    hyper::ext::on_informational(&mut request, |_| {});
     Some(request)
 }
 

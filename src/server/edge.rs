@@ -22,6 +22,7 @@ use crate::telemetry::{InFlight, Metrics, request_id};
 
 use super::ClientInfo;
 use super::client_body::{ClientBody, Struck};
+use super::expect::{Expectation, Held};
 use super::limits::{Limit, Limits};
 
 /// Gives a request its id, and lets its headers say only what the app will be told too: nothing that
@@ -52,7 +53,7 @@ impl<S> Edge<S> {
 
 impl<S, B, R> Service<Request<B>> for Edge<S>
 where
-    S: Service<Request<ClientBody<B>>, Response = Response<R>>,
+    S: Service<Request<Held<ClientBody<B>>>, Response = Response<R>>,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
@@ -88,6 +89,7 @@ where
         let slow = self.shared.limits.receiving();
         let request_id = map.get(request_id::HEADER).cloned();
         let too_many = map.len() > self.shared.limits.of_clients.header_count;
+        let expectation = request.extensions_mut().remove::<Expectation>();
         let request = request.map(|body| ClientBody::new(body, slow));
         let exchange = Exchange {
             peer: client.map(|client| client.peer),
@@ -99,6 +101,7 @@ where
             let reply = exchange.refuse(Limit::HeaderCount, Reason::TooManyHeaders);
             return Answering::Refused { reply: Some(reply) };
         }
+        let request = request.map(|body| Held::new(body, expectation));
         let in_flight = self.shared.metrics.in_flight();
         Answering::Passed { answer: self.inner.call(request), exchange, in_flight: Some(in_flight) }
     }

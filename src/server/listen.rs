@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
@@ -27,6 +28,8 @@ use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
 use super::ClientInfo;
+use super::expect::Expectation;
+use super::interim::{Interim, Interposed};
 use super::limits::{Limit, Limits};
 use super::proxy_protocol::{self, Unreadable};
 use super::signal::Shutdown;
@@ -47,17 +50,29 @@ impl Entrance {
     pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
         let room = limits.of_clients.connections.min(Semaphore::MAX_PERMITS);
         let (room, proxies) = (Arc::new(Semaphore::new(room)), Arc::default());
-        Self { limits, room, metrics, tls: None, proxies }
+        Self {
+            limits,
+            room,
+            metrics,
+            tls: None,
+            proxies,
+        }
     }
 
     /// Nothing but TLS.
     pub(crate) fn with_tls(self, tls: TlsAcceptor) -> Self {
-        Self { tls: Some(tls), ..self }
+        Self {
+            tls: Some(tls),
+            ..self
+        }
     }
 
     /// From these networks, nothing that does not begin with a header of the PROXY protocol.
     pub(crate) fn with_proxies(self, proxies: &[IpNet]) -> Self {
-        Self { proxies: proxies.into(), ..self }
+        Self {
+            proxies: proxies.into(),
+            ..self
+        }
     }
 
     fn is_proxy(&self, peer: SocketAddr) -> bool {
@@ -91,7 +106,7 @@ pub(crate) async fn serve<M, S, B>(
 ) where
     M: Fn() -> S,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
+    S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -140,7 +155,11 @@ pub(crate) async fn serve<M, S, B>(
     if timeout(entrance.limits.drain, drained).await.is_err() {
         entrance.metrics.limit(Limit::Drain.name());
         let (limit, connections) = (Limit::Drain.name(), connections.len());
-        tracing::warn!(limit, connections, "closing connections that did not finish in time");
+        tracing::warn!(
+            limit,
+            connections,
+            "closing connections that did not finish in time"
+        );
     }
 }
 
@@ -153,7 +172,7 @@ async fn greet<S, B>(
     mut shutdown: Shutdown,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
+    S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -178,7 +197,10 @@ async fn greet<S, B>(
     };
     match shaken {
         Ok(Ok(stream)) => {
-            let client = ClientInfo { tls: true, ..client };
+            let client = ClientInfo {
+                tls: true,
+                ..client
+            };
             speak(stream, client, service, entrance, shutdown).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
@@ -192,7 +214,12 @@ async fn introduction(
     proxy: SocketAddr,
     entrance: &Entrance,
 ) -> Option<SocketAddr> {
-    match timeout(entrance.limits.of_clients.header_time, proxy_protocol::read(stream)).await {
+    match timeout(
+        entrance.limits.of_clients.header_time,
+        proxy_protocol::read(stream),
+    )
+    .await
+    {
         Ok(Ok(client)) => return Some(client.unwrap_or(proxy)),
         Ok(Err(Unreadable::Silent)) => {
             tracing::debug!(peer = %proxy, "the proxy closed its connection without a word");
@@ -216,7 +243,7 @@ async fn speak<I, S, B>(
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
+    S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -224,13 +251,42 @@ async fn speak<I, S, B>(
     let watch = Watch::new(&entrance.limits);
     let http = http_builder(&entrance.limits.of_clients, Streams(watch.clone()));
     let io = Watched::new(TokioIo::new(Guarded::new(io, client.peer)), watch.clone());
+    let interim = Interim::default();
+    let io = Interposed::new(io, interim.clone());
+    let mut usual = interim.extensions(None);
+    usual.insert(client);
     let asked = watch.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let version = request.version();
         let answering = asked.request(version);
-        request.extensions_mut().insert(client);
+        let expectation = Expectation::of(&request);
+        let interim = (version == Version::HTTP_11).then(|| interim.clone());
+        match (&interim, &expectation) {
+            (Some(_), None) => request.extensions_mut().extend(usual.clone()),
+            (Some(interim), Some(expectation)) => {
+                let mut extensions = interim.extensions(Some(expectation.clone()));
+                extensions.insert(expectation.clone());
+                extensions.insert(client);
+                request.extensions_mut().extend(extensions);
+            }
+            (None, _) => drop(request.extensions_mut().insert(client)),
+        }
         let reply = service.clone().oneshot(request);
-        async move { reply.await.map(|reply| reply.map(|body| Answered::new(body, answering, version))) }
+        async move {
+            let mut reply = match interim {
+                Some(interim) => interim.before(reply).await?,
+                None => reply.await?,
+            };
+            let without_body = expectation.and_then(Expectation::replied);
+            if without_body.is_some() {
+                // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
+                reply
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let answered = |body| Answered::new(body, answering, version, without_body);
+            Ok::<_, S::Error>(reply.map(answered))
+        }
     });
     let mut serving = pin!(http.serve_connection_with_upgrades(io, service));
     let mut leaving = false;
@@ -259,7 +315,9 @@ async fn speak<I, S, B>(
         }
     };
     if let Err(error) = ended {
-        let too_large = error.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
+        let too_large = error
+            .downcast_ref()
+            .is_some_and(hyper::Error::is_parse_too_large);
         if too_large {
             Limit::HeaderSize.strike(&entrance.metrics, Some(client.peer));
         }
@@ -287,15 +345,18 @@ fn http_builder(limits: &ServerLimits, streams: Streams) -> auto::Builder<Stream
     if limits.header_count != HYPERS_HEADER_COUNT {
         http.http1().max_headers(limits.header_count);
     }
-    http.http2().timer(TokioTimer::new()).max_header_list_size(limits.header_size);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(limits.header_size);
     http
 }
 
 /// A socket that refuses an option still carries HTTP.
 fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    let set =
-        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let set = stream
+        .set_nodelay(true)
+        .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
     if let Err(error) = set {
         tracing::debug!(%error, "socket option refused");
     }
@@ -303,7 +364,10 @@ fn prepare(stream: &TcpStream) {
 
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 /// hyper accepts no smaller one.

@@ -3,10 +3,14 @@
 pub(crate) mod admin;
 mod client_body;
 mod edge;
+mod expect;
 mod gate;
 mod health;
 #[cfg(test)]
 mod http2_tests;
+mod interim;
+#[cfg(test)]
+mod interim_tests;
 #[cfg(test)]
 mod limit_tests;
 mod limits;

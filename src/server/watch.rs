@@ -19,6 +19,7 @@ use pin_project_lite::pin_project;
 use tokio::task::{self, AbortHandle};
 use tokio::time::{Duration, Instant};
 
+use super::expect;
 use super::limits::{Limit, Limits};
 use super::pace::{Pace, Slowness};
 
@@ -185,6 +186,7 @@ pin_project! {
         // Of HTTP/2: paced by its stream, and what is left of a frame.
         stream: bool,
         rest: Option<Bytes>,
+        without_body: Option<expect::Reply>,
     }
 
     impl<B> PinnedDrop for Answered<B> {
@@ -197,8 +199,13 @@ pin_project! {
 }
 
 impl<B> Answered<B> {
-    pub(super) fn new(inner: B, answering: Answering, version: Version) -> Self {
-        Self { inner, answering, stream: version == Version::HTTP_2, rest: None }
+    pub(super) fn new(
+        inner: B,
+        answering: Answering,
+        version: Version,
+        without_body: Option<expect::Reply>,
+    ) -> Self {
+        Self { inner, answering, stream: version == Version::HTTP_2, rest: None, without_body }
     }
 }
 

@@ -162,7 +162,7 @@ class App:
     def serve(self, connection):
         reader = connection.makefile("rb")
         try:
-            while request := read_request(reader):
+            while request := read_request(reader, connection):
                 with self.lock:
                     self.requests.append(request)
                 connection.sendall(REPLY.replace(b"\r\n\r\nok", b"\r\n\r\n") if request.method == b"HEAD" else REPLY)
@@ -184,7 +184,7 @@ class Garbage(Exception):
     pass
 
 
-def read_request(reader):
+def read_request(reader, connection):
     """`None` at the end, also where a request breaks off: nobody takes that for one."""
     lines = []
     while not lines or lines[-1] != b"\r\n":
@@ -204,6 +204,8 @@ def read_request(reader):
         if not colon or name != name.strip():
             raise Garbage(line)
         fields[name.lower()].append(value.strip(b" \t"))
+    if b"100-continue" in fields[b"expect"]:
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body, trailers = b"", []
     if b"transfer-encoding" in fields:
         while True:

@@ -1,0 +1,156 @@
+//! What passes before a reply: interim replies, and the word that a client with a body waits for.
+#![allow(clippy::unwrap_used)]
+
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use super::testing::{App, Peer, Proxy};
+
+const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const EXPECTING: &str =
+    "POST / HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+
+async fn asked(request: &str) -> (App, Proxy, Peer, Peer) {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = proxy.connect().await;
+    client.say(request).await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    (app, proxy, client, at_app)
+}
+
+#[tokio::test]
+async fn early_hints_arrive_before_the_reply_is_there() {
+    let (_app, _proxy, mut client, mut at_app) = asked("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    at_app
+        .say("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nLink: </b>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n")
+        .await;
+    assert_eq!(
+        client.hear("\r\n\r\n").await,
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\nlink: </b>\r\n\r\n"
+    );
+    at_app.say(OK).await;
+    assert!(client.hear("\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn interim_replies_keep_their_order_even_when_all_come_at_once() {
+    let (_app, _proxy, mut client, mut at_app) = asked("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    for _ in 0..3 {
+        let processing = "HTTP/1.1 102 Processing\r\n\r\n";
+        at_app.say(&format!("{processing}{HINTS}HTTP/1.1 199 Odd\r\nA: b\r\n\r\n{OK}")).await;
+        assert_eq!(client.hear("\r\n\r\n").await, processing);
+        assert_eq!(client.hear("\r\n\r\n").await.to_lowercase(), HINTS.to_lowercase());
+        assert_eq!(client.hear("\r\n\r\n").await, "HTTP/1.1 199 \r\na: b\r\n\r\n");
+        assert!(client.hear("\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        client.say("GET /next HTTP/1.1\r\nHost: d\r\n\r\n").await;
+        at_app.hear("\r\n\r\n").await;
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_have_their_own_interim_replies() {
+    let two = "GET /1 HTTP/1.1\r\nHost: d\r\n\r\nGET /2 HTTP/1.1\r\nHost: d\r\n\r\n";
+    let (_app, _proxy, mut client, mut at_app) = asked(two).await;
+    at_app.say(&format!("HTTP/1.1 103 Early Hints\r\nA: 1\r\n\r\n{OK}")).await;
+    at_app.hear("\r\n\r\n").await;
+    at_app.say(&format!("HTTP/1.1 103 Early Hints\r\nA: 2\r\n\r\n{OK}")).await;
+    for one in ["a: 1", "a: 2"] {
+        assert_eq!(
+            client.hear("\r\n\r\n").await,
+            format!("HTTP/1.1 103 Early Hints\r\n{one}\r\n\r\n")
+        );
+        assert!(client.hear("\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn clients_that_know_no_interim_replies_get_none() {
+    let (_app, _proxy, mut client, mut at_app) = asked("GET / HTTP/1.0\r\nHost: d\r\n\r\n").await;
+    at_app.say(&format!("{HINTS}{OK}")).await;
+    assert!(client.hear("\r\n\r\nok").await.starts_with("HTTP/1.0 200 OK\r\n"));
+
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let url = format!("http://{}/", proxy.address);
+    let answering =
+        tokio::spawn(client.request(Request::get(url).body(Empty::<&[u8]>::new()).unwrap()));
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    at_app.say(&format!("{HINTS}{OK}")).await;
+    let reply = answering.await.unwrap().unwrap();
+    assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), "ok");
+}
+
+#[tokio::test]
+async fn interim_replies_without_end_are_not_hoarded() {
+    let (_app, proxy, client, mut at_app) = asked("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let hints = format!("HTTP/1.1 103 Early Hints\r\nA: {}\r\n\r\n", "a".repeat(4000));
+    // More than the sockets hold, for a client that reads none of it.
+    for _ in 0..10_000 {
+        at_app.say(&hints).await;
+    }
+    at_app.say(OK).await;
+    drop(client);
+    assert!(at_app.is_left().await);
+    drop(proxy);
+}
+
+#[tokio::test]
+async fn a_body_is_asked_for_when_the_app_wants_it() {
+    let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
+    at_app.say(CONTINUE).await;
+    assert_eq!(client.hear("\r\n\r\n").await, CONTINUE);
+    client.say("hello").await;
+    assert_eq!(at_app.hear("hello").await, "hello");
+    at_app.say(OK).await;
+    assert!(client.hear("\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    // And the connection goes on.
+    client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    at_app.hear("\r\n\r\n").await;
+    at_app.say(OK).await;
+    client.hear("\r\n\r\nok").await;
+}
+
+#[tokio::test]
+async fn a_refusal_spares_the_client_its_body() {
+    let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
+    at_app.say("HTTP/1.1 413 Too Large\r\nContent-Length: 6\r\n\r\nnot").await;
+    let head = client.hear("not").await;
+    assert!(
+        head.starts_with("HTTP/1.1 413 ") && head.contains("\r\nconnection: close\r\n"),
+        "{head}"
+    );
+    // A reply that takes its time is not cut short for the body's sake.
+    at_app.say(" so").await;
+    client.hear(" so").await;
+    assert!(client.is_left().await);
+    assert!(at_app.is_left().await, "half a request is of no use to anybody");
+}
+
+#[tokio::test]
+async fn an_app_that_knows_no_expectations_gets_the_body() {
+    let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
+    assert_eq!(client.hear("\r\n\r\n").await, CONTINUE);
+    client.say("hello").await;
+    at_app.hear("hello").await;
+    at_app.say(OK).await;
+    client.hear("\r\n\r\nok").await;
+}
+
+#[tokio::test]
+async fn a_client_may_send_its_body_without_waiting() {
+    let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
+    client.say("hello").await;
+    at_app.say(CONTINUE).await;
+    at_app.hear("hello").await;
+    at_app.say(OK).await;
+    let reply = client.hear("\r\n\r\nok").await;
+    assert!(reply.trim_start_matches(CONTINUE).starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+}
