@@ -6,8 +6,10 @@
 mod support;
 
 mod bad_input;
+mod behind_haproxy;
 mod capture;
 mod correlate;
+mod curl;
 mod decisions;
 mod delivery;
 mod durability;
@@ -21,4 +23,5 @@ mod sessions;
 mod shipped;
 mod slow;
 mod source;
+mod streams;
 mod views;

@@ -54,8 +54,10 @@ macro_rules! in_both_forms {
 /// What is to be built.
 pub struct WorldBuilder {
     config: String,
+    server_settings: String,
     app_settings: String,
     app: App,
+    app_address: Option<SocketAddr>,
     dws: Option<Dws>,
     dir: Option<PathBuf>,
 }
@@ -88,8 +90,10 @@ impl World {
     pub fn with(config: &str) -> WorldBuilder {
         WorldBuilder {
             config: config.to_owned(),
+            server_settings: String::new(),
             app_settings: String::new(),
             app: App::files(),
+            app_address: None,
             dws: None,
             dir: None,
         }
@@ -262,6 +266,18 @@ impl WorldBuilder {
         self
     }
 
+    /// An app that a test plays itself. Binary form only.
+    pub fn app_at(mut self, address: SocketAddr) -> Self {
+        self.app_address = Some(address);
+        self
+    }
+
+    /// Lines of `[server]` besides its addresses.
+    pub fn server_settings(mut self, lines: &str) -> Self {
+        self.server_settings = lines.to_owned();
+        self
+    }
+
     /// Lines of `[app]` besides its address.
     pub fn app_settings(mut self, lines: &str) -> Self {
         self.app_settings = lines.to_owned();
@@ -282,15 +298,17 @@ impl WorldBuilder {
         let own = tempfile::tempdir().expect("a temporary directory");
         let dir = Dir { path: own.path().to_owned(), _own: Some(own) };
         let (address, admin) = (process::free_address(), process::free_address());
-        let app_address = match form {
-            Form::Binary => self.app.serve().await,
+        let app_address = match (form, self.app_address) {
+            (Form::Binary, Some(address)) => address,
+            (Form::Binary, None) => self.app.serve().await,
             // The layer calls its inner service; this address is never used.
-            Form::Layer => process::free_address(),
+            (Form::Layer, _) => process::free_address(),
         };
         let text = format!(
-            "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\n[app]\nurl = \"http://{app_address}\"\n{}\n\
+            "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n{}\n[app]\nurl = \"http://{app_address}\"\n{}\n\
              [dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\n[store]\npath = \"{}\"\n\n\
              [viewer]\nsdk = \"http://{}/nutrient-viewer.js\"\n\n{}",
+            self.server_settings,
             self.app_settings,
             dws.address,
             dws::KEY,
