@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
@@ -10,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::capture::Tapped;
 use crate::correlate::HeldReply;
+use crate::inject::Owned;
 
 pin_project! {
     /// What the inner service gets to read: the client's own body, or nothing.
@@ -17,6 +19,7 @@ pin_project! {
     pub struct RequestBody<B> {
         #[pin]
         kind: RequestKind<B>,
+        owned: Option<Arc<Owned>>,
     }
 }
 
@@ -32,15 +35,21 @@ pin_project! {
 
 impl<B> RequestBody<B> {
     pub(crate) fn passed(body: B) -> Self {
-        Self { kind: RequestKind::Passed { body } }
+        Self { kind: RequestKind::Passed { body }, owned: None }
     }
 
     pub(crate) fn tapped(body: Tapped<B>) -> Self {
-        Self { kind: RequestKind::Tapped { body } }
+        Self { kind: RequestKind::Tapped { body }, owned: None }
     }
 
     pub(crate) fn empty() -> Self {
-        Self { kind: RequestKind::Empty }
+        Self { kind: RequestKind::Empty, owned: None }
+    }
+
+    /// Takes owned headers out of its trailers, which an app may read like any others.
+    pub(crate) fn without(mut self, owned: &Arc<Owned>) -> Self {
+        self.owned = (!owned.is_empty()).then(|| owned.clone());
+        self
     }
 }
 
@@ -52,11 +61,18 @@ impl<B: Body<Data = Bytes>> Body for RequestBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().kind.project() {
+        let this = self.project();
+        let mut frame = ready!(match this.kind.project() {
             RequestKindProj::Passed { body } => body.poll_frame(cx),
             RequestKindProj::Tapped { body } => body.poll_frame(cx),
             RequestKindProj::Empty => Poll::Ready(None),
+        });
+        if let (Some(owned), Some(Ok(frame))) = (this.owned, &mut frame)
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            owned.strip(trailers);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -36,7 +36,7 @@ pub(crate) struct Engine {
     pub(crate) decisions: Decisions,
     pub(crate) spool: Spool,
     pub(crate) sources: Sources,
-    pub(crate) owned: Owned,
+    pub(crate) owned: Arc<Owned>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: Arc<dyn MappingStore>,
     pub(crate) dws_health: DwsHealth,
@@ -107,7 +107,7 @@ impl Transom {
         let dws_health = health(dws.clone());
         let broker = Broker::new(dws, metrics.clone(), config.identities.len() > 1);
         let decisions = Decisions::new(&config.app.remember);
-        let owned = Owned::new(&owned_headers(&config));
+        let owned = Arc::new(Owned::new(&owned_headers(&config)));
         authenticator.ready().await;
         let engine = Engine {
             config,

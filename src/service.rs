@@ -22,6 +22,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::config::Action;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::inject::Owned;
 use crate::lane;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
@@ -65,12 +66,14 @@ where
         // A capture is decided on when app and body have had their say; until then it is only a route.
         let explained = lane == Lane::Capture && Trail::of(request.extensions()).is_some();
         if lane == Lane::Pass || explained {
-            let future = self.inner.call(request.map(RequestBody::passed));
+            let passed = |body| RequestBody::passed(body).without(&self.engine.owned);
+            let future = self.inner.call(request.map(passed));
             return ResponseFuture::Pass { future };
         }
         // The instance that was polled ready is the one to call (tower `Service`, "Be careful when cloning").
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
+        let inner = Cleaned { inner, owned: self.engine.owned.clone() };
         let engine = self.engine.clone();
         let future: LaneFuture<R, S::Error> = match lane {
             Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
@@ -78,6 +81,27 @@ where
             Lane::Own | Lane::Pass => Box::pin(lane::own(engine, inner, request)),
         };
         ResponseFuture::Lane { future }
+    }
+}
+
+/// The inner service as the lanes get it: whatever they send, no trailer has an owned header.
+#[derive(Clone)]
+struct Cleaned<S> {
+    inner: S,
+    owned: Arc<Owned>,
+}
+
+impl<S: Service<Request<RequestBody<B>>>, B> Service<Request<RequestBody<B>>> for Cleaned<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody<B>>) -> S::Future {
+        self.inner.call(request.map(|body| body.without(&self.owned)))
     }
 }
 

@@ -63,11 +63,7 @@ pub(crate) fn take_host_from_target<B>(request: &mut Request<B>) {
 pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, trusted: &[IpNet]) {
     let peer = peer.ip().to_canonical();
     if !trusted.iter().any(|net| net.contains(&peer)) {
-        let claimed: Vec<HeaderName> =
-            headers.keys().filter(|name| is_forwarding(name.as_str())).cloned().collect();
-        for name in claimed {
-            headers.remove(name);
-        }
+        strip_forwarding(headers);
     }
 
     let proto = if tls { "https" } else { "http" };
@@ -88,6 +84,16 @@ pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, 
         && let Some(host) = headers.get(HOST).cloned()
     {
         headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// Removes every name that tells of the client, in every spelling. A trailer has them from nobody who may be
+/// believed: proxies put them into headers.
+pub(crate) fn strip_forwarding(headers: &mut HeaderMap) {
+    let claimed: Vec<HeaderName> =
+        headers.keys().filter(|name| is_forwarding(name.as_str())).cloned().collect();
+    for name in claimed {
+        headers.remove(name);
     }
 }
 

@@ -16,6 +16,10 @@ impl Owned {
         Self { folded }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.folded.is_empty()
+    }
+
     /// Removes every spelling of an owned header that an app server could fold into ours (CGI-like
     /// servers read `x_session` and `X.Session` as `X-Session`), and every `Connection` option that
     /// would have a hop behind us remove what we set. Costs nothing when nothing is owned.

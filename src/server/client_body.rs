@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::forward::BoxError;
+use crate::forward::headers::strip_forwarding;
 
 use super::limits::Limit;
 use super::pace::{Pace, Slowness};
@@ -70,7 +71,12 @@ where
         let mut this = self.project();
         let polled = this.inner.poll_frame(context);
         let Some(pace) = this.pace else { return polled.map_err(Into::into) };
-        if let Poll::Ready(frame) = polled {
+        if let Poll::Ready(mut frame) = polled {
+            if let Some(trailers) =
+                frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut())
+            {
+                strip_forwarding(trailers);
+            }
             let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
             pace.moved(bytes.map_or(0, Bytes::len), Instant::now);
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));

@@ -18,6 +18,7 @@ mod issuers;
 mod lifecycle;
 mod matrix;
 mod operations;
+mod owned;
 mod policy;
 mod sessions;
 mod shipped;

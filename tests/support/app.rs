@@ -36,6 +36,7 @@ pub struct Seen {
     /// Empty when it broke off.
     pub body: Vec<u8>,
     pub complete: bool,
+    pub trailers: Option<HeaderMap>,
     /// The token of the session that the layer put into the request.
     pub viewer_session: Option<String>,
 }
@@ -108,6 +109,7 @@ async fn record(State(app): State<App>, request: Request) -> Response {
         uri: parts.uri,
         headers: parts.headers,
         complete: body.is_ok(),
+        trailers: body.as_ref().ok().and_then(|body| body.trailers().cloned()),
         body: body.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
         viewer_session: parts.extensions.get::<ViewerSession>().map(|s| s.token().to_owned()),
     };

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use transom::{Config, Transom};
 
 use app::App;
@@ -155,6 +156,17 @@ impl World {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("the outbox never came to rest:\n{text}");
+    }
+
+    /// These bytes on a connection of their own; all that comes back until it ends, in lower case.
+    pub async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes.as_ref()).await.unwrap();
+        let mut answer = Vec::new();
+        // A connection that is reset has said what it had to say.
+        let read = stream.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(20), read).await.expect("an end");
+        String::from_utf8_lossy(&answer).to_ascii_lowercase()
     }
 
     /// `GET /.transom/session/files/{id}`: status and JSON.
