@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 
+mod advisories;
 mod bad_input;
 mod behind_haproxy;
 mod capture;
