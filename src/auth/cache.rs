@@ -10,13 +10,14 @@ use moka::sync::Cache;
 use super::Caller;
 use crate::weight;
 
-/// Holds successes only. A key that its issuer withdraws is believed for at most [`LIFE`] longer.
+/// Holds successes only, each for the version of the keys that vouched for it.
 pub(super) struct TokenCache(Cache<CacheKey, Entry>);
 
-/// The identity's index, and the token's SHA-256: no token is kept.
+/// The identity's index, the version of its keys, and the token's SHA-256: no token is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct CacheKey {
     identity: usize,
+    generation: u64,
     token: [u8; 32],
 }
 
@@ -42,10 +43,10 @@ impl TokenCache {
         Self(cache)
     }
 
-    pub(super) fn key(identity: usize, token: &str) -> CacheKey {
+    pub(super) fn key(identity: usize, generation: u64, token: &str) -> CacheKey {
         let mut sum = [0; 32];
         sum.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        CacheKey { identity, token: sum }
+        CacheKey { identity, generation, token: sum }
     }
 
     /// The wall clock may have jumped since the entry was made, so its end is checked again.
@@ -92,18 +93,18 @@ mod tests {
     #[test]
     fn remembers_until_exp_and_leeway() {
         let cache = TokenCache::new();
-        let key = TokenCache::key(0, "token");
+        let key = TokenCache::key(0, 0, "token");
         cache.insert(key, &caller(json!({})), Duration::from_secs(5), NOW);
         assert_eq!(&*cache.get(&key, NOW + 14).unwrap().user, "ann");
         assert!(cache.get(&key, NOW + 15).is_none());
-        assert!(cache.get(&TokenCache::key(1, "token"), NOW).is_none());
+        assert!(cache.get(&TokenCache::key(1, 0, "token"), NOW).is_none());
     }
 
     #[test]
     fn an_entry_lives_no_longer_than_a_minute_or_its_token() {
         let cache = TokenCache::new();
         let life = |expires: u64| {
-            let key = TokenCache::key(0, &expires.to_string());
+            let key = TokenCache::key(0, 0, &expires.to_string());
             cache.insert(key, &Caller { expires, ..caller(json!({})) }, Duration::ZERO, NOW);
             cache.0.get(&key).unwrap().life
         };
@@ -116,7 +117,7 @@ mod tests {
         for (claims, most) in [(json!({}), 14_000), (json!(["x".repeat(8192)]), 1024)] {
             let cache = TokenCache::new();
             for index in 0..20_000 {
-                let key = TokenCache::key(index, "");
+                let key = TokenCache::key(index, 0, "");
                 cache.insert(key, &caller(claims.clone()), Duration::ZERO, NOW);
             }
             cache.0.run_pending_tasks();
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn shows_nothing() {
         let cache = TokenCache::new();
-        cache.insert(TokenCache::key(0, "t"), &caller(json!({"a": "secret"})), LIFE, NOW);
+        cache.insert(TokenCache::key(0, 0, "t"), &caller(json!({"a": "secret"})), LIFE, NOW);
         assert!(!format!("{cache:?}").contains("secret"));
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -15,6 +16,7 @@ use super::keys::{self, KeySet};
 #[derive(Debug)]
 pub(super) struct FileKeys {
     keys: Arc<ArcSwap<KeySet>>,
+    changes: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -26,6 +28,7 @@ struct Watch {
     path: PathBuf,
     read: Read,
     keys: Arc<ArcSwap<KeySet>>,
+    changes: Arc<AtomicU64>,
     seen: Option<Stamp>,
 }
 
@@ -50,18 +53,25 @@ impl FileKeys {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| "a key file can be watched only within a tokio runtime".to_owned())?;
         let keys = Arc::new(ArcSwap::from_pointee(keys));
+        let changes = Arc::default();
         let watch = Watch {
             identity: identity.to_owned(),
             path: path.to_owned(),
             read,
             keys: Arc::clone(&keys),
+            changes: Arc::clone(&changes),
             seen: None,
         };
-        Ok(Self { keys, task: runtime.spawn(watch.run(every)) })
+        Ok(Self { keys, changes, task: runtime.spawn(watch.run(every)) })
     }
 
     pub(super) fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
+    }
+
+    /// How often the keys have been read anew.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 }
 
@@ -90,6 +100,7 @@ impl Watch {
         match self.read().await {
             Ok(keys) => {
                 self.keys.store(Arc::new(keys));
+                self.changes.fetch_add(1, Ordering::Release);
                 if !first {
                     tracing::info!(identity, %file, "the key file has changed; its keys are in use");
                 }

@@ -124,7 +124,8 @@ impl Authenticator {
             found.sort_by_key(|(_, verifier, token)| !verifier.is_named_by(token));
         }
         for (index, verifier, token) in found {
-            let key = TokenCache::key(index, &token);
+            // Taken before the keys are: what an older set vouched for is never found under a newer one.
+            let key = TokenCache::key(index, verifier.generation(), &token);
             if let Some(caller) = self.cache.get(&key, now) {
                 return Ok(caller);
             }

@@ -104,6 +104,34 @@ async fn time_passes_for_remembered_tokens_too() {
 }
 
 #[tokio::test]
+async fn a_withdrawn_key_counts_no_more_for_remembered_tokens_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.json");
+    let set = |pair: &Pair| json!({"keys": [pair.jwk(&json!({"kid": "a"}))]}).to_string();
+    let pair = testing::pair(Algorithm::ES256);
+    std::fs::write(&path, set(pair)).unwrap();
+    let identity = Identity {
+        key: KeySource::JwksText(set(pair)),
+        key_file: Some(path.clone()),
+        ..testing::identity("app", Algorithm::ES256)
+    };
+    let verifier = Verifier::start_watching(&identity, Duration::from_millis(5)).unwrap();
+    let app = Authenticator { verifiers: vec![verifier], cache: TokenCache::new() };
+    let header = json!({"alg": "ES256", "kid": "a"});
+    let request = bearer(&pair.sign(Algorithm::ES256, &header, &claims()));
+    assert!(ask(&app, &request).await.is_ok());
+    std::fs::write(&path, set(&Pair::ec(Algorithm::ES256))).unwrap();
+    // Long before the entry's own end.
+    for _ in 0..1000 {
+        if ask(&app, &request).await.err() == Some(Reason::TokenInvalid) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the old key is still believed");
+}
+
+#[tokio::test]
 async fn every_place() {
     let tokens = vec![
         TokenPlace::Scheme("JWT".into()),

@@ -82,6 +82,15 @@ impl Verifier {
         }
     }
 
+    /// Which version of its keys is in use: what was verified with another one proves nothing any more.
+    pub(super) fn generation(&self) -> u64 {
+        match &self.keys {
+            Keys::Fixed(_) => 0,
+            Keys::Watched(file) => file.changes(),
+            Keys::Fetched(jwks) => jwks.changes(),
+        }
+    }
+
     /// Waits for keys that are being fetched, for a few seconds at most.
     pub(super) async fn ready(&self) {
         if let Keys::Fetched(jwks) = &self.keys {

@@ -24,6 +24,8 @@ pub struct Issuer {
 #[derive(Default)]
 struct Shared {
     keys: Vec<Key>,
+    /// Published, and not used yet.
+    next: Option<Key>,
     made: usize,
     fetches: usize,
 }
@@ -49,11 +51,18 @@ impl Issuer {
         format!("http://{}", self.address)
     }
 
+    /// Publishes the key that the next rotation will use.
+    pub fn announce(&self) {
+        let mut shared = self.shared.lock().unwrap();
+        let key = shared.new_key();
+        shared.next = Some(key);
+    }
+
     /// Signs with a new key from now on; of the old ones, the newest `keep - 1` stay published.
     pub fn rotate(&self, keep: usize) {
         let mut shared = self.shared.lock().unwrap();
-        shared.made += 1;
-        let key = Key::new(format!("key-{}", shared.made));
+        let next = shared.next.take();
+        let key = next.unwrap_or_else(|| shared.new_key());
         shared.keys.insert(0, key);
         shared.keys.truncate(keep);
     }
@@ -89,6 +98,13 @@ impl Issuer {
     }
 }
 
+impl Shared {
+    fn new_key(&mut self) -> Key {
+        self.made += 1;
+        Key::new(format!("key-{}", self.made))
+    }
+}
+
 type Known = State<(String, Arc<Mutex<Shared>>)>;
 
 async fn metadata(State((name, _)): Known) -> String {
@@ -98,7 +114,8 @@ async fn metadata(State((name, _)): Known) -> String {
 async fn keys(State((_, shared)): Known) -> String {
     let mut shared = shared.lock().unwrap();
     shared.fetches += 1;
-    let keys: Vec<Value> = shared.keys.iter().map(|key| key.public.clone()).collect();
+    let keys: Vec<Value> =
+        shared.next.iter().chain(&shared.keys).map(|key| key.public.clone()).collect();
     json!({ "keys": keys }).to_string()
 }
 

@@ -63,6 +63,8 @@ struct Shared {
 #[derive(Debug, Clone)]
 struct State {
     last_good: Option<Good>,
+    /// How often `last_good` became another set.
+    changes: u64,
     begun: Instant,
     /// How many have begun.
     fetches: u64,
@@ -164,6 +166,11 @@ impl Jwks {
         (state.keys().is_some(), state.failing)
     }
 
+    /// How often the set became another one.
+    pub(super) fn changes(&self) -> u64 {
+        self.shared.state.load().changes
+    }
+
     /// A set fetched after `seen`, for a token that no key of `seen` signed. `None` if the last fetch
     /// is too recent to ask again.
     async fn newer_than(&self, seen: &Arc<KeySet>) -> Result<Option<Arc<KeySet>>, &'static str> {
@@ -222,6 +229,10 @@ impl Shared {
             state.failing = fetched.is_err();
             if let Ok(fetched) = &fetched {
                 let until = Instant::now() + self.timing.stale;
+                let known = state.last_good.as_ref().map(|good| &good.keys);
+                if !known.is_some_and(|keys| Arc::ptr_eq(keys, &fetched.keys)) {
+                    state.changes += 1;
+                }
                 state.last_good = Some(Good { keys: Arc::clone(&fetched.keys), until });
             }
         });
@@ -283,7 +294,14 @@ impl Shared {
 impl State {
     /// Before the first fetch, which begins with the task.
     fn new(last_good: Option<Good>) -> Self {
-        Self { last_good, begun: Instant::now(), fetches: 1, fetching: true, failing: false }
+        Self {
+            last_good,
+            changes: 0,
+            begun: Instant::now(),
+            fetches: 1,
+            fetching: true,
+            failing: false,
+        }
     }
 
     fn keys(&self) -> Option<Arc<KeySet>> {
