@@ -1,7 +1,11 @@
 //! Requests of our own on a caller's behalf.
 
+use std::borrow::Cow;
+
+use form_urlencoded::{Serializer, parse};
 use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderName, Request, Uri};
 
 use crate::body::RequestBody;
@@ -11,9 +15,9 @@ use crate::engine::Engine;
 use crate::route::Outgoing;
 use crate::telemetry::request_id;
 
-/// A fresh request with the caller's cookies and credentials, the address it used (an app that insists on
-/// its name or on https would redirect otherwise), and nothing else of what it sent. `None` for an id that
-/// would make it name something else.
+/// A fresh request with the caller's cookies and credentials, each in its place, the address it used (an app
+/// that insists on its name or on https would redirect otherwise), and nothing else of what it sent. `None`
+/// for an id that would make it name something else.
 pub(super) fn on_behalf<B>(
     engine: &Engine,
     outgoing: &Outgoing,
@@ -22,7 +26,7 @@ pub(super) fn on_behalf<B>(
 ) -> Option<Request<RequestBody<B>>> {
     let mut request = Request::new(RequestBody::empty());
     *request.method_mut() = outgoing.method.clone();
-    *request.uri_mut() = Uri::from(outgoing.target(key.id())?);
+    *request.uri_mut() = Uri::from(with_tokens(outgoing.target(key.id())?, engine, caller)?);
     let headers = request.headers_mut();
     headers.extend(outgoing.headers.clone());
     for name in CREDENTIALS.iter().chain(&ADDRESS).chain(token_headers(engine)) {
@@ -36,6 +40,32 @@ pub(super) fn on_behalf<B>(
     // The client hears interim replies to its own request only.
     hyper::ext::on_informational(&mut request, |_| {});
     Some(request)
+}
+
+/// The same target with the tokens of the caller's query: the app would not know who asks without them.
+fn with_tokens(target: PathAndQuery, engine: &Engine, caller: &Parts) -> Option<PathAndQuery> {
+    let mut tokens = query_tokens(engine, caller).peekable();
+    if tokens.peek().is_none() {
+        return Some(target);
+    }
+    let query = Serializer::new(String::new()).extend_pairs(tokens).finish();
+    let separator = if target.query().is_some() { '&' } else { '?' };
+    PathAndQuery::try_from(format!("{target}{separator}{query}")).ok()
+}
+
+/// Parameters in which the configuration says that tokens are, and that the caller sent.
+pub(super) fn query_tokens<'a>(
+    engine: &'a Engine,
+    caller: &'a Parts,
+) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+    let places = engine.config.identities.iter().flat_map(|identity| &identity.tokens);
+    let names = places.filter_map(|place| match place {
+        TokenPlace::Query(name) => Some(name),
+        _ => None,
+    });
+    // Most configurations have none, and need not have the query read.
+    let query = names.clone().next().and(caller.uri.query()).unwrap_or_default();
+    parse(query.as_bytes()).filter(move |(name, _)| names.clone().any(|known| known == name))
 }
 
 /// The headers in which the configuration says that tokens are.

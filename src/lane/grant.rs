@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Inner;
+use super::behalf::{CREDENTIALS, query_tokens, token_headers};
 use super::fetch::fetch;
 use crate::auth::{Caller, Refusal};
 use crate::config::{Identity, TokenPlace, ViewRule};
@@ -50,7 +50,7 @@ impl Asker {
             Some(caller) => {
                 Holder::User { identity: caller.identity.clone(), user: caller.user.clone() }
             }
-            None => Holder::Credentials(credentials(parts)),
+            None => Holder::Credentials(credentials(engine, parts)),
         };
         Ok(Self { caller, holder, anew: false })
     }
@@ -274,15 +274,20 @@ fn looks_at(rule: &ViewRule, variable: &str) -> bool {
 }
 
 /// One hash of everything that the app may know a caller by.
-fn credentials(parts: &Parts) -> [u8; 32] {
+fn credentials(engine: &Engine, parts: &Parts) -> [u8; 32] {
     let mut hash = digest::Context::new(&digest::SHA256);
-    for name in [COOKIE, AUTHORIZATION] {
-        for value in parts.headers.get_all(&name) {
-            hash.update(name.as_str().as_bytes());
-            hash.update(&(value.len() as u64).to_be_bytes());
-            hash.update(value.as_bytes());
+    let mut add = |name: &str, value: &[u8]| {
+        for item in [name.as_bytes(), value] {
+            hash.update(&(item.len() as u64).to_be_bytes());
+            hash.update(item);
+        }
+    };
+    for name in CREDENTIALS.iter().chain(token_headers(engine)) {
+        for value in parts.headers.get_all(name) {
+            add(name.as_str(), value.as_bytes());
         }
     }
+    query_tokens(engine, parts).for_each(|(name, value)| add(&name, value.as_bytes()));
     let mut sum = [0; 32];
     sum.copy_from_slice(hash.finish().as_ref());
     sum

@@ -7,7 +7,7 @@ use http::{HeaderName, Request};
 use tracing::{debug, warn};
 
 use super::Inner;
-use super::behalf::{CREDENTIALS, on_behalf, token_headers};
+use super::behalf::{CREDENTIALS, on_behalf, query_tokens, token_headers};
 use crate::body::RequestBody;
 use crate::client::ClientInfo;
 use crate::config::Kind;
@@ -32,7 +32,7 @@ pub(crate) async fn probe<S: Inner<B>, B>(
 ) -> Result<(), Reason> {
     let requests = kind.probe.iter().filter_map(|probe| on_behalf(engine, probe, key, caller));
     let requests: Vec<_> = requests.collect();
-    let question = question(engine, key, &requests);
+    let question = question(engine, key, caller, &requests);
     let unknown = kind.probe.is_empty();
     engine.decisions.recall(question, ask(inner, key, requests, unknown)).await
 }
@@ -82,6 +82,7 @@ async fn ask<S: Inner<B>, B>(
 fn question<B>(
     engine: &Engine,
     key: &DocumentKey,
+    caller: &Parts,
     requests: &[Request<RequestBody<B>>],
 ) -> Option<Question> {
     let first = requests.first()?;
@@ -95,7 +96,9 @@ fn question<B>(
         return None;
     }
     let credential = |name: &HeaderName| first.headers().contains_key(name);
-    if !CREDENTIALS.iter().chain(token_headers(engine)).any(credential) {
+    if !CREDENTIALS.iter().chain(token_headers(engine)).any(credential)
+        && query_tokens(engine, caller).next().is_none()
+    {
         return None;
     }
     let peer =

@@ -3,13 +3,33 @@
 use http::Method;
 use serde_json::json;
 
-use crate::support::{CONFIG, Form, World, tokens};
+use crate::support::app::{App, reply};
+use crate::support::{CONFIG, Form, World, files, tokens};
 
 async fn code(request: reqwest::RequestBuilder) -> (u16, String) {
     let reply = request.send().await.unwrap();
     let status = reply.status().as_u16();
     let json: serde_json::Value = reply.json().await.unwrap();
     (status, json["code"].as_str().unwrap_or("session").to_owned())
+}
+
+/// An app that had ann's document 7 before, and takes tokens from a query parameter or a header of its own.
+fn by_its_own_places() -> App {
+    App::answering(|_, seen| {
+        let query = seen
+            .uri
+            .query()
+            .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("access_token=")));
+        let header = seen.headers.get("x-token").and_then(|value| value.to_str().ok());
+        match query.or(header).map(|token| tokens::payload(token)["sub"].clone()) {
+            None => reply(401, &[], ""),
+            Some(user) if user != "ann" => reply(403, &[], ""),
+            Some(_) if seen.uri.path().ends_with("/content") => {
+                reply(200, &[("content-type", "application/pdf")], files::pdf("old"))
+            }
+            Some(_) => reply(200, &[("content-type", "application/json")], "{}"),
+        }
+    })
 }
 
 in_both_forms! {
@@ -67,6 +87,53 @@ in_both_forms! {
         assert!(!reply.headers().contains_key("x-viewer-session"));
         assert_eq!(reply.headers()["etag"], "\"v1\"");
         assert!(!reply.text().await.unwrap().contains("viewer_session"));
+    }
+
+    async fn the_app_is_asked_with_the_token_where_the_caller_had_it(form: Form) {
+        let places = "tokens = [{ query = \"access_token\" }, { header = \"X-Token\" }]";
+        let config = CONFIG.replace("tokens = [{ bearer = true }, { cookie = \"access_token\" }]", places);
+        let world = World::with(&config).app(by_its_own_places()).app_settings("remember_decisions = \"1m\"").start(form).await;
+        let (ann, bob) = (tokens::for_user("ann"), tokens::for_user("bob"));
+        let own = "/.transom/session/files/7";
+        let by_query = |token: &str| world.request(Method::GET, &format!("{own}?x=1&access_token={token}"));
+        assert_eq!(code(by_query(&ann)).await, (200, "session".into()), "fetched from the source, too");
+        let asked = world.app.last(&Method::GET, "/api/files/7");
+        assert_eq!(asked.uri.query(), Some(&*format!("access_token={ann}")), "and nothing else");
+        assert_eq!(code(by_query(&bob)).await, (403, "denied_by_app".into()));
+        assert_eq!(code(world.request(Method::GET, own)).await, (401, "token_missing".into()));
+
+        let by_header = |token: &str| world.request(Method::GET, own).header("x-token", token);
+        assert_eq!(code(by_header(&ann)).await.0, 200);
+        assert_eq!(world.app.last(&Method::GET, "/api/files/7").uri.query(), None);
+        assert_eq!(code(by_header(&bob)).await, (403, "denied_by_app".into()));
+
+        // The app's yes is remembered for this token, and for no other.
+        let asked = world.app.seen().len();
+        assert_eq!(code(by_query(&ann)).await.0, 200);
+        assert_eq!(world.app.seen().len(), asked);
+        for secret in [&ann, &bob] {
+            assert!(!world.log().contains(secret.rsplit('.').next().unwrap()), "a token in the log");
+        }
+    }
+
+    async fn two_tokens_that_only_the_app_understands_share_no_session(form: Form) {
+        let places = "tokens = [{ query = \"access_token\" }, { header = \"X-Token\" }]";
+        let config = CONFIG.replace("tokens = [{ bearer = true }, { cookie = \"access_token\" }]", places);
+        let config = config.replacen("session = [", "authorize = [\"app\"]\nsession = [", 1);
+        let world = World::with(&config).app(by_its_own_places()).start(form).await;
+        let unknown = |secret: &str| tokens::signed_with(&tokens::claims("ann"), secret);
+        let (one, two) = (unknown("one secret of more than thirty-two bytes"), unknown("two secrets of more than thirty-two bytes"));
+        let own = "/.transom/session/files/7";
+        let mut sessions = std::collections::BTreeSet::new();
+        for token in [&one, &two] {
+            for request in [
+                world.request(Method::GET, own).header("x-token", token),
+                world.request(Method::GET, &format!("{own}?access_token={token}")),
+            ] {
+                let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+                assert!(sessions.insert(answer["session"].as_str().expect("a session").to_owned()));
+            }
+        }
     }
 
     async fn numbers_and_nested_claims_name_users(form: Form) {
