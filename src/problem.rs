@@ -57,6 +57,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::DeniedByApp => "The app does not let this caller see the document",
         Reason::OverrideUnclear => "The method of this request can be read in two ways",
         Reason::DocumentUnknown => "No such document has come by",
+        Reason::DocumentLost => "The viewer service no longer has the document",
         Reason::DocumentPending => "The document is on its way to the viewer service",
         Reason::KeysUnavailable => "The keys that verify tokens cannot be had at the moment",
         Reason::AppUnavailable => "The app cannot be asked at the moment",

@@ -55,6 +55,8 @@ reasons! {
     DocumentUnknown = "document_unknown",
     /// The document is still on its way to DWS.
     DocumentPending = "document_pending",
+    /// DWS no longer has the document, and the app gave it no second time.
+    DocumentLost = "document_lost",
     /// The keys that would verify the token can't be had now.
     KeysUnavailable = "keys_unavailable",
     /// The app can't be asked now.
@@ -188,6 +190,7 @@ impl Reason {
                 StatusCode::BAD_REQUEST
             }
             Self::CodingUnknown => StatusCode::NOT_IMPLEMENTED,
+            Self::DocumentLost => StatusCode::GONE,
             Self::DocumentPending => StatusCode::ACCEPTED,
             Self::AppTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestTooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -30,7 +30,8 @@ pub(crate) enum Known {
     Any,
     /// Known ones only; another is `replace_unknown`.
     Only,
-    /// New ones only; what came by otherwise meanwhile stays, and this capture is `superseded`.
+    /// New ones, and those that DWS has lost; what came by otherwise meanwhile stays, and this capture is
+    /// `superseded`.
     Never,
 }
 
@@ -65,6 +66,29 @@ pub(super) async fn capture(
             Err(failure.reason("capture"))
         }
     }
+}
+
+/// The document's state becomes `to` if it still is `from`.
+pub(super) async fn turn(
+    core: &Core,
+    key: &DocumentKey,
+    from: &MappingState,
+    to: &MappingState,
+) -> Result<bool, Failure> {
+    for _ in 0..MAX_CONFLICTS {
+        let Some(mapping) = core.store.get(key).await? else { return Ok(false) };
+        if mapping.state != *from {
+            return Ok(false);
+        }
+        let mut batch = Batch::default();
+        batch.expect.push((key.clone(), Some(mapping.revision)));
+        let mapping = Mapping::clone(&mapping);
+        batch.put.push(Mapping { state: to.clone(), updated_at: core.clock.now(), ..mapping });
+        if core.store.apply(batch).await? == Applied::Done {
+            return Ok(true);
+        }
+    }
+    Err(Failure::Contended)
 }
 
 /// Forgets up to a page of mappings. With `remove_documents`, their DWS documents are journalled
@@ -170,7 +194,9 @@ async fn write_captures(
             let mapping = core.store.get(&file.key).await?;
             match (&mapping, known) {
                 (None, Known::Only) => return Err(Failure::Unknown),
-                (Some(_), Known::Never) => return Err(Failure::Known),
+                (Some(known), Known::Never) if known.state.lost_document().is_none() => {
+                    return Err(Failure::Known);
+                }
                 _ => {}
             }
             if let Some(known) = &mapping {
@@ -181,8 +207,11 @@ async fn write_captures(
                 }
             }
             let mut file = file.clone();
-            if let Some(before) = mapping.as_ref().filter(|_| known == Known::Only) {
+            if let Some(before) = mapping.as_ref().filter(|_| known != Known::Any) {
                 file.provenance = before.provenance.clone().after_replacement(file.provenance);
+            }
+            if let Some(before) = mapping.as_ref().filter(|_| known == Known::Never) {
+                file.title = before.title.clone().or(file.title);
             }
             add_capture(&mut written.batch, file, mapping.as_deref(), job, core.clock.now());
         }

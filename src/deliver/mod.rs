@@ -45,9 +45,9 @@ use self::worker::Worker;
 use crate::capture::{Spool, SpooledFile};
 use crate::document::DocumentKey;
 use crate::dws::DwsClient;
-use crate::mapping::{Mapping, MappingStore, Provenance, StoreError};
+use crate::mapping::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::reason::Reason;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
 #[derive(Clone)]
@@ -123,6 +123,44 @@ impl Outbox {
     pub(crate) async fn mapping(&self, key: &DocumentKey) -> Result<Option<Arc<Mapping>>, Reason> {
         let mapping = self.shared.core.store.get(key).await;
         mapping.map_err(|error| Failure::from(error).reason("mapping"))
+    }
+
+    /// DWS no longer has this document.
+    pub(crate) async fn lost(&self, key: &DocumentKey, document_id: String) -> Result<(), Reason> {
+        let ready = MappingState::Ready { document_id: document_id.clone() };
+        let lost = MappingState::Lost { document_id: document_id.clone() };
+        if self.turn(key, ready, lost).await? {
+            self.shared.core.metrics.outcome(Step::Deliver, Reason::DocumentLost);
+            tracing::warn!(
+                code = %Reason::DocumentLost, document = %key, document_id,
+                "DWS no longer has a document; it takes the app's `source` or another upload to view it again"
+            );
+        }
+        Ok(())
+    }
+
+    /// DWS has this document after all.
+    pub(crate) async fn found(&self, key: &DocumentKey, document_id: String) -> Result<(), Reason> {
+        let lost = MappingState::Lost { document_id: document_id.clone() };
+        let ready = MappingState::Ready { document_id: document_id.clone() };
+        if self.turn(key, lost, ready).await? {
+            tracing::info!(document = %key, document_id, "DWS has a document again");
+        }
+        Ok(())
+    }
+
+    async fn turn(
+        &self,
+        key: &DocumentKey,
+        from: MappingState,
+        to: MappingState,
+    ) -> Result<bool, Reason> {
+        let key = key.clone();
+        self.finish(move |core| async move {
+            let turned = intake::turn(&core, &key, &from, &to).await;
+            turned.map_err(|failure| failure.reason("turn"))
+        })
+        .await
     }
 
     /// The mapping, waiting up to `wait` for one that is pending to become ready or refused.

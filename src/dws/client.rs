@@ -22,12 +22,12 @@ use crate::telemetry::{DwsCall, Metrics};
 
 /// Speaks to DWS.
 pub(crate) struct DwsClient {
-    calls: Client,
+    pub(super) calls: Client,
     /// Each upload has a connection of its own: on a reused one that DWS just closed, nobody could
     /// tell whether the document arrived.
     uploads: Client,
     /// Without a trailing slash.
-    url: String,
+    pub(super) url: String,
     api_key: SecretString,
     metrics: Arc<Metrics>,
     pub(super) upload_idle: Duration,
@@ -184,7 +184,11 @@ impl DwsClient {
     }
 
     /// Sends once; a reply that is no success becomes an error.
-    async fn send(&self, call: DwsCall, request: RequestBuilder) -> Result<Response, DwsError> {
+    pub(super) async fn send(
+        &self,
+        call: DwsCall,
+        request: RequestBuilder,
+    ) -> Result<Response, DwsError> {
         let mut record =
             CallRecord { metrics: &self.metrics, call, status: None, start: Instant::now() };
         let reply = request.send().await.map_err(|error| self.transport(error))?;
@@ -225,7 +229,7 @@ impl DwsClient {
         DwsError::new(kind, None, self.scrub(&causes(&error.without_url())))
     }
 
-    async fn json(&self, reply: Response) -> Result<(StatusCode, Value), DwsError> {
+    pub(super) async fn json(&self, reply: Response) -> Result<(StatusCode, Value), DwsError> {
         let status = reply.status();
         let (body, whole) = read(reply, MAX_BODY).await.map_err(|error| self.transport(error))?;
         match serde_json::from_slice(&body) {
@@ -234,7 +238,7 @@ impl DwsClient {
         }
     }
 
-    fn unusable(&self, status: StatusCode, lacks: &str) -> DwsError {
+    pub(super) fn unusable(&self, status: StatusCode, lacks: &str) -> DwsError {
         let detail = format!("DWS answered {status}, but with {lacks}");
         DwsError::new(DwsErrorKind::Unclear, Some(status.as_u16()), detail)
     }
@@ -319,7 +323,7 @@ fn causes(error: &dyn Error) -> String {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Total, for calls without a file.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Uploads have no total time: a large file on a slow line is fine as long as it moves.
 const UPLOAD_IDLE: Duration = Duration::from_secs(120);
 /// Below what the load balancer in front of DWS most likely keeps (60 s), so that it is rarely the

@@ -6,6 +6,7 @@
 //! [`DwsErrorKind::Unclear`] and nothing here repeats it.
 
 mod client;
+mod liveness;
 mod readback;
 mod scrub;
 mod upload;

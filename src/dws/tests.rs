@@ -405,3 +405,22 @@ fn a_key_that_no_header_can_carry_is_named_without_showing_it() {
     let error = DwsClient::new(&config, Arc::new(Metrics::new())).unwrap_err();
     assert!(!error.contains("secret"), "{error}");
 }
+
+#[tokio::test]
+async fn a_document_is_lost_only_where_that_is_certain() {
+    let bench = Bench::new().await;
+    let (one, two) = (bench.upload(None).await.unwrap(), bench.upload(None).await.unwrap());
+    for there in [&one, &two] {
+        assert!(!bench.client.has_lost(there).await.unwrap());
+    }
+    bench.client.remove(&one).await.unwrap();
+    assert!(bench.client.has_lost(&one).await.unwrap(), "another one is found");
+    assert!(!bench.client.has_lost(&two).await.unwrap());
+    bench.client.remove(&two).await.unwrap();
+    assert!(bench.client.has_lost(&two).await.unwrap(), "there is none at all");
+    for status in [403, 404, 429, 500] {
+        bench.fault(json!({ "route": "any", "fault": "status", "status": status })).await;
+        assert!(bench.client.has_lost(&two).await.is_err(), "{status}");
+        bench.control("DELETE", "faults", Value::Null).await;
+    }
+}

@@ -117,7 +117,8 @@ pub(crate) struct Granted {
     pub(crate) session: Arc<Session>,
 }
 
-/// Policy, document, session, in this order; the app has said yes before.
+/// Policy, document, session, in this order; the app has said yes before. A document that DWS has lost is
+/// looked for once more in the app.
 pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
@@ -127,6 +128,45 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     parts: &Parts,
     waiting: Waiting,
 ) -> Result<Granted, Reason> {
+    match attempt(engine, inner, rule, key, asker, parts, waiting).await {
+        Ok(granted) => Ok(granted),
+        Err(Refused::Because(reason)) => Err(reason),
+        Err(Refused::Lost { document_id }) => {
+            engine.outbox.lost(key, document_id).await?;
+            // Boxed, since it is rare.
+            let again = Box::pin(attempt(engine, inner, rule, key, asker, parts, waiting)).await;
+            again.map_err(|refused| match refused {
+                Refused::Because(reason) => reason,
+                Refused::Lost { .. } => Reason::DocumentLost,
+            })
+        }
+    }
+}
+
+/// Why there is no session.
+enum Refused {
+    Because(Reason),
+    /// DWS has just said that it no longer has this document.
+    Lost {
+        document_id: String,
+    },
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Self {
+        Self::Because(reason)
+    }
+}
+
+async fn attempt<S: Inner<B>, B: Send + 'static>(
+    engine: &Engine,
+    inner: &mut S,
+    rule: &ViewRule,
+    key: &DocumentKey,
+    asker: &Asker,
+    parts: &Parts,
+    waiting: Waiting,
+) -> Result<Granted, Refused> {
     let request = match looks_at(rule, "request") {
         true => {
             let uri = &parts.uri;
@@ -154,14 +194,16 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
         check_allow(rule, &variables, parts)?;
     }
     let MappingState::Ready { document_id } = &mapping.state else {
-        return Err(match mapping.state {
+        return Err(Refused::Because(match mapping.state {
             MappingState::Pending { .. } => Reason::DocumentPending,
+            MappingState::Lost { .. } => Reason::DocumentLost,
             _ => Reason::DocumentUnknown,
-        });
+        }));
     };
     let wanted = Wanted {
         holder: asker.holder.clone(),
         document_id: document_id.clone(),
+        stored_at: mapping.updated_at,
         permissions: permissions(rule, &variables),
         ttl: rule.ttl,
         until: asker.caller.as_ref().map(|caller| caller.expires),
@@ -173,7 +215,10 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     let patience = (waiting == Waiting::WithTheApp).then_some(PATIENCE);
     let session = match Trail::of(&parts.extensions) {
         Some(trail) => trail.session(&wanted, wanted.end(now_ms() / 1000)?),
-        None => engine.broker.session(wanted, patience).await?,
+        None => engine.broker.session(wanted, patience).await.map_err(|reason| match reason {
+            Reason::DocumentLost => Refused::Lost { document_id: document_id.clone() },
+            reason => Refused::Because(reason),
+        })?,
     };
     Ok(Granted { mapping, session })
 }
@@ -206,7 +251,7 @@ fn tell_of_document(key: &DocumentKey, mapping: Result<&Mapping, Reason>, parts:
     });
 }
 
-/// The mapping of a document that is known and not on its way, or what [`awaited`] finds.
+/// The mapping of a document that is known, there, and not on its way; or what [`awaited`] finds.
 async fn known<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
@@ -217,14 +262,18 @@ async fn known<S: Inner<B>, B: Send + 'static>(
     waiting: Waiting,
 ) -> Result<Arc<Mapping>, Reason> {
     match engine.outbox.mapping(key).await? {
-        Some(mapping) if mapping.pending_job().is_none() => Ok(mapping),
+        Some(mapping)
+            if mapping.pending_job().is_none() && mapping.state.lost_document().is_none() =>
+        {
+            Ok(mapping)
+        }
         // Boxed, since it is large and rare, and would be a part of every view otherwise.
         _ => Box::pin(awaited(engine, inner, rule, key, asker, parts, waiting)).await,
     }
 }
 
-/// The mapping, after having a document fetched that nobody has seen, and waiting for one that is on
-/// its way.
+/// The mapping, after having a document fetched that nobody has seen or DWS has lost, and waiting for one that is
+/// on its way.
 async fn awaited<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
@@ -236,16 +285,15 @@ async fn awaited<S: Inner<B>, B: Send + 'static>(
 ) -> Result<Arc<Mapping>, Reason> {
     let deadline = Instant::now() + rule.wait;
     let mapping = match engine.outbox.mapping(key).await? {
-        Some(mapping) => mapping,
+        Some(mapping) if mapping.state.lost_document().is_none() => mapping,
         // An explanation changes nothing: the document would be fetched from `source`, where there is one.
-        None if Trail::of(&parts.extensions).is_some() => return Err(Reason::DocumentUnknown),
-        None => {
+        found if Trail::of(&parts.extensions).is_some() => return Err(without(found.as_deref())),
+        found => {
             let patience = |began: Instant| match waiting {
                 Waiting::Alone => deadline,
                 Waiting::WithTheApp => deadline.min(began + rule.wait),
             };
-            fetch(engine, inner, key, &asker.holder, parts, patience).await?;
-            engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown)?
+            obtain(engine, inner, key, asker, parts, found, patience).await?
         }
     };
     if mapping.pending_job().is_none() {
@@ -265,6 +313,36 @@ async fn awaited<S: Inner<B>, B: Send + 'static>(
         return Ok(mapping);
     }
     engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)
+}
+
+/// A document that nobody has seen or DWS has lost: from the app, unless DWS has found it again.
+async fn obtain<S: Inner<B>, B: Send + 'static>(
+    engine: &Engine,
+    inner: &mut S,
+    key: &DocumentKey,
+    asker: &Asker,
+    parts: &Parts,
+    lost: Option<Arc<Mapping>>,
+    patience: impl Fn(Instant) -> Instant,
+) -> Result<Arc<Mapping>, Reason> {
+    match lost.as_ref().and_then(|lost| lost.state.lost_document()) {
+        Some(document_id) if engine.broker.is_back(document_id).await => {
+            engine.outbox.found(key, document_id.to_owned()).await?;
+        }
+        _ => {
+            let fetched = fetch(engine, inner, key, &asker.holder, parts, patience).await;
+            fetched.map_err(|reason| match reason {
+                Reason::DocumentUnknown => without(lost.as_deref()),
+                reason => reason,
+            })?;
+        }
+    }
+    engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown)
+}
+
+/// The reason where the app gives no document either.
+fn without(lost: Option<&Mapping>) -> Reason {
+    if lost.is_some() { Reason::DocumentLost } else { Reason::DocumentUnknown }
 }
 
 /// Variables that no condition of the rule looks at need not be built.

@@ -54,6 +54,11 @@ pub enum MappingState {
         /// DWS's words, bounded and without secrets.
         detail: String,
     },
+    /// DWS had it and has it no longer. New bytes make it pending again.
+    Lost {
+        /// DWS's name for what is gone.
+        document_id: String,
+    },
 }
 
 impl Mapping {
@@ -70,8 +75,21 @@ impl Mapping {
     pub(crate) fn held_document(&self) -> Option<&str> {
         match &self.state {
             MappingState::Pending { previous, .. } => previous.as_deref(),
-            MappingState::Ready { document_id } => Some(document_id),
+            // Removed even then: should DWS have been mistaken, there must not be two.
+            MappingState::Ready { document_id } | MappingState::Lost { document_id } => {
+                Some(document_id)
+            }
             MappingState::Refused { .. } => None,
+        }
+    }
+}
+
+impl MappingState {
+    /// The DWS document that is gone.
+    pub(crate) fn lost_document(&self) -> Option<&str> {
+        match self {
+            Self::Lost { document_id } => Some(document_id),
+            _ => None,
         }
     }
 }

@@ -58,7 +58,9 @@ fn weight(key: &DocumentKey, mapping: &Option<Arc<Mapping>>) -> u32 {
         let Provenance { uploader, route, attributes } = provenance;
         let state = match state {
             MappingState::Pending { previous, .. } => previous.as_ref().map_or(0, String::len),
-            MappingState::Ready { document_id } => document_id.len(),
+            MappingState::Ready { document_id } | MappingState::Lost { document_id } => {
+                document_id.len()
+            }
             MappingState::Refused { detail } => detail.len(),
         };
         let texts = [title.as_ref(), route.as_ref(), Some(content_type), Some(sha256)];

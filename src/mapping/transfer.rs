@@ -322,6 +322,7 @@ enum State {
     Pending,
     Ready,
     Refused,
+    Lost,
 }
 
 impl From<Mapping> for Line {
@@ -334,6 +335,9 @@ impl From<Mapping> for Line {
                 (State::Ready, Some(document_id), None, None, None)
             }
             MappingState::Refused { detail } => (State::Refused, None, None, None, Some(detail)),
+            MappingState::Lost { document_id } => {
+                (State::Lost, Some(document_id), None, None, None)
+            }
         };
         Self {
             kind: mapping.key.kind().to_owned(),
@@ -362,12 +366,15 @@ impl TryFrom<Line> for Mapping {
             (State::Ready, Some(document_id), None, None) if !document_id.is_empty() => {
                 MappingState::Ready { document_id }
             }
+            (State::Lost, Some(document_id), None, None) if !document_id.is_empty() => {
+                MappingState::Lost { document_id }
+            }
             (State::Pending, None, Some(job), None) => {
                 MappingState::Pending { job: super::JobId(job), previous: line.previous }
             }
             (State::Refused, None, None, Some(detail)) => MappingState::Refused { detail },
-            (State::Ready, ..) => {
-                return Err("`ready` takes a `document_id` and no more".to_owned());
+            (State::Ready | State::Lost, ..) => {
+                return Err("`ready` and `lost` take a `document_id` and no more".to_owned());
             }
             (State::Pending, ..) => return Err("`pending` takes a `job` and no more".to_owned()),
             (State::Refused, ..) => return Err("`refused` takes a `detail` and no more".to_owned()),

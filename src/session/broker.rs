@@ -11,8 +11,10 @@ use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use super::liveness::Liveness;
 use crate::config::Permissions;
 use crate::dws::{DwsClient, DwsError, DwsErrorKind, Session, SessionRequest};
+use crate::mapping::now_ms;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 use crate::weight;
@@ -23,6 +25,7 @@ pub(crate) struct Broker {
     dws: Arc<DwsClient>,
     metrics: Arc<Metrics>,
     cache: Cache<Key, Minted>,
+    liveness: Liveness,
     several_identities: bool,
     pause: Arc<Pause>,
     /// Where mints run; the runtime of a request may be another.
@@ -43,6 +46,8 @@ pub(crate) enum Holder {
 pub(crate) struct Wanted {
     pub(crate) holder: Holder,
     pub(crate) document_id: String,
+    /// When DWS got the document, in Unix milliseconds.
+    pub(crate) stored_at: u64,
     pub(crate) permissions: Permissions,
     pub(crate) ttl: Duration,
     /// End of the caller's own token, in Unix seconds.
@@ -91,8 +96,9 @@ impl Broker {
     ) -> Self {
         let cache = Cache::builder().weigher(weight).max_capacity(CACHE_BYTES);
         let cache = cache.time_to_live(LONGEST).build();
+        let liveness = Liveness::new(dws.clone());
         let (pause, background) = (Arc::default(), Handle::current());
-        Self { dws, metrics, cache, several_identities, pause, background }
+        Self { dws, metrics, cache, liveness, several_identities, pause, background }
     }
 
     /// A session with at least half the life that a new one would have. Sessions cost: who wants one
@@ -102,7 +108,7 @@ impl Broker {
     /// for a moment after DWS failed. The mint itself goes on and serves whoever asks next.
     ///
     /// # Errors
-    /// `dws_unavailable`, `quota_exhausted`, `session_too_wide`, or `token_expired` when no life is left.
+    /// `dws_unavailable`, `quota_exhausted`, `session_too_wide`, `document_lost`, or `token_expired` when no life is left.
     pub(crate) async fn session(
         &self,
         wanted: Wanted,
@@ -115,7 +121,7 @@ impl Broker {
             document_id: wanted.document_id,
             permissions: wanted.permissions,
         };
-        let anew = wanted.anew;
+        let (anew, stored_at) = (wanted.anew, wanted.stored_at);
         let good = move |Minted { session, at }: &Minted| {
             let lasts = session.expires.saturating_sub(now) >= (until - now) / 2;
             session.expires <= until && lasts && !(anew && at.elapsed() >= RENEWABLE)
@@ -127,8 +133,9 @@ impl Broker {
             return Ok(minted.session);
         }
         self.metrics.session_cache(false);
+        let trust = Trust::of(stored_at, anew);
         // Boxed, since it is rare, and would be a part of every view otherwise.
-        Box::pin(self.minted(key, until, patience, good)).await
+        Box::pin(self.minted(key, until, patience, trust, good)).await
     }
 
     async fn minted(
@@ -136,13 +143,14 @@ impl Broker {
         key: Key,
         until: u64,
         patience: Option<Duration>,
+        trust: Trust,
         good: impl Fn(&Minted) -> bool + Send + Sync + 'static,
     ) -> Result<Arc<Session>, Reason> {
         if patience.is_some() {
             self.pause.check()?;
         }
         // A task of its own: a caller that goes away neither stops the mint nor blocks the others.
-        let mint = self.background.spawn(self.clone().mint(key, until, good));
+        let mint = self.background.spawn(self.clone().mint(key, until, trust, good));
         let outcome = match patience {
             Some(patience) => tokio::time::timeout(patience, mint).await.unwrap_or_else(|_| {
                 self.pause.begin(Reason::DwsUnavailable);
@@ -157,6 +165,7 @@ impl Broker {
         self,
         key: Key,
         until: u64,
+        trust: Trust,
         good: impl Fn(&Minted) -> bool,
     ) -> Result<Arc<Session>, Reason> {
         let stale = |entry: Option<moka::Entry<Key, Minted>>| {
@@ -172,7 +181,7 @@ impl Broker {
                 expires: until,
                 user_id: user_id.as_deref(),
             };
-            let session = self.dws.session(request).await?;
+            let session = self.session_of_what_is_there(request, trust).await?;
             if !session.permissions.read {
                 return Err(DwsError {
                     kind: DwsErrorKind::Unreadable,
@@ -195,6 +204,58 @@ impl Broker {
                 warn!(code = %reason, document_id = key.document_id, error = %error, "DWS gave no session");
                 Err(reason)
             }
+        }
+    }
+
+    /// DWS mints for documents that it no longer has: nobody would know until the viewer fails.
+    async fn session_of_what_is_there(
+        &self,
+        request: SessionRequest<'_>,
+        trust: Trust,
+    ) -> Result<Session, DwsError> {
+        let document_id = request.document_id;
+        let is_lost = async |suspected: bool| {
+            trust != Trust::JustStored && self.liveness.is_lost(document_id, suspected).await
+        };
+        // At the same time, so that it costs the caller nothing.
+        let (session, lost) =
+            tokio::join!(self.dws.session(request), is_lost(trust == Trust::Suspected));
+        match session {
+            session if lost => Err(DwsError {
+                kind: DwsErrorKind::NotFound,
+                status: session.err().and_then(|error| error.status),
+                retry_after: None,
+                detail: "DWS no longer has the document".to_owned(),
+            }),
+            Err(error) if error.kind == DwsErrorKind::NotFound && !is_lost(true).await => {
+                Err(DwsError { kind: DwsErrorKind::Unclear, ..error })
+            }
+            session => session,
+        }
+    }
+
+    /// Whether DWS has a document again that it had lost.
+    pub(crate) async fn is_back(&self, document_id: &str) -> bool {
+        self.liveness.is_back(document_id).await
+    }
+}
+
+/// How far it goes without saying that DWS still has a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// It may not find yet what it has just stored; and so no document is ever fetched again in short order.
+    JustStored,
+    Settled,
+    /// A viewer was refused with the session handed out before.
+    Suspected,
+}
+
+impl Trust {
+    fn of(stored_at: u64, refused: bool) -> Self {
+        match now_ms().saturating_sub(stored_at) >= SETTLED_AFTER {
+            false => Self::JustStored,
+            true if refused => Self::Suspected,
+            true => Self::Settled,
         }
     }
 }
@@ -220,6 +281,7 @@ fn reason_of(error: &DwsError) -> Reason {
         DwsErrorKind::TooWide => Reason::SessionTooWide,
         DwsErrorKind::Unreadable => Reason::SessionUnreadable,
         DwsErrorKind::Quota => Reason::QuotaExhausted,
+        DwsErrorKind::NotFound => Reason::DocumentLost,
         _ => Reason::DwsUnavailable,
     }
 }
@@ -244,10 +306,10 @@ impl Pause {
         Ok(())
     }
 
-    /// A wide session is one document's trouble, and no reason to spare the others.
+    /// A wide session, or a lost document, is one document's trouble, and no reason to spare the others.
     fn begin(&self, reason: Reason) {
         let code = match reason {
-            Reason::SessionTooWide | Reason::SessionUnreadable => return,
+            Reason::SessionTooWide | Reason::SessionUnreadable | Reason::DocumentLost => return,
             Reason::QuotaExhausted => 1,
             _ => 0,
         };
@@ -293,6 +355,8 @@ const ARC: usize = 16;
 /// No session is kept longer than a day, whatever it says.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const PAUSE: Duration = Duration::from_secs(5);
+/// In milliseconds.
+const SETTLED_AFTER: u64 = 10 * 60 * 1000;
 /// How old a session must be before somebody who finds it refused costs another one.
 const RENEWABLE: Duration = Duration::from_secs(2);
 

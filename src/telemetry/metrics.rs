@@ -62,6 +62,7 @@ pub(crate) enum DwsCall {
     Remove,
     Session,
     List,
+    Properties,
 }
 
 /// Counts a request as being answered until it is dropped.
@@ -280,7 +281,7 @@ impl Step {
 }
 
 impl DwsCall {
-    const COUNT: usize = 4;
+    const COUNT: usize = Self::Properties as usize + 1;
 
     fn name(self) -> &'static str {
         match self {
@@ -288,6 +289,7 @@ impl DwsCall {
             Self::Remove => "remove",
             Self::Session => "session",
             Self::List => "list",
+            Self::Properties => "properties",
         }
     }
 }

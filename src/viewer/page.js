@@ -61,7 +61,7 @@ async function open() {
   try {
     await load();
   } catch (error) {
-    if (error.status !== 401 && error.status !== 403) throw error;
+    if (![401, 403, 404].includes(error.status)) throw error;
     adopt(await mintAnew());
     await load();
   }

@@ -35,6 +35,10 @@ pub(super) fn of(reason: Reason) -> Text {
             "This document can't be shown here",
             "The viewer has never received it. You can still get it from the application itself.",
         ),
+        Reason::DocumentLost => (
+            "The viewer has lost this document",
+            "You can still get it from the application itself. Uploading it there again makes it viewable.",
+        ),
         Reason::NotFound | Reason::IdInvalid => (
             "There is nothing at this address",
             "The link may be incomplete. Open the document from the application again.",

@@ -17,6 +17,7 @@ mod durability;
 mod identity;
 mod issuers;
 mod lifecycle;
+mod lost;
 mod matrix;
 mod operations;
 mod owned;

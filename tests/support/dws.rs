@@ -86,6 +86,13 @@ impl Dws {
         panic!("DWS never came to {what}: {documents:?}");
     }
 
+    /// Removes a document behind Transom's back.
+    pub async fn loses(&self, id: &str) {
+        let url = format!("http://{}/viewer/documents/{id}", self.address);
+        let request = self.http.delete(url).bearer_auth(KEY).header("accept", "application/json");
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+
     /// The bytes that DWS holds.
     pub async fn content(&self, id: &str) -> Vec<u8> {
         let url = self.control(&format!("documents/{id}/content"));

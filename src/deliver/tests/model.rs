@@ -110,6 +110,9 @@ impl History {
                     }
                 }
                 MappingState::Refused { .. } => panic!("seed {seed}: nothing was refused"),
+                MappingState::Lost { .. } => {
+                    panic!("seed {seed}: nobody asked whether it was lost")
+                }
             }
         }
         assert!(in_doubt <= parked, "seed {seed}");
