@@ -30,6 +30,7 @@ enum Place {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     Json,
+    Document,
     Html,
     Forbidden,
     NotFound,
@@ -48,8 +49,11 @@ enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Delivery {
     Endpoint,
+    ViewerPage,
     ResponseHeader,
     Cookie,
+    Json,
+    Navigation,
     RequestHeader,
 }
 
@@ -64,8 +68,9 @@ const TOKENS: [Token; 8] = [
     Token::Missing,
 ];
 const PLACES: [Place; 4] = [Place::Bearer, Place::Cookie, Place::OtherHeader, Place::Query];
-const ANSWERS: [Answer; 6] = [
+const ANSWERS: [Answer; 7] = [
     Answer::Json,
+    Answer::Document,
     Answer::Html,
     Answer::Forbidden,
     Answer::NotFound,
@@ -74,8 +79,15 @@ const ANSWERS: [Answer; 6] = [
 ];
 const POLICIES: [Policy; 4] =
     [Policy::None, Policy::OfMembers, Policy::OfEditors, Policy::OfOwners];
-const DELIVERIES: [Delivery; 4] =
-    [Delivery::Endpoint, Delivery::ResponseHeader, Delivery::Cookie, Delivery::RequestHeader];
+const DELIVERIES: [Delivery; 7] = [
+    Delivery::Endpoint,
+    Delivery::ViewerPage,
+    Delivery::ResponseHeader,
+    Delivery::Cookie,
+    Delivery::Json,
+    Delivery::Navigation,
+    Delivery::RequestHeader,
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_given_in_exactly_these_cells() {
@@ -96,18 +108,29 @@ async fn a_session_is_given_in_exactly_these_cells() {
             }
         }
     }
-    assert_eq!(cells, 3072);
-    // Owner and stranger, two places; a yes by the probe (2 deliveries) or by any 2xx of the view (2).
+    assert_eq!(cells, 6272);
+    // Owner and stranger, two places; answers that are a yes, by delivery.
     let by_policy = [2, 2, 0, 1].iter().sum::<usize>();
-    assert_eq!(given, by_policy * 2 * (2 + 2 * 2));
+    let by_delivery = [2, 2, 3, 3, 1, 1, 2].iter().sum::<usize>();
+    assert_eq!(given, by_policy * 2 * by_delivery);
 }
 
 fn is_due(token: Token, place: Place, answer: Answer, policy: Policy, delivery: Delivery) -> bool {
     let known = matches!(token, Token::Owners | Token::Strangers)
         && matches!(place, Place::Bearer | Place::Cookie);
-    let probed = matches!(delivery, Delivery::Endpoint | Delivery::RequestHeader);
-    // The view's own 2xx is shown to the caller whatever its type; a probe's page may be a login.
-    let said_yes = answer == Answer::Json || (answer == Answer::Html && !probed);
+    let said_yes = match delivery {
+        // A probe's page may be a login.
+        Delivery::Endpoint | Delivery::ViewerPage | Delivery::RequestHeader => {
+            matches!(answer, Answer::Json | Answer::Document)
+        }
+        // The view's own 2xx is shown to the caller whatever its type.
+        Delivery::ResponseHeader | Delivery::Cookie => {
+            matches!(answer, Answer::Json | Answer::Document | Answer::Html)
+        }
+        // There has to be something that takes it.
+        Delivery::Json => answer == Answer::Json,
+        Delivery::Navigation => answer == Answer::Document,
+    };
     let allowed = match policy {
         Policy::None | Policy::OfMembers => true,
         Policy::OfEditors => false,
@@ -126,24 +149,41 @@ async fn asks(
 ) -> bool {
     let path = match delivery {
         Delivery::Endpoint => format!("/.transom/session/files/{id}"),
+        Delivery::ViewerPage => format!("/.transom/view/files/{id}"),
         Delivery::ResponseHeader => format!("/api/files/{id}"),
         Delivery::Cookie => format!("/cookie/{id}"),
+        Delivery::Json => format!("/json/{id}"),
+        Delivery::Navigation => format!("/files/{id}/content"),
         Delivery::RequestHeader => format!("/request/{id}"),
     };
-    let request = carrying(world, &path, token, place);
+    let mut request = carrying(world, &path, token, place);
+    if delivery == Delivery::Navigation {
+        request = request.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document");
+    }
     let reply = request.send().await.unwrap();
-    if delivery != Delivery::Endpoint {
+    let own = matches!(delivery, Delivery::Endpoint | Delivery::ViewerPage);
+    if !own {
         assert_eq!(reply.status(), answer.reply().status(), "the app's reply in any case");
     }
     let headers = reply.headers().clone();
-    match delivery {
-        Delivery::Endpoint => reply.text().await.unwrap().contains("\"session\":\"ey"),
+    let body = reply.text().await.unwrap();
+    let given = match delivery {
+        Delivery::Endpoint => body.contains("\"session\":\"ey"),
+        Delivery::ViewerPage | Delivery::Navigation => body.contains("nutrient-viewer.js"),
         Delivery::ResponseHeader => headers.contains_key("x-viewer-session"),
         Delivery::Cookie => headers.contains_key("set-cookie"),
+        Delivery::Json => body.contains("\"viewer_session\":\"ey"),
         Delivery::RequestHeader => {
-            world.app.last(&Method::GET, &path).headers.contains_key("x-session-for-app")
+            let seen = world.app.last(&Method::GET, &path);
+            let header = seen.headers.contains_key("x-session-for-app");
+            assert_eq!(header, seen.viewer_session.is_some(), "the handler sees the same");
+            header
         }
+    };
+    if !given && !own {
+        assert_eq!(body, answer.body(), "the app's reply as it was");
     }
+    given
 }
 
 fn carrying(world: &World, path: &str, token: Token, place: Place) -> RequestBuilder {
@@ -176,13 +216,25 @@ fn carrying(world: &World, path: &str, token: Token, place: Place) -> RequestBui
 impl Answer {
     fn reply(self) -> axum::response::Response {
         let json = ("content-type", "application/json");
+        let (status, header) = match self {
+            Self::Json => (200, json),
+            Self::Document => (200, ("content-type", "application/pdf")),
+            Self::Html => (200, ("content-type", "text/html")),
+            Self::Forbidden => (403, json),
+            Self::NotFound => (404, json),
+            Self::Redirect => (302, ("location", "/login")),
+            Self::Failure => (500, json),
+        };
+        app::reply(status, &[header], self.body())
+    }
+
+    fn body(self) -> &'static str {
         match self {
-            Self::Json => app::reply(200, &[json], "{\"data\":{}}"),
-            Self::Html => app::reply(200, &[("content-type", "text/html")], "<form>Log in</form>"),
-            Self::Forbidden => app::reply(403, &[json], "{}"),
-            Self::NotFound => app::reply(404, &[json], "{}"),
-            Self::Redirect => app::reply(302, &[("location", "/login")], ""),
-            Self::Failure => app::reply(500, &[json], "{}"),
+            Self::Json => "{\"data\":{}}",
+            Self::Document => "%PDF-1.7",
+            Self::Html => "<form>Log in</form>",
+            Self::Redirect => "",
+            _ => "{}",
         }
     }
 }
@@ -325,6 +377,8 @@ fn config(policy: Policy) -> String {
     [
         CONFIG[..views].to_owned(),
         view("/api/files/{id}", "{ response_header = \"X-Viewer-Session\" }"),
+        view("/json/{id}", "{ json = \"/data/viewer_session\" }"),
+        view("/files/{id}/content", "{ page = true }"),
         view("/cookie/{id}", "{ cookie = \"viewer\" }"),
         view("/request/{id}", "{ request_header = \"X-Session-For-App\" }"),
     ]

@@ -3,7 +3,64 @@
 use http::Method;
 use serde_json::json;
 
-use crate::support::{CONFIG, Form, World, tokens};
+use crate::support::app::{App, reply};
+use crate::support::{CONFIG, Form, World, files, tokens};
+
+/// An app of old: it knows people by a session cookie and sends everybody else to its login. Its document 7 is ann's and
+/// carol's.
+fn with_cookies() -> App {
+    App::answering(|_, seen| {
+        let cookies =
+            seen.headers.get("cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let session = cookies.split("; ").find_map(|pair| pair.strip_prefix("sid="));
+        match (session, seen.uri.path()) {
+            (Some("of-ann" | "of-carol"), "/files/7/content") => {
+                reply(200, &[("content-type", "application/pdf")], files::pdf("old"))
+            }
+            (Some("of-ann" | "of-carol"), "/api/files/7") => {
+                reply(200, &[("content-type", "application/json")], "{\"data\":{}}")
+            }
+            (Some("of-ann" | "of-carol" | "of-bob"), _) => {
+                reply(404, &[("content-type", "text/html")], "no such page")
+            }
+            _ => reply(302, &[("location", "/login")], ""),
+        }
+    })
+}
+
+in_both_forms! {
+    async fn an_app_that_has_nothing_but_a_session_cookie(form: Form) {
+        let rules = &CONFIG[CONFIG.find("[documents.files]").unwrap()..];
+        let world = World::with(rules).app(with_cookies()).app_settings("remember_decisions = \"off\"").start(form).await;
+        let own = async |cookie: &str| {
+            let request = world.request(Method::GET, "/.transom/session/files/7").header("cookie", cookie);
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.json::<serde_json::Value>().await.unwrap())
+        };
+        let (status, ann) = own("theme=dark; sid=of-ann").await;
+        assert_eq!(status, 200, "{ann}");
+        for cookie in ["sid=of-bob", "sid=of-nobody", "sid=", "theme=dark"] {
+            let (status, problem) = own(cookie).await;
+            assert_eq!((status, problem["code"].as_str()), (403, Some("denied_by_app")), "{cookie}");
+        }
+        assert_eq!(own("theme=dark; sid=of-ann").await.1["session"], ann["session"]);
+        assert_ne!(own("sid=of-carol").await.1["session"], ann["session"], "no two credentials share a session");
+        assert!(tokens::payload(ann["session"].as_str().unwrap()).get("user_id").is_none(), "nobody knows a name");
+
+        let get = |path: &str, cookie: &str| world.request(Method::GET, path).header("cookie", cookie);
+        let view = get("/api/files/7", "sid=of-carol").send().await.unwrap();
+        assert!(view.headers().contains_key("x-viewer-session"));
+        assert!(view.text().await.unwrap().contains("\"viewer_session\":\"ey"));
+        let page = |cookie: &str| get("/files/7/content", cookie).header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document");
+        assert!(page("sid=of-ann").send().await.unwrap().text().await.unwrap().contains("nutrient-viewer.js"));
+        let login = page("sid=of-nobody").send().await.unwrap();
+        assert_eq!((login.status().as_u16(), login.headers()["location"].to_str().unwrap()), (302, "/login"));
+
+        // Logged out: what was handed out before is not handed out again.
+        world.app.answers(|_, _| reply(302, &[("location", "/login")], ""));
+        assert_eq!(own("theme=dark; sid=of-ann").await.0, 403);
+    }
+}
 
 in_both_forms! {
     async fn a_thousand_requests_at_once_mint_one_session(form: Form) {
