@@ -32,12 +32,14 @@ install slowhttptest slowhttptest || skip "slowhttptest" "it can't be installed;
 step "format" cargo fmt --all --check
 step "lint" cargo clippy --all-targets --quiet -- -D warnings
 step "lint, library alone" cargo clippy --lib --no-default-features --quiet -- -D warnings
+# The only other feature. Nothing but the command uses what it brings.
+step "lint, server without the command" cargo clippy --lib --no-default-features --features server --quiet -- -D warnings -A dead_code
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 step "tests" cargo test --quiet
 if cargo deny --version >/dev/null 2>&1; then
-  step "licences, advisories, bans" cargo deny --offline check licenses bans sources
+  step "licences, bans, sources" cargo deny --offline check licenses bans sources
 else
-  skip "licences, advisories, bans" "cargo-deny is not installed (cargo install cargo-deny)"
+  skip "licences, bans, sources" "cargo-deny is not installed (cargo install cargo-deny)"
 fi
 
 if ! command -v python3 >/dev/null; then
