@@ -28,6 +28,7 @@ browser() {
 
 install strace strace || skip "strace" "it can't be installed; its test skips itself"
 install slowhttptest slowhttptest || skip "slowhttptest" "it can't be installed; its test skips itself"
+install nginx nginx-light || skip "nginx as the app" "it can't be installed; its tests skip themselves"
 
 step "format" cargo fmt --all --check
 step "lint" cargo clippy --all-targets --quiet -- -D warnings

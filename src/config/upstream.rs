@@ -16,7 +16,10 @@ pub(super) fn address(value: &Value<'_>) -> Option<AppConfig> {
             let (socket, prefix) = unix(text, directory)?;
             Ok(AppConfig { socket: Some(socket), ..AppConfig::at(prefix) })
         }
-        None => without_query(text, web(text)?).map(AppConfig::at),
+        None => {
+            let url = web(text).map_err(|expected| format!("{expected}, or \"unix:/….sock\""))?;
+            without_query(text, url).map(AppConfig::at)
+        }
     })
 }
 
@@ -107,3 +110,73 @@ fn roots(path: &Path) -> Result<rustls::RootCertStore, String> {
 
 /// `sockaddr_un` has room for this and a zero byte, on Linux; on BSDs and macOS for 4 bytes less.
 const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+#[cfg(all(test, unix, feature = "server"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    fn read(directory: &Path, app: &str) -> Result<AppConfig, String> {
+        let text = format!("[app]\n{app}\n\n[dws]\napi_key = {{ env = \"KEY\" }}\n");
+        let config = Config::parse_with(&text, &directory.join("c.toml"), &|_| Some("key".into()));
+        config.map(|config| config.app).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn sockets_with_and_without_a_prefix() {
+        for (url, socket, prefix) in [
+            ("unix:/run/app.sock", "/run/app.sock", "/"),
+            ("unix:/run/app.sock:/base/", "/run/app.sock", "/base/"),
+            ("unix:app.sock", "/etc/transom/app.sock", "/"),
+        ] {
+            let app = read(Path::new("/etc/transom"), &format!("url = \"{url}\"")).unwrap();
+            assert_eq!(app.socket.as_deref(), Some(Path::new(socket)), "{url}");
+            assert_eq!((app.url.host(), app.url.path()), (Some("localhost"), prefix), "{url}");
+        }
+        let long = format!("unix:/{}", "x".repeat(LONGEST_SOCKET));
+        for url in ["unix:", "unix::/x", "unix:/a:b", "unix:/a:/?b", "unix:/a:/ b", &long] {
+            let error = read(Path::new("/etc"), &format!("url = \"{url}\"")).unwrap_err();
+            assert!(error.contains("c.toml:2:7"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_as_it_is_written() {
+        for url in ["unix:/run/app.sock", "unix:/run/app.sock:/base", "https://app.example/base"] {
+            let app = read(Path::new(""), &format!("url = \"{url}\"")).unwrap();
+            assert_eq!(app.address(), url);
+        }
+    }
+
+    #[test]
+    fn a_ca_that_can_not_be_read_is_told_with_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let good = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let broken = good.replacen("MII", "AAA", 1);
+        let private = key.serialize_pem();
+        for (name, content) in [("good", good.as_str()), ("broken", &broken), ("key", &private)] {
+            std::fs::write(directory.path().join(name), content).unwrap();
+        }
+        let with = |tls: &str| {
+            read(directory.path(), &format!("url = \"https://app.example\"\ntls = {tls}"))
+        };
+        let app = with("{ ca = \"good\", server_name = \"app.internal\" }").unwrap();
+        assert_eq!(app.tls.roots.unwrap().len(), 1);
+        assert!(app.tls.server_name.is_some());
+        for (tls, place, told) in [
+            ("{ ca = \"none\" }", "c.toml:3:14", "can't read "),
+            ("{ ca = \"broken\" }", "c.toml:3:14", "broken: "),
+            ("{ ca = \"key\" }", "c.toml:3:14", "holds no certificate in PEM"),
+            ("{ server_name = \"a b\" }", "c.toml:3:23", "`a b` is not a host name"),
+            ("{ roots = \"good\" }", "c.toml:3:9", "unknown key `roots`"),
+        ] {
+            let error = with(tls).unwrap_err();
+            assert!(error.contains(place) && error.contains(told), "{tls}: {error}");
+        }
+        let error =
+            read(directory.path(), "url = \"http://a\"\ntls = { ca = \"good\" }").unwrap_err();
+        assert!(error.contains("`tls` for an app that is reached without"), "{error}");
+    }
+}

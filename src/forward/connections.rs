@@ -15,10 +15,13 @@ use super::fault::causes;
 use super::http2::{Http2, Http2Error, Sent};
 use super::stream::Unanswered;
 
-/// Kept connections of each kind; see [`Stakes`] for what goes where.
+/// Connections of each kind; see [`Stakes`] for what goes where.
 pub(crate) struct Connections {
+    /// Used for as long as common app servers keep them, and remembering what they were asked.
     kept: Client<Connector, RequestBody>,
+    /// Used again within a moment or not at all.
     brisk: Client<Connector, RequestBody>,
+    /// Used once: tunnels, and what is asked again.
     single: Client<Connector, RequestBody>,
     http2: Option<Http2>,
     app: Uri,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -12,12 +12,13 @@ use futures_util::future::{BoxFuture, Shared};
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::body::{AppReply, BoxError, RequestBody};
 use super::connect::Connector;
 use super::connections::{IDLE_TIMEOUT, Stakes};
+use super::stream::AppStream;
 
 /// The HTTP/2 connections to an app.
 pub(crate) struct Http2(Arc<Lines>);
@@ -37,10 +38,13 @@ type Attempt = Shared<BoxFuture<'static, Result<bool, Arc<BoxError>>>>;
 /// A connection.
 struct Line {
     sender: SendRequest<RequestBody>,
-    /// How many requests the app takes at the same time.
-    room: Arc<AtomicUsize>,
+    /// Knows how many requests the app takes at the same time; `None` once it ended, since requests are taken
+    /// and never answered for as long as it lives. Never locked under `load`, as it polls bodies.
+    connection: Arc<Mutex<Option<Driver>>>,
     load: Mutex<Load>,
 }
+
+type Driver = Connection<TokioIo<AppStream>, RequestBody, TokioExecutor>;
 
 struct Load {
     streams: usize,
@@ -170,15 +174,16 @@ impl Lines {
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(stream))
             .await?;
-        let room = Arc::new(AtomicUsize::new(MAX_STREAMS));
+        let connection = Arc::new(Mutex::new(Some(connection)));
         let load = Load { streams: 0, idle_since: Instant::now() };
-        let line = Line { sender, room: Arc::clone(&room), load: Mutex::new(load) };
+        let line = Line { sender, connection: Arc::clone(&connection), load: Mutex::new(load) };
         lock(&self.open).push(Arc::new(line));
         tokio::spawn(async move {
-            let mut connection = pin!(connection);
             let ended = poll_fn(|context| {
-                let ended = connection.as_mut().poll(context);
-                room.store(connection.current_max_send_streams(), Ordering::Relaxed);
+                let mut driver = lock(&connection);
+                let ended =
+                    driver.as_mut().map_or(Poll::Ready(Ok(())), |it| Pin::new(it).poll(context));
+                driver.take_if(|_| ended.is_ready());
                 ended
             });
             if let Err(error) = ended.await {
@@ -197,8 +202,8 @@ impl Line {
     }
 
     fn enter(self: &Arc<Self>, idle_limit: Duration) -> Option<Stream> {
+        let room = lock(&self.connection).as_ref()?.current_max_send_streams().min(MAX_STREAMS);
         let mut load = lock(&self.load);
-        let room = self.room.load(Ordering::Relaxed).min(MAX_STREAMS);
         let fresh = load.streams > 0 || load.idle_since.elapsed() < idle_limit;
         (fresh && load.streams < room).then(|| {
             load.streams += 1;

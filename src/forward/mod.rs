@@ -21,6 +21,8 @@ pub(crate) mod strict;
 mod upgrade;
 
 #[cfg(test)]
+mod http2_tests;
+#[cfg(test)]
 mod reach_tests;
 #[cfg(test)]
 mod reuse_tests;

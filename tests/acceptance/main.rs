@@ -27,4 +27,5 @@ mod shipped;
 mod slow;
 mod source;
 mod streams;
+mod upstream;
 mod views;

@@ -168,7 +168,7 @@ error: unknown key `api_key`
   --> config.toml:1:27
    |
  1 | app = { url = "http://a", api_key = ********* }
-   |                           ^^^^^^^ expected `url`, `origins`, `rewrite_origin`, `remember_decisions`, `limits` or `paths`
+   |                           ^^^^^^^ expected `url`, `http2`, `rewrite_host`, `via`, `tls`, `origins`, `rewrite_origin`, `remember_decisions`, `limits` or `paths`
 
 warning: a secret in the configuration itself
   --> config.toml:3:11
