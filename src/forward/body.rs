@@ -1,7 +1,7 @@
 //! The bodies that the forwarder sends and returns.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -19,10 +19,14 @@ pub(crate) type ReplyBody = Either<AppReply, Full<Bytes>>;
 
 pin_project! {
     /// What the app sends.
+    ///
+    /// An error waits for a turn, in which hyper sends what came before: a client that got not even the head
+    /// of a reply may take its request for unsent, and send it again.
     #[derive(Debug)]
     pub(crate) struct AppReply {
         #[pin]
         incoming: Incoming,
+        failed: Option<hyper::Error>,
         // Taken until the body is gone.
         stream: Option<Stream>,
     }
@@ -30,13 +34,13 @@ pin_project! {
 
 impl AppReply {
     pub(super) fn on(stream: Stream, incoming: Incoming) -> Self {
-        Self { incoming, stream: Some(stream) }
+        Self { stream: Some(stream), ..Self::from(incoming) }
     }
 }
 
 impl From<Incoming> for AppReply {
     fn from(incoming: Incoming) -> Self {
-        Self { incoming, stream: None }
+        Self { incoming, failed: None, stream: None }
     }
 }
 
@@ -48,11 +52,22 @@ impl Body for AppReply {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.project().incoming.poll_frame(context)
+        let this = self.project();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(this.incoming.poll_frame(context)) {
+            Some(Err(error)) => {
+                *this.failed = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.failed.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

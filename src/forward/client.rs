@@ -227,6 +227,13 @@ impl App {
             }
             _ => None,
         };
+        // With a body, hyper has seen to it.
+        let lengths =
+            exchange.method != Method::HEAD || headers::unite_lengths(reply.headers_mut());
+        if !lengths {
+            exchange.log(Fault::BrokenReply, &TwoLengths);
+            return Fault::BrokenReply.reply(exchange.request_id());
+        }
         headers::strip_hop_by_hop(reply.headers_mut());
         if let Some(protocol) = agreed {
             upgrade::announce(reply.headers_mut(), protocol);
@@ -265,6 +272,10 @@ impl Exchange {
 #[derive(Debug, thiserror::Error)]
 #[error("the app answered 101 to a request that asked for no upgrade")]
 struct UnaskedSwitch;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the app gave its reply two lengths")]
+struct TwoLengths;
 
 const NOT_ASKED: u8 = 0;
 const ANSWERED: u8 = 1;

@@ -112,6 +112,18 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Makes one line of lengths that agree (RFC 9110 section 8.6). `false` if they don't.
+pub(crate) fn unite_lengths(headers: &mut HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (Some(first), Some(second)) = (lengths.next(), lengths.next()) else { return true };
+    if first != second || lengths.any(|length| length != first) {
+        return false;
+    }
+    let length = first.clone();
+    headers.insert(CONTENT_LENGTH, length);
+    true
+}
+
 /// Names this hop and the version that it was spoken to in (RFC 9110 section 7.6.3), after the hops before it.
 pub(crate) fn append_via(headers: &mut HeaderMap, received: Version) {
     let hop = match received {

@@ -379,6 +379,31 @@ async fn a_reply_cut_short_is_not_made_whole() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_broken_from_its_first_byte_still_shows_its_head() {
+    let (app, _proxy, mut client) = chain().await;
+    client.say("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\n\r\na").await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\na").await;
+    at_app.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+    assert!(client.hear("\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+    assert!(client.is_left().await);
+}
+
+#[tokio::test]
+async fn a_reply_to_head_has_one_length() {
+    for (lengths, status) in [("5\r\nContent-Length: 5", 200), ("5\r\nContent-Length: 6", 502)] {
+        let (app, _proxy, mut client) = chain().await;
+        client.say("HEAD / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+        let mut at_app = app.accept().await;
+        at_app.hear("\r\n\r\n").await;
+        at_app.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {lengths}\r\n\r\n")).await;
+        let head = client.hear("\r\n\r\n").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert_eq!(head.matches("content-length").count(), 1, "{head}");
+    }
+}
+
+#[tokio::test]
 async fn an_upgrade_is_tunnelled_once_the_app_agreed() {
     let (app, _proxy, mut client) = chain().await;
     client
