@@ -14,6 +14,7 @@ mod curl;
 mod decisions;
 mod delivery;
 mod durability;
+mod faults;
 mod identity;
 mod issuers;
 mod lifecycle;
