@@ -1,11 +1,13 @@
-//! Everything that lives as long as the product runs, and its start and end.
+//! Everything that requests are served with, its start and its end. `reload` exchanges it.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 
 use crate::auth::Authenticator;
 use crate::capture::Spool;
@@ -25,7 +27,10 @@ use crate::telemetry::Metrics;
 /// Cheap to clone; all clones are the same engine.
 #[derive(Clone, Debug)]
 pub struct Transom {
-    engine: Arc<Engine>,
+    /// What new requests are served with; those in progress keep what they began with.
+    pub(crate) engine: Arc<ArcSwap<Engine>>,
+    /// One reload at a time.
+    pub(crate) reloading: Arc<Mutex<()>>,
 }
 
 pub(crate) struct Engine {
@@ -39,7 +44,9 @@ pub(crate) struct Engine {
     pub(crate) owned: Arc<Owned>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: Arc<dyn MappingStore>,
-    pub(crate) dws_health: DwsHealth,
+    /// The DWS of new deliveries. All engines of one Transom share it, as they do the outbox.
+    pub(crate) dws: Arc<ArcSwap<DwsClient>>,
+    pub(crate) dws_health: Arc<DwsHealth>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
 }
@@ -102,9 +109,11 @@ impl Transom {
         let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
         let authenticator =
             Authenticator::start(&config.identities, keys_dir).map_err(StartError)?;
+        let deliver_to = Arc::new(ArcSwap::new(dws.clone()));
         let outbox =
-            Outbox::start(store.clone(), spool.clone(), dws.clone(), metrics.clone()).await?;
-        let dws_health = health(dws.clone());
+            Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), metrics.clone())
+                .await?;
+        let dws_health = Arc::new(health(dws.clone()));
         let broker = Broker::new(dws, metrics.clone(), config.identities.len() > 1);
         let decisions = Decisions::new(&config.app.remember);
         let owned = Arc::new(Owned::new(&owned_headers(&config)));
@@ -120,10 +129,11 @@ impl Transom {
             owned,
             metrics,
             store,
+            dws: deliver_to,
             dws_health,
             background: Handle::current(),
         };
-        Ok(Self { engine: Arc::new(engine) })
+        Ok(Self { engine: Arc::new(ArcSwap::from_pointee(engine)), reloading: Arc::default() })
     }
 
     /// The middleware. Any number of services may carry it.
@@ -135,21 +145,54 @@ impl Transom {
     /// Lets running deliveries come to an end, for at most `within`. What is not delivered by then
     /// rests in the journal and goes on at the next start.
     pub async fn stop(&self, within: Duration) {
-        self.engine.outbox.stop(within).await;
+        self.engine().outbox.stop(within).await;
     }
 
     /// Prometheus text of every figure that Transom counts.
     #[must_use]
     pub fn render_metrics(&self) -> String {
-        self.engine.metrics.render()
+        self.engine().metrics.render()
     }
 
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
-        self.engine.metrics.clone()
+        self.engine().metrics.clone()
     }
 
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.engine.load_full()
+    }
+}
+
+impl Engine {
+    /// An engine for the same documents under another configuration. What was granted under this one
+    /// is not known to it: no session, no decision, no verified token.
+    pub(crate) async fn renewed(&self, config: Config) -> Result<Self, StartError> {
+        let (dws, dws_health) = if config.dws.is_same(&self.config.dws) {
+            (self.dws.load_full(), self.dws_health.clone())
+        } else {
+            let dws = DwsClient::new(&config.dws, self.metrics.clone()).map_err(StartError)?;
+            let dws = Arc::new(dws);
+            (dws.clone(), Arc::new(DwsHealth::watch(dws)))
+        };
+        let keys_dir = keys_path(&config.store.path);
+        let authenticator = self.authenticator.renewed(&config.identities, &keys_dir);
+        let authenticator = authenticator.map_err(StartError)?;
+        authenticator.ready().await;
+        Ok(Self {
+            broker: Broker::new(dws, self.metrics.clone(), config.identities.len() > 1),
+            decisions: self.decisions.renewed(&config.app.remember),
+            owned: Arc::new(Owned::new(&owned_headers(&config))),
+            config,
+            authenticator,
+            outbox: self.outbox.clone(),
+            spool: self.spool.clone(),
+            sources: self.sources.clone(),
+            metrics: self.metrics.clone(),
+            store: self.store.clone(),
+            dws: self.dws.clone(),
+            dws_health,
+            background: self.background.clone(),
+        })
     }
 }
 
@@ -159,10 +202,10 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Why Transom could not be started, as a sentence for the operator.
+/// Why Transom could not be started or reloaded, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct StartError(String);
+pub struct StartError(pub(crate) String);
 
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {

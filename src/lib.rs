@@ -52,6 +52,7 @@ mod layer;
 pub mod mapping;
 mod problem;
 mod reason;
+mod reload;
 mod route;
 #[cfg(feature = "cli")]
 mod sandbox;
@@ -60,6 +61,7 @@ mod server;
 mod service;
 mod session;
 mod source;
+mod stamp;
 mod telemetry;
 mod viewer;
 mod weight;
@@ -71,6 +73,7 @@ pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use layer::TransomLayer;
 pub use reason::Reason;
+pub use reload::Reloaded;
 pub use service::{ResponseFuture, TransomService};
 pub use session::ViewerSession;
 

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response};
@@ -31,12 +32,12 @@ use crate::telemetry::{Lane, Step};
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
 #[derive(Clone, Debug)]
 pub struct TransomService<S> {
-    engine: Arc<Engine>,
+    engine: Arc<ArcSwap<Engine>>,
     inner: S,
 }
 
 impl<S> TransomService<S> {
-    pub(crate) fn new(engine: Arc<Engine>, inner: S) -> Self {
+    pub(crate) fn new(engine: Arc<ArcSwap<Engine>>, inner: S) -> Self {
         Self { engine, inner }
     }
 }
@@ -58,23 +59,25 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // One configuration decides on all of a request.
+        let engine = self.engine.load();
         // First of all, so that nothing below can be told apart by a header that only Transom may set.
-        self.engine.owned.strip(request.headers_mut());
-        let (lane, found) = choose(&self.engine, &request);
+        engine.owned.strip(request.headers_mut());
+        let (lane, found) = choose(&engine, &request);
         Trail::lane(request.extensions(), lane.name());
-        self.engine.metrics.request(lane);
+        engine.metrics.request(lane);
         // A capture is decided on when app and body have had their say; until then it is only a route.
         let explained = lane == Lane::Capture && Trail::of(request.extensions()).is_some();
         if lane == Lane::Pass || explained {
-            let passed = |body| RequestBody::passed(body).without(&self.engine.owned);
+            let passed = |body| RequestBody::passed(body).without(&engine.owned);
             let future = self.inner.call(request.map(passed));
             return ResponseFuture::Pass { future };
         }
         // The instance that was polled ready is the one to call (tower `Service`, "Be careful when cloning").
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
-        let inner = Cleaned { inner, owned: self.engine.owned.clone() };
-        let engine = self.engine.clone();
+        let inner = Cleaned { inner, owned: engine.owned.clone() };
+        let engine = Guard::into_inner(engine);
         let future: LaneFuture<R, S::Error> = match lane {
             Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
             Lane::View => Box::pin(lane::view(engine, inner, request, found)),

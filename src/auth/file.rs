@@ -1,16 +1,16 @@
 //! Keys of a file, read again when the file changes.
 
 use std::fmt;
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 
 use super::keys::{self, KeySet};
+use crate::stamp::Stamp;
 
 /// Watches until it is dropped.
 #[derive(Debug)]
@@ -30,14 +30,6 @@ struct Watch {
     keys: Arc<ArcSwap<KeySet>>,
     changes: Arc<AtomicU64>,
     seen: Option<Stamp>,
-}
-
-/// What tells one version of a file from the next: renamed into place or written over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
 }
 
 impl FileKeys {
@@ -127,16 +119,6 @@ impl Watch {
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Stamp {
-    fn new(of: &Metadata) -> Self {
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(of);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Self { modified: of.modified().ok(), length: of.len(), inode }
     }
 }
 

@@ -9,7 +9,7 @@ use super::jwt::{self, Key, Kind};
 use crate::config::Algorithm;
 
 /// What an identity asks of its keys.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Demands {
     pub(super) algorithms: Vec<Algorithm>,
     /// Keys that are too weak, or meant for something else, count all the same.

@@ -77,6 +77,17 @@ impl Authenticator {
         Ok(Self { verifiers, cache: TokenCache::new() })
     }
 
+    /// For the identities of another configuration. Keys that were fetched serve on, also while their
+    /// server is away; tokens are verified anew.
+    pub(crate) fn renewed(&self, identities: &[Identity], store: &Path) -> Result<Self, String> {
+        let renew = |identity| {
+            let before = self.verifiers.iter().find_map(|before| before.renewed(identity));
+            before.map_or_else(|| Verifier::start(identity, Some(store)), Ok)
+        };
+        let verifiers = identities.iter().map(renew).collect::<Result<_, _>>()?;
+        Ok(Self { verifiers, cache: TokenCache::new() })
+    }
+
     /// Waits until every identity has keys or can't have them now: a few seconds at most.
     pub(crate) async fn ready(&self) {
         join_all(self.verifiers.iter().map(Verifier::ready)).await;

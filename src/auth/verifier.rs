@@ -26,7 +26,8 @@ pub(super) struct Verifier {
 enum Keys {
     Fixed(KeySet),
     Watched(FileKeys),
-    Fetched(Jwks),
+    /// Also by the verifier that takes this one's place after a reload.
+    Fetched(Arc<Jwks>),
 }
 
 /// Whether an identity can be used, as far as that can be told without the network.
@@ -66,12 +67,28 @@ impl Verifier {
             (Source::Keys(keys), None) => Ok(Keys::Fixed(keys)),
             (Source::Remote(address), _) => {
                 Jwks::start(&identity.name, address, &demands(identity), timing, store)
-                    .map(Keys::Fetched)
+                    .map(|jwks| Keys::Fetched(Arc::new(jwks)))
             }
         });
         let keys = keys.map_err(|why| complaint(identity, &why))?;
+        Ok(Self::with(identity, keys))
+    }
+
+    /// The same identity under another configuration, with the keys that were fetched for it. `None` if
+    /// it has none that would be fetched and chosen as these were.
+    pub(super) fn renewed(&self, identity: &Identity) -> Option<Self> {
+        let Keys::Fetched(jwks) = &self.keys else { return None };
+        let before = Source::of(&self.identity).ok()?.address()?;
+        let now = Source::of(identity).ok()?.address()?;
+        let same = identity.name == self.identity.name
+            && now == before
+            && demands(identity) == demands(&self.identity);
+        same.then(|| Self::with(identity, Keys::Fetched(Arc::clone(jwks))))
+    }
+
+    fn with(identity: &Identity, keys: Keys) -> Self {
         warn_of_what_is_not_checked(identity);
-        Ok(Self { name: identity.name.as_str().into(), identity: identity.clone(), keys })
+        Self { name: identity.name.as_str().into(), identity: identity.clone(), keys }
     }
 
     /// Whether there are keys, and whether fetching them failed last. Configured keys are always there.
@@ -211,6 +228,13 @@ impl Source {
         }
         .map(Self::Keys)
     }
+
+    fn address(self) -> Option<Address> {
+        match self {
+            Self::Keys(_) => None,
+            Self::Remote(address) => Some(address),
+        }
+    }
 }
 
 /// Makes keys of a newer version of the file.
@@ -240,5 +264,37 @@ fn warn_of_what_is_not_checked(identity: &Identity) {
             identity = name,
             "no `audience` is configured: tokens made for other services are accepted"
         );
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::auth::testing;
+
+    #[tokio::test]
+    async fn fetched_keys_pass_on_to_the_same_identity_alone() {
+        let at = |url: &str| Identity {
+            key: KeySource::JwksUrl(url.to_owned()),
+            ..testing::identity("app", Algorithm::ES256)
+        };
+        // Nobody listens there.
+        let url = "http://127.0.0.1:9/keys";
+        let before = Verifier::start(&at(url), None).unwrap();
+        let Keys::Fetched(keys) = &before.keys else { panic!("not fetched") };
+        let narrower = Identity { audience: vec!["other".to_owned()], ..at(url) };
+        let after = before.renewed(&narrower).unwrap();
+        assert!(matches!(&after.keys, Keys::Fetched(same) if Arc::ptr_eq(same, keys)));
+        assert_eq!(after.identity.audience, ["other"]);
+        for other in [
+            at("http://127.0.0.1:9/others"),
+            Identity { name: "other".to_owned(), ..at(url) },
+            Identity { algorithms: vec![Algorithm::RS256], ..at(url) },
+            Identity { allow_weak_keys: true, ..at(url) },
+            testing::identity("app", Algorithm::ES256),
+        ] {
+            assert!(before.renewed(&other).is_none(), "{other:?}");
+        }
     }
 }

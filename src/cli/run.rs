@@ -8,7 +8,7 @@ use tokio::runtime::{self, Runtime};
 
 use crate::config::{Config, RuntimeModel};
 use crate::server::proxy::start_proxy;
-use crate::server::signal::Signals;
+use crate::server::signal::{Hangups, Signals};
 use crate::server::workers::BLOCKING_THREADS;
 use crate::telemetry::log;
 
@@ -35,7 +35,7 @@ impl RunArgs {
             eprintln!("{warning}");
         }
         let result = runtime(&config).map_err(Into::into).and_then(|runtime| {
-            let result = runtime.block_on(serve(config));
+            let result = runtime.block_on(serve(config, self.config.clone()));
             // What is still at work after the drain was given its time.
             runtime.shutdown_background();
             result
@@ -50,12 +50,14 @@ impl RunArgs {
     }
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
+/// `file` is where `config` was read from.
+async fn serve(config: Config, file: PathBuf) -> Result<ExitCode, Box<dyn Error>> {
     // Before anything else starts, so that a signal during the start is not lost.
-    let mut signals = Signals::new()?;
+    let (mut signals, hangups) = (Signals::new()?, Hangups::new()?);
     let app = config.app.address();
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let proxy = start_proxy(config).await?;
+    proxy.follow(file, hangups);
     let admin = proxy.admin_address().map_or("off".to_owned(), |at| format!("http://{at}"));
     tracing::info!(
         "transom {} listens on {scheme}://{}, in front of {app}; admin: {admin}",

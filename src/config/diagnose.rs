@@ -1,14 +1,18 @@
 //! Shows problems the way rustc does.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::changes::Written;
 use super::problem::{Problem, Severity, Span};
 
 /// Why a configuration can't be used: every problem, each with its place and its remedy.
 #[derive(Debug)]
 pub struct ConfigError {
     rendered: Vec<String>,
+    /// The first problem in one line, and how many others there are.
+    summary: String,
+    files: Vec<PathBuf>,
 }
 
 /// Something in a usable configuration that deserves a second look.
@@ -18,7 +22,28 @@ pub struct ConfigWarning(String);
 impl ConfigError {
     pub(super) fn new(problems: &[Problem], text: &str, path: &Path) -> Self {
         let file = Source { text, path };
-        Self { rendered: problems.iter().map(|problem| file.render(problem)).collect() }
+        let rendered = problems.iter().map(|problem| file.render(problem)).collect();
+        let mut errors = problems.iter().filter(|problem| problem.severity != Severity::Warning);
+        let mut summary = errors.next().map(|first| file.line(first)).unwrap_or_default();
+        match errors.count() {
+            0 => {}
+            others => summary.push_str(&format!(" (and {others} more)")),
+        }
+        Self { rendered, summary, files: Vec::new() }
+    }
+
+    /// The same, knowing which files the configuration names.
+    pub(super) fn naming(self, written: &Written) -> Self {
+        Self { files: written.files().map(Path::to_owned).collect(), ..self }
+    }
+
+    pub(crate) fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// Files whose change may mend it, besides the configuration itself.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
@@ -80,6 +105,16 @@ impl Source<'_> {
             lines.push(format!("{:gutter$}  = help: {help}", ""));
         }
         lines.join("\n") + "\n"
+    }
+
+    fn line(&self, problem: &Problem) -> String {
+        let path = self.path.display();
+        match problem.span.as_ref().map(|span| self.place(span)) {
+            Some(Place { line, column, .. }) => {
+                format!("{path}:{line}:{column}: {}", problem.message)
+            }
+            None => format!("{path}: {}", problem.message),
+        }
     }
 
     fn excerpt(&self, span: &Span, label: &str, gutter: usize, arrow: &str) -> [String; 4] {

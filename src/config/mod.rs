@@ -4,6 +4,7 @@
 //! into the structs of `resolved.rs`, which hold nothing that is still to be parsed. All problems
 //! are collected and shown together, each with its place and its remedy.
 
+mod changes;
 mod diagnose;
 mod documents;
 mod identity;
@@ -25,10 +26,12 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use toml::de::DeTable;
 
+pub(crate) use changes::Written;
 pub use diagnose::{ConfigError, ConfigWarning};
 pub(crate) use problem::nearest;
 pub use resolved::Config;
@@ -71,16 +74,24 @@ impl Config {
             return Err(ConfigError::new(&problems.into_sorted(), &shown, path));
         }
         let directory = path.parent().unwrap_or(Path::new(""));
-        let reader = Reader { text, directory, env, problems: Problems::default() };
+        let reader = Reader {
+            text,
+            directory,
+            env,
+            problems: Problems::default(),
+            files: RefCell::default(),
+        };
         let config = read(Table::root(&reader, &root));
         let shown = reader.problems.masked(text);
+        let written = Written::new(text, reader.files.into_inner());
         let problems = reader.problems.into_sorted();
         match config {
             Some(config) if problems.iter().all(|p| p.severity == Severity::Warning) => {
                 let warning = |problem| ConfigWarning::new(problem, &shown, path);
-                Ok(Self { warnings: problems.iter().map(warning).collect(), ..config })
+                let warnings = problems.iter().map(warning).collect();
+                Ok(Self { warnings, written, ..config })
             }
-            _ => Err(ConfigError::new(&problems, &shown, path)),
+            _ => Err(ConfigError::new(&problems, &shown, path).naming(&written)),
         }
     }
 
@@ -107,8 +118,8 @@ fn read(root: Table<'_>) -> Option<Config> {
     let (kinds, rules) = documents::kinds(&root, &reading);
     let routes = routes::table(rules, app.as_ref(), &root.reader.problems);
     root.finish();
-    let (app, dws, warnings) = (app?, dws?, Vec::new());
-    Some(Config { server, app, dws, store, viewer, identities, kinds, routes, warnings })
+    let (app, dws, warnings, written) = (app?, dws?, Vec::new(), Written::default());
+    Some(Config { server, app, dws, store, viewer, identities, kinds, routes, warnings, written })
 }
 
 fn syntax_problem(error: &toml::de::Error, text: &str, problems: &Problems) {

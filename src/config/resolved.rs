@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::condition::Condition;
 use crate::correlate::Locator;
@@ -26,6 +26,8 @@ pub struct Config {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) routes: RouteTable,
     pub(crate) warnings: Vec<super::ConfigWarning>,
+    /// For telling this configuration from the next one.
+    pub(crate) written: super::Written,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ pub(crate) struct ServerConfig {
 }
 
 /// Files in PEM, read by whoever listens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsConfig {
     /// The certificate, and those that lead from it to a root that clients know.
     pub(crate) cert: PathBuf,
@@ -177,6 +179,12 @@ pub(crate) struct DwsConfig {
     /// Without a trailing slash.
     pub(crate) url: String,
     pub(crate) api_key: SecretString,
+}
+
+impl DwsConfig {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.url == other.url && self.api_key.expose_secret() == other.api_key.expose_secret()
+    }
 }
 
 #[derive(Debug, Clone)]

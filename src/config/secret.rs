@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use super::changes::{NOT_COMPARED, hash};
 use super::problem::Problem;
 use super::tree::Value;
 
@@ -18,7 +19,11 @@ pub(super) fn secret(value: &Value<'_>) -> Option<SecretString> {
         let label = "anybody who may read this file has it";
         value.report(problem.label(label).help("use { env = \"NAME\" } or { file = \"path\" }"));
     }
-    let text = outside(value)?;
+    let text = outside(value);
+    if let Some(file) = file(value) {
+        value.reader.files.borrow_mut().insert(file, hash(&text));
+    }
+    let text = text?;
     if text.is_empty() {
         return value.error("this secret is empty", "");
     }
@@ -50,6 +55,7 @@ pub(super) fn outside(value: &Value<'_>) -> Option<String> {
         });
     }
     let path = value.reader.directory.join(name);
+    value.reader.files.borrow_mut().insert(path.clone(), NOT_COMPARED);
     match fs::read_to_string(&path) {
         Ok(text) => {
             let text = text.strip_suffix('\n').unwrap_or(&text);

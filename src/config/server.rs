@@ -13,8 +13,8 @@ use super::tree::{Table, Value};
 use super::units::duration;
 use super::upstream;
 use super::{
-    AppConfig, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
-    StoreConfig, TlsConfig, ViewerConfig,
+    AppConfig, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits, StoreConfig,
+    TlsConfig, ViewerConfig,
 };
 use crate::route::Pattern;
 
@@ -104,7 +104,8 @@ fn tls(table: Table<'_>) -> Option<TlsConfig> {
 pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
     let table = section(root, "app", "[app]", "{ url = \"http://127.0.0.1:3000\" }")?;
     let value = table.require("url", "\"http://127.0.0.1:3000\"");
-    let mut config = value.as_ref().and_then(upstream::address).unwrap_or_else(|| AppConfig::at(Uri::default()));
+    let mut config =
+        value.as_ref().and_then(upstream::address).unwrap_or_else(|| AppConfig::at(Uri::default()));
     if let Some(value) = &value
         && config.url.authority().is_some_and(|authority| authority.as_str() == listen.to_string())
     {

@@ -4,7 +4,8 @@
 //! has nothing more to report.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -18,6 +19,8 @@ pub(super) struct Reader<'a> {
     pub(super) directory: &'a Path,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) problems: Problems,
+    /// Files that values were read from; see [`Written`](super::Written).
+    pub(super) files: RefCell<BTreeMap<PathBuf, u64>>,
 }
 
 /// A table whose keys are taken one by one; [`Table::finish`] reports the ones nobody knows.

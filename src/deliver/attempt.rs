@@ -32,9 +32,9 @@ pub(super) enum Outcome {
     StoreFailed,
 }
 
-/// `failures`: how often in a row the lane has failed so far.
-pub(super) async fn attempt(core: Arc<Core>, id: JobId, failures: u32) -> Outcome {
-    match attempt_job(&core, id, failures).await {
+/// `failures`: how often in a row the lane has failed so far. `early`: also before the job's time.
+pub(super) async fn attempt(core: Arc<Core>, id: JobId, failures: u32, early: bool) -> Outcome {
+    match attempt_job(&core, id, failures, early).await {
         Ok(outcome) => outcome,
         Err(error) => {
             tracing::error!(code = %Reason::StoreUnavailable, job = id.0, %error, "a delivery waits for the store");
@@ -43,15 +43,22 @@ pub(super) async fn attempt(core: Arc<Core>, id: JobId, failures: u32) -> Outcom
     }
 }
 
-async fn attempt_job(core: &Core, id: JobId, failures: u32) -> Result<Outcome, StoreError> {
+async fn attempt_job(
+    core: &Core,
+    id: JobId,
+    failures: u32,
+    early: bool,
+) -> Result<Outcome, StoreError> {
     let now = core.clock.now();
+    let is_due = |job: &Job| match job.progress {
+        Progress::Due { at } => early || due_at(at, now) <= now,
+        _ => false,
+    };
     match find_job(&*core.store, id).await? {
-        Some(job) if matches!(job.progress, Progress::Due { at } if due_at(at, now) <= now) => {
-            match job.task {
-                Task::Upload { .. } => upload(core, job, failures).await,
-                Task::Remove { .. } => remove(core, job, failures).await,
-            }
-        }
+        Some(job) if is_due(&job) => match job.task {
+            Task::Upload { .. } => upload(core, job, failures).await,
+            Task::Remove { .. } => remove(core, job, failures).await,
+        },
         Some(Job { progress: Progress::Due { at }, .. }) => Ok(Outcome::Later(at)),
         _ => Ok(Outcome::NotAsked),
     }

@@ -21,6 +21,8 @@ pub(super) struct Fresh {
     pub(super) jobs: BTreeMap<JobId, (Kind, DocumentKey)>,
     /// There were more than are kept here: only the journal knows them all.
     pub(super) overflowed: bool,
+    /// DWS is another one now, so that what it failed at before need not wait.
+    pub(super) anew: bool,
 }
 
 impl Hints {
@@ -35,6 +37,11 @@ impl Hints {
                 }
             }
         }
+        self.wake.notify_one();
+    }
+
+    pub(super) fn begin_anew(&self) {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).anew = true;
         self.wake.notify_one();
     }
 

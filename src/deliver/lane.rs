@@ -34,12 +34,15 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn offer(&mut self, id: JobId, key: &DocumentKey) {
-        if self.due.len() < MAX_DUE || self.due.contains_key(&id) {
+    /// Whether there was a place for it.
+    pub(super) fn offer(&mut self, id: JobId, key: &DocumentKey) -> bool {
+        let taken = self.due.len() < MAX_DUE || self.due.contains_key(&id);
+        if taken {
             self.due.insert(id, key.clone());
         } else {
             self.overflowed = true;
         }
+        taken
     }
 
     /// The oldest job that may be tried now.
@@ -125,7 +128,7 @@ mod tests {
     #[test]
     fn a_failing_lane_waits_and_then_tries_one() {
         let mut lane = Lane::default();
-        (1..5).for_each(|id| lane.offer(JobId(id), &key(id)));
+        assert!((1..5).all(|id| lane.offer(JobId(id), &key(id))));
         lane.start(JobId(1));
         lane.start(JobId(2));
         lane.ended();

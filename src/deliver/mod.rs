@@ -24,6 +24,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -69,7 +70,7 @@ impl Outbox {
     pub(crate) async fn start(
         store: Arc<dyn MappingStore>,
         spool: Spool,
-        dws: Arc<DwsClient>,
+        dws: Arc<ArcSwap<DwsClient>>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         Self::start_with(store, Arc::new(spool), dws, metrics, Clock::start()).await
@@ -181,6 +182,11 @@ impl Outbox {
                 return Ok(mapping);
             }
         }
+    }
+
+    /// DWS is another one, or another key opens it: what failed before is tried again at once.
+    pub(crate) fn begin_anew(&self) {
+        self.shared.core.hints.begin_anew();
     }
 
     /// Stops taking new jobs and waits for the running ones until `within`. Uploads that are cut

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use arc_swap::ArcSwap;
+
 use crate::capture::Spool;
 use crate::dws::{DwsClient, DwsError, Upload};
 use crate::mapping::BoxFuture;
@@ -20,13 +22,16 @@ pub(super) trait Files: Send + Sync + 'static {
     fn sweep(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<usize>;
 }
 
-impl Dws for DwsClient {
+/// A call stays with the client that it began with.
+impl Dws for ArcSwap<DwsClient> {
     fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, DwsError>> {
-        Box::pin(self.upload(upload))
+        let client = self.load_full();
+        Box::pin(async move { client.upload(upload).await })
     }
 
     fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), DwsError>> {
-        Box::pin(self.remove(document_id))
+        let client = self.load_full();
+        Box::pin(async move { client.remove(document_id).await })
     }
 }
 

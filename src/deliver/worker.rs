@@ -26,6 +26,10 @@ pub(super) struct Worker {
     busy: HashSet<DocumentKey>,
     running: HashMap<Id, Running>,
     attempts: JoinSet<Outcome>,
+    /// DWS is another one since: the journal's times of next tries don't count.
+    anew: bool,
+    /// Jobs of the lanes that are tried before their time.
+    early: HashSet<JobId>,
     /// When the journal has to be read again, in Unix milliseconds.
     read_at: u64,
     /// The journal has changed since the figures were taken.
@@ -50,6 +54,8 @@ impl Worker {
             busy: HashSet::new(),
             running: HashMap::new(),
             attempts: JoinSet::new(),
+            anew: false,
+            early: HashSet::new(),
             read_at: 0,
             changed: false,
             figures_at: 0,
@@ -88,6 +94,11 @@ impl Worker {
         for (id, (kind, key)) in fresh.jobs {
             self.lane(kind).offer(id, &key);
         }
+        if fresh.anew {
+            self.anew = true;
+            self.uploads.works();
+            self.removals.works();
+        }
         if fresh.overflowed {
             self.uploads.lost_track();
             self.removals.lost_track();
@@ -98,7 +109,7 @@ impl Worker {
         let now = self.core.clock.now();
         let figures = self.changed && now >= self.figures_at;
         let used_up = self.uploads.must_read() || self.removals.must_read();
-        now >= self.paused_until && (now >= self.read_at || used_up || figures)
+        now >= self.paused_until && (now >= self.read_at || used_up || figures || self.anew)
     }
 
     /// Goes through the whole journal: what is due, when the next will be, and the figures.
@@ -108,6 +119,7 @@ impl Worker {
         self.figures_at = now.saturating_add(millis(FIGURES_EVERY));
         self.uploads.reading();
         self.removals.reading();
+        let anew = std::mem::take(&mut self.anew);
         let mut figures = Figures::default();
         let mut next = now.saturating_add(millis(READ_AT_LEAST_EVERY));
         let mut after = None;
@@ -119,9 +131,14 @@ impl Worker {
                 figures.count(job);
                 let Progress::Due { at } = job.progress else { continue };
                 match due_at(at, now) {
-                    at if at > now => next = next.min(at),
+                    at if at > now && !anew => next = next.min(at),
                     _ if self.running.values().any(|running| running.id == job.id) => {}
-                    _ => self.lane(Kind::of(job)).offer(job.id, job.key()),
+                    at => {
+                        let offered = self.lane(Kind::of(job)).offer(job.id, job.key());
+                        if offered && at > now {
+                            self.early.insert(job.id);
+                        }
+                    }
                 }
             }
         }
@@ -141,7 +158,8 @@ impl Worker {
             let Some((id, kind)) = oldest else { return };
             let Some(key) = self.lane(kind).start(id) else { return };
             let failures = self.lane(kind).failures();
-            let task = self.attempts.spawn(attempt(Arc::clone(&self.core), id, failures));
+            let early = self.early.remove(&id);
+            let task = self.attempts.spawn(attempt(Arc::clone(&self.core), id, failures, early));
             self.busy.insert(key.clone());
             self.running.insert(task.id(), Running { kind, id, key });
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Empty;
 use serde::Serialize;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 use super::pretend::{App, Store};
 use super::trail::{Step, Told, Trail};
@@ -16,7 +16,6 @@ use crate::engine::Transom;
 use crate::inject::Pointer;
 use crate::mapping::{Mapping, MappingStore};
 use crate::reason::Reason;
-use crate::service::TransomService;
 use crate::viewer::is_navigation;
 
 /// A request, and what is to be assumed about the rest of the world.
@@ -64,7 +63,7 @@ pub(crate) async fn explain(config: Config, case: Case) -> Result<Explanation, S
     let trail = Trail::with_caller(caller);
     let mut request = request.map(|()| Empty::<Bytes>::new());
     request.extensions_mut().insert(trail.clone());
-    let Ok(reply) = TransomService::new(transom.engine().clone(), app).oneshot(request).await;
+    let Ok(reply) = transom.layer().layer(app).oneshot(request).await;
     drop(reply);
     let Told { steps, lane, decision, permissions } = trail.told().clone();
     Ok(Explanation { lane: lane.unwrap_or("pass"), decision, permissions, steps })

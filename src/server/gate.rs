@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
 use tower::{Service, ServiceExt};
 
@@ -23,6 +23,7 @@ use crate::reason::Reason;
 use crate::telemetry::{Metrics, request_id};
 
 use super::limits::Limit;
+use super::room::Room;
 
 /// Lets requests through to the app within `[app.limits]`. Clones count together.
 #[derive(Clone, Debug)]
@@ -35,8 +36,8 @@ pub(crate) struct Gate<S> {
 #[derive(Debug)]
 pub(crate) struct Shared {
     limits: AppLimits,
-    room: Arc<Semaphore>,
-    queued: AtomicUsize,
+    room: Room,
+    queued: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
 }
 
@@ -45,13 +46,23 @@ pub(crate) type Reply<R> = Response<Either<AppBody<R>, Full<Bytes>>>;
 
 impl Shared {
     pub(crate) fn new(limits: AppLimits, metrics: Arc<Metrics>) -> Arc<Self> {
-        let room = Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { limits, room, queued: AtomicUsize::new(0), metrics })
+        Arc::new(Self { limits, room: Room::new(limits.requests), queued: Arc::default(), metrics })
+    }
+
+    /// One that counts together with this one.
+    pub(super) fn renewed(&self, limits: AppLimits) -> Arc<Self> {
+        let (room, queued) = (self.room.clone(), Arc::clone(&self.queued));
+        Arc::new(Self { limits, room, queued, metrics: Arc::clone(&self.metrics) })
+    }
+
+    /// See [`Room::resize`].
+    pub(super) fn resize(&self, requests: usize) {
+        self.room.resize(requests);
     }
 
     /// The right to be on the way to the app, or what stands against it.
     async fn enter(&self) -> Result<OwnedSemaphorePermit, Limit> {
-        if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+        if let Ok(permit) = self.room.places().try_acquire_owned() {
             return Ok(permit);
         }
         let before = self.queued.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +70,7 @@ impl Shared {
         if before >= self.limits.queue {
             return Err(Limit::Requests);
         }
-        let room = timeout(self.limits.queue_time, Arc::clone(&self.room).acquire_owned()).await;
+        let room = timeout(self.limits.queue_time, self.room.places().acquire_owned()).await;
         // Nobody closes it.
         room.map_err(|_| Limit::QueueTime)?.map_err(|_| Limit::Requests)
     }

@@ -1,29 +1,32 @@
 //! What `/readyz` tells of everything that the proxy depends on.
 
-use crate::Transom;
-use crate::forward::Forwarder;
+use std::sync::Arc;
+
 use crate::health::State;
 
 use super::admin::{Dependency, Health, Status};
+use super::follow;
+use super::stack::Stacks;
 use super::tls::Certificate;
 
 /// The engine and the way to the app.
 pub(super) struct ProxyHealth {
-    pub(super) transom: Transom,
-    pub(super) forwarder: Forwarder,
-    pub(super) certificate: Option<Certificate>,
+    pub(super) stacks: Arc<Stacks>,
+    pub(super) config: Arc<follow::State>,
 }
 
 impl Health for ProxyHealth {
     fn dependencies(&self) -> Vec<Dependency> {
-        let engine = self.transom.engine();
+        let Stacks { transom, forwarder, certificate, .. } = &*self.stacks;
+        let engine = transom.engine();
         let mut dependencies = vec![
             store(engine.store.health()),
-            app(self.forwarder.answers()),
+            app(forwarder.answers()),
             dws(&engine.dws_health.state()),
             keys(engine.authenticator.health()),
         ];
-        dependencies.extend(self.certificate.as_ref().map(tls));
+        dependencies.extend(certificate.as_ref().map(tls));
+        dependencies.extend(self.config.dependency());
         dependencies
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
@@ -16,7 +17,7 @@ use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -32,6 +33,7 @@ use super::expect::Expectation;
 use super::interim::{Interim, Interposed};
 use super::limits::{Limit, Limits};
 use super::proxy_protocol::{self, Unreadable};
+use super::room::Room;
 use super::signal::Shutdown;
 use super::watch::{Answered, Watch, Watched};
 
@@ -39,40 +41,51 @@ use super::watch::{Answered, Watch, Watched};
 #[derive(Clone)]
 pub(crate) struct Entrance {
     pub(super) limits: Limits,
-    room: Arc<Semaphore>,
+    /// Whose connections begin with a header of the PROXY protocol.
+    proxies: Arc<[IpNet]>,
+    /// For the next connection.
+    latest: Arc<ArcSwap<Terms>>,
+    room: Room,
     pub(super) metrics: Arc<Metrics>,
     tls: Option<TlsAcceptor>,
-    /// Whose connections begin with a header of the PROXY protocol.
+}
+
+/// What of an [`Entrance`] may change while it is open.
+#[derive(Clone)]
+struct Terms {
+    limits: Limits,
     proxies: Arc<[IpNet]>,
 }
 
 impl Entrance {
     pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
-        let room = limits.of_clients.connections.min(Semaphore::MAX_PERMITS);
-        let (room, proxies) = (Arc::new(Semaphore::new(room)), Arc::default());
-        Self {
-            limits,
-            room,
-            metrics,
-            tls: None,
-            proxies,
-        }
+        let room = Room::new(limits.of_clients.connections);
+        let proxies: Arc<[IpNet]> = Arc::default();
+        let latest = ArcSwap::from_pointee(Terms { limits, proxies: proxies.clone() });
+        Self { limits, proxies, latest: Arc::new(latest), room, metrics, tls: None }
+    }
+
+    /// Connections are taken on other terms from now on; those that exist keep theirs.
+    pub(super) fn renew(&self, limits: Limits, proxies: &[IpNet]) {
+        self.latest.store(Arc::new(Terms { limits, proxies: proxies.into() }));
+        self.room.resize(limits.of_clients.connections);
+    }
+
+    /// On the terms of this moment.
+    pub(super) fn now(&self) -> Self {
+        let Terms { limits, proxies } = Terms::clone(&self.latest.load());
+        Self { limits, proxies, ..self.clone() }
     }
 
     /// Nothing but TLS.
     pub(crate) fn with_tls(self, tls: TlsAcceptor) -> Self {
-        Self {
-            tls: Some(tls),
-            ..self
-        }
+        Self { tls: Some(tls), ..self }
     }
 
     /// From these networks, nothing that does not begin with a header of the PROXY protocol.
     pub(crate) fn with_proxies(self, proxies: &[IpNet]) -> Self {
-        Self {
-            proxies: proxies.into(),
-            ..self
-        }
+        self.renew(self.limits, proxies);
+        self
     }
 
     fn is_proxy(&self, peer: SocketAddr) -> bool {
@@ -83,7 +96,7 @@ impl Entrance {
     /// Waits until one more connection may be served. The one that was accepted last waits here, and those
     /// behind it in the kernel.
     async fn admit(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let room = Arc::clone(&self.room);
+        let room = self.room.places();
         match Arc::clone(&room).try_acquire_owned() {
             Ok(permit) => Ok(permit),
             Err(_) => {
@@ -98,14 +111,15 @@ impl Entrance {
 ///
 /// Requests that are being answered then may take up to `limits.drain`; afterwards their connections are
 /// closed. Every request carries a [`ClientInfo`]. Connections that became tunnels are not waited for.
+/// `make` is called for each request.
 pub(crate) async fn serve<M, S, B>(
     listener: TcpListener,
     make: M,
     mut shutdown: Shutdown,
     entrance: Entrance,
 ) where
-    M: Fn() -> S,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    M: Fn() -> S + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -127,11 +141,10 @@ pub(crate) async fn serve<M, S, B>(
                     () = shutdown.requested() => break,
                 };
                 let client = ClientInfo { peer, tls: false };
-                let service = make();
-                let (entrance, shutdown) = (entrance.clone(), shutdown.clone());
+                let (make, entrance, shutdown) = (make.clone(), entrance.now(), shutdown.clone());
                 connections.spawn(async move {
                     prepare(&stream);
-                    greet(stream, client, service, entrance, shutdown).await;
+                    greet(stream, client, make, entrance, shutdown).await;
                     drop(permit);
                 });
             }
@@ -152,26 +165,23 @@ pub(crate) async fn serve<M, S, B>(
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if timeout(entrance.limits.drain, drained).await.is_err() {
+    if timeout(entrance.now().limits.drain, drained).await.is_err() {
         entrance.metrics.limit(Limit::Drain.name());
         let (limit, connections) = (Limit::Drain.name(), connections.len());
-        tracing::warn!(
-            limit,
-            connections,
-            "closing connections that did not finish in time"
-        );
+        tracing::warn!(limit, connections, "closing connections that did not finish in time");
     }
 }
 
 /// What comes before HTTP.
-async fn greet<S, B>(
+async fn greet<M, S, B>(
     mut stream: TcpStream,
     mut client: ClientInfo,
-    service: S,
+    make: M,
     entrance: Entrance,
     mut shutdown: Shutdown,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    M: Fn() -> S + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -188,7 +198,7 @@ async fn greet<S, B>(
         }
     }
     let Some(tls) = entrance.tls.clone() else {
-        return speak(stream, client, service, entrance, shutdown).await;
+        return speak(stream, client, make, entrance, shutdown).await;
     };
     let within = entrance.limits.of_clients.header_time;
     let shaken = tokio::select! {
@@ -197,11 +207,8 @@ async fn greet<S, B>(
     };
     match shaken {
         Ok(Ok(stream)) => {
-            let client = ClientInfo {
-                tls: true,
-                ..client
-            };
-            speak(stream, client, service, entrance, shutdown).await;
+            let client = ClientInfo { tls: true, ..client };
+            speak(stream, client, make, entrance, shutdown).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
         Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(client.peer)),
@@ -214,12 +221,7 @@ async fn introduction(
     proxy: SocketAddr,
     entrance: &Entrance,
 ) -> Option<SocketAddr> {
-    match timeout(
-        entrance.limits.of_clients.header_time,
-        proxy_protocol::read(stream),
-    )
-    .await
-    {
+    match timeout(entrance.limits.of_clients.header_time, proxy_protocol::read(stream)).await {
         Ok(Ok(client)) => return Some(client.unwrap_or(proxy)),
         Ok(Err(Unreadable::Silent)) => {
             tracing::debug!(peer = %proxy, "the proxy closed its connection without a word");
@@ -234,15 +236,16 @@ async fn introduction(
 }
 
 /// HTTP over one connection, to its end or to the first limit.
-async fn speak<I, S, B>(
+async fn speak<I, M, S, B>(
     io: I,
     client: ClientInfo,
-    service: S,
+    make: M,
     entrance: Entrance,
     mut shutdown: Shutdown,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    M: Fn() -> S + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -271,7 +274,7 @@ async fn speak<I, S, B>(
             }
             (None, _) => drop(request.extensions_mut().insert(client)),
         }
-        let reply = service.clone().oneshot(request);
+        let reply = make().oneshot(request);
         async move {
             let mut reply = match interim {
                 Some(interim) => interim.before(reply).await?,
@@ -280,9 +283,7 @@ async fn speak<I, S, B>(
             let without_body = expectation.and_then(Expectation::replied);
             if without_body.is_some() {
                 // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
-                reply
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let answered = |body| Answered::new(body, answering, version, without_body);
             Ok::<_, S::Error>(reply.map(answered))
@@ -315,9 +316,7 @@ async fn speak<I, S, B>(
         }
     };
     if let Err(error) = ended {
-        let too_large = error
-            .downcast_ref()
-            .is_some_and(hyper::Error::is_parse_too_large);
+        let too_large = error.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
         if too_large {
             Limit::HeaderSize.strike(&entrance.metrics, Some(client.peer));
         }
@@ -345,18 +344,15 @@ fn http_builder(limits: &ServerLimits, streams: Streams) -> auto::Builder<Stream
     if limits.header_count != HYPERS_HEADER_COUNT {
         http.http1().max_headers(limits.header_count);
     }
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(limits.header_size);
+    http.http2().timer(TokioTimer::new()).max_header_list_size(limits.header_size);
     http
 }
 
 /// A socket that refuses an option still carries HTTP.
 fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    let set = stream
-        .set_nodelay(true)
-        .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let set =
+        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
     if let Err(error) = set {
         tracing::debug!(%error, "socket option refused");
     }
@@ -364,10 +360,7 @@ fn prepare(stream: &TcpStream) {
 
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// hyper accepts no smaller one.

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod client_body;
 mod edge;
 mod expect;
+mod follow;
 mod gate;
 mod health;
 #[cfg(test)]
@@ -20,7 +21,9 @@ pub(crate) mod proxy;
 mod proxy_protocol;
 #[cfg(test)]
 mod proxy_protocol_tests;
+mod room;
 pub(crate) mod signal;
+mod stack;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -2,22 +2,22 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tower::Layer;
 
 use crate::Transom;
 use crate::config::{Config, RuntimeModel, ServerLimits};
 use crate::forward::{BoxError, Forwarder};
 
 use super::admin::Admin;
-use super::edge::Edge;
-use super::gate::{self, Gate};
+use super::follow::{self, Follower};
 use super::health::ProxyHealth;
-use super::signal::{self, Trigger};
+use super::signal::{self, Hangups, Shutdown, Trigger};
+use super::stack::{self, Stack, Stacks};
 use super::tls::{Certificate, TlsError};
 use super::workers::{self, Workers};
 use super::{Entrance, Limits, serve};
@@ -43,41 +43,34 @@ pub(crate) async fn start_proxy_on(
     listeners: Vec<StdListener>,
     admin_listener: Option<StdListener>,
 ) -> Result<RunningProxy, StartProxyError> {
-    let (drain, runtime) = (config.server.drain, config.server.runtime);
-    let limits = Limits { of_clients: config.server.limits, drain };
-    let trusted_proxies = config.server.trusted_proxies.clone();
-    let proxies = config.server.proxy_protocol.clone();
-    let app = config.app.clone();
+    let (limits, runtime) = (stack::limits(&config), config.server.runtime);
     let address = local_address(&listeners)?;
     let admin_address =
         admin_listener.as_ref().map(|at| local_address(std::slice::from_ref(at))).transpose()?;
-    let forwarder = Forwarder::new(&app).map_err(|error| app_error(&error))?;
+    let app_error = |error: BoxError| StartProxyError::App(error.to_string());
+    let forwarder = Forwarder::new(&config.app).map_err(app_error)?;
     let certificate = config.server.tls.as_ref().map(Certificate::load).transpose()?;
     let transom =
         Transom::start(config).await.map_err(|error| StartProxyError::Engine(error.to_string()))?;
 
     let (stop_proxy, proxy_stops) = signal::shutdown();
     let (stop_admin, admin_stops) = signal::shutdown();
-    let health = Arc::new(ProxyHealth {
-        transom: transom.clone(),
-        forwarder: forwarder.clone(),
-        certificate: certificate.clone(),
-    });
-    let mut entrance = Entrance::new(limits, transom.metrics()).with_proxies(&proxies);
+    let mut entrance = Entrance::new(limits, transom.metrics())
+        .with_proxies(&transom.engine().config.server.proxy_protocol);
     if let Some(certificate) = &certificate {
         entrance = entrance.with_tls(certificate.acceptor()?);
         tokio::spawn(certificate.clone().follow(transom.metrics(), proxy_stops.clone()));
     }
-    let gate = gate::Shared::new(app.limits, transom.metrics());
-    let jobs = listeners.into_iter().map(|listener| {
-        let forwarder = forwarder.sibling(&app).map_err(|error| app_error(&error))?;
-        let service = transom.layer().layer(Gate::new(forwarder, Arc::clone(&gate)));
-        let service = Edge::new(service, trusted_proxies.clone(), limits, transom.metrics());
-        let (stops, entrance) = (proxy_stops.clone(), entrance.clone());
-        let job = move |listener| serve(listener, move || service.clone(), stops, entrance);
-        Ok((listener, job))
+    let count = listeners.len();
+    let stacks = Stacks::new(transom.clone(), forwarder, count, entrance, certificate);
+    let stacks = Arc::new(stacks.map_err(app_error)?);
+    let jobs = listeners.into_iter().zip(stacks.workers()).map(|(listener, stack)| {
+        let (stops, entrance) = (proxy_stops.clone(), stacks.entrance.clone());
+        let stack = Arc::clone(stack);
+        let latest = move || Stack::clone(&stack.load());
+        (listener, move |listener| serve(listener, latest, stops, entrance))
     });
-    let jobs: Vec<_> = jobs.collect::<Result<_, StartProxyError>>()?;
+    let jobs: Vec<_> = jobs.collect();
     let proxy = match runtime {
         RuntimeModel::PerCore => {
             Serving::Workers(Workers::start(jobs).map_err(StartProxyError::Workers)?)
@@ -89,8 +82,10 @@ pub(crate) async fn start_proxy_on(
             Serving::Tasks(serving.collect::<io::Result<_>>().map_err(StartProxyError::Workers)?)
         }
     };
+    let config = Arc::new(follow::State::default());
+    let health = Arc::new(ProxyHealth { stacks: Arc::clone(&stacks), config: Arc::clone(&config) });
     let admin = admin_listener.map(|listener| -> Result<_, StartProxyError> {
-        let admin = Admin::new(health, transom.metrics(), proxy_stops);
+        let admin = Admin::new(health, transom.metrics(), proxy_stops.clone());
         let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
         let limits = Limits { of_clients: ServerLimits::default(), drain: ADMIN_DRAIN };
         let entrance = Entrance::new(limits, transom.metrics());
@@ -100,9 +95,10 @@ pub(crate) async fn start_proxy_on(
     Ok(RunningProxy {
         address,
         admin_address,
-        transom,
-        drain,
+        stacks,
+        config,
         stop_proxy,
+        proxy_stops,
         stop_admin,
         proxy,
         admin,
@@ -113,9 +109,10 @@ pub(crate) async fn start_proxy_on(
 pub(crate) struct RunningProxy {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
-    transom: Transom,
-    drain: Duration,
+    stacks: Arc<Stacks>,
+    config: Arc<follow::State>,
     stop_proxy: Trigger,
+    proxy_stops: Shutdown,
     stop_admin: Trigger,
     proxy: Serving,
     admin: Option<JoinHandle<()>>,
@@ -138,6 +135,12 @@ impl RunningProxy {
         self.admin_address
     }
 
+    /// From now on `file` is taken into use when it changes, and at each hangup.
+    pub(crate) fn follow(&self, file: PathBuf, hangups: Hangups) {
+        let follower = Follower::new(file, Arc::clone(&self.stacks), Arc::clone(&self.config));
+        tokio::spawn(follower.run(hangups, self.proxy_stops.clone()));
+    }
+
     /// Lets requests and deliveries finish for as long as `server.drain` allows them together. The admin
     /// listener answers to the end.
     pub(crate) async fn stop(mut self) {
@@ -151,8 +154,9 @@ impl RunningProxy {
                 }
             }
         }
-        let left = self.drain.saturating_sub(started.elapsed()).max(LEAST_FOR_DELIVERY);
-        self.transom.stop(left).await;
+        let drain = self.stacks.entrance.now().limits.drain;
+        let left = drain.saturating_sub(started.elapsed()).max(LEAST_FOR_DELIVERY);
+        self.stacks.transom.stop(left).await;
         self.stop_admin.pull();
         if let Some(admin) = self.admin {
             ended("admin", admin).await;
@@ -194,10 +198,6 @@ fn listen(
 fn local_address(sockets: &[StdListener]) -> Result<SocketAddr, StartProxyError> {
     let first = sockets.first().ok_or_else(|| io::ErrorKind::NotConnected.into());
     first.and_then(StdListener::local_addr).map_err(StartProxyError::Workers)
-}
-
-fn app_error(error: &BoxError) -> StartProxyError {
-    StartProxyError::App(error.to_string())
 }
 
 fn remedy(error: &io::Error) -> String {

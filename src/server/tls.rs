@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs;
@@ -17,6 +17,7 @@ use rustls::version::{TLS12, TLS13};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsConfig;
+use crate::stamp::Stamp;
 use crate::telemetry::Metrics;
 
 use super::signal::Shutdown;
@@ -26,7 +27,7 @@ use super::signal::Shutdown;
 pub(crate) struct Certificate(Arc<Shared>);
 
 struct Shared {
-    files: TlsConfig,
+    files: ArcSwap<TlsConfig>,
     key: ArcSwap<CertifiedKey>,
     /// Why the files as they are now are not what is in use.
     trouble: RwLock<Option<String>>,
@@ -42,7 +43,7 @@ impl Certificate {
     /// The files can't be read, or do not belong together.
     pub(crate) fn load(files: &TlsConfig) -> Result<Self, TlsError> {
         let key = ArcSwap::from_pointee(read(files)?);
-        let files = files.clone();
+        let files = ArcSwap::from_pointee(files.clone());
         Ok(Self(Arc::new(Shared { files, key, trouble: RwLock::new(None) })))
     }
 
@@ -67,6 +68,13 @@ impl Certificate {
         self.0.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// From now on this is `other`, whose files are others.
+    pub(crate) fn become_like(&self, other: &Self) {
+        self.0.files.store(other.0.files.load_full());
+        self.0.key.store(other.0.key.load_full());
+        self.set_trouble(None);
+    }
+
     /// Takes files that have changed into use, until `shutdown`. What can't be used is said once.
     pub(crate) async fn follow(self, metrics: Arc<Metrics>, mut shutdown: Shutdown) {
         let mut seen = self.stamps();
@@ -84,8 +92,9 @@ impl Certificate {
     }
 
     fn reload(&self, metrics: &Metrics) {
-        let certificate = self.0.files.cert.display();
-        let trouble = match read(&self.0.files) {
+        let files = self.0.files.load();
+        let certificate = files.cert.display();
+        let trouble = match read(&files) {
             Ok(key) => {
                 self.0.key.store(Arc::new(key));
                 metrics.reload("tls", true);
@@ -98,12 +107,17 @@ impl Certificate {
                 Some(format!("{error}; the old certificate stays"))
             }
         };
+        self.set_trouble(trouble);
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
         *self.0.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Differ after either file was written or replaced.
-    fn stamps(&self) -> [Option<(SystemTime, u64)>; 2] {
-        [&self.0.files.cert, &self.0.files.key].map(|path| stamp(path))
+    fn stamps(&self) -> [Option<Stamp>; 2] {
+        let files = self.0.files.load();
+        [&files.cert, &files.key].map(|path| Stamp::of(path))
     }
 }
 
@@ -117,11 +131,6 @@ impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate").field("files", &self.0.files).finish_non_exhaustive()
     }
-}
-
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let file = fs::metadata(path).ok()?;
-    Some((file.modified().ok()?, file.len()))
 }
 
 fn read(files: &TlsConfig) -> Result<CertifiedKey, TlsError> {
@@ -228,6 +237,23 @@ mod tests {
         assert!(
             metrics.render().contains("transom_reloads_total{what=\"tls\",result=\"taken\"} 1")
         );
+    }
+
+    #[tokio::test]
+    async fn other_files_take_the_place_of_the_first() {
+        let (first, second) = (Files::new(), Files::new());
+        first.write("a.test");
+        second.write("b.test");
+        let certificate = Certificate::load(&first.config()).unwrap();
+        let acceptors = certificate.clone();
+        certificate.set_trouble(Some("old".to_owned()));
+        let other = Certificate::load(&second.config()).unwrap();
+        certificate.become_like(&other);
+        assert_eq!(acceptors.0.key.load().cert, other.0.key.load().cert);
+        assert_eq!(certificate.trouble(), None);
+        second.write("c.test");
+        certificate.reload(&Metrics::new());
+        assert_ne!(acceptors.0.key.load().cert, other.0.key.load().cert);
     }
 
     #[tokio::test]

@@ -101,6 +101,11 @@ impl Broker {
         Self { dws, metrics, cache, liveness, several_identities, pause, background }
     }
 
+    /// Whom sessions are asked for.
+    pub(crate) fn dws(&self) -> Arc<DwsClient> {
+        self.dws.clone()
+    }
+
     /// A session with at least half the life that a new one would have. Sessions cost: who wants one
     /// anew gets it once in [`RENEWABLE`], and else the one of a moment ago.
     ///

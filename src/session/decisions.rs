@@ -1,5 +1,6 @@
 //! The app's yes, remembered for a moment.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub(crate) struct Decisions {
     /// `None`: every question reaches the app.
     yes: Option<Cache<Key, ()>>,
     /// Documents changed hands so often.
-    epoch: AtomicU64,
+    epoch: Arc<AtomicU64>,
 }
 
 /// SHA-256 over all that a probe carries, so that no two credentials share an answer.
@@ -37,7 +38,13 @@ impl Decisions {
         let life = Some(remember.life).filter(|life| *life > Duration::ZERO);
         let yes =
             life.map(|life| Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).build());
-        Self { yes, epoch: AtomicU64::new(0) }
+        Self { yes, epoch: Arc::default() }
+    }
+
+    /// Remembers nothing of what this one does. A change that either is told of counts for both, since
+    /// requests of before a reload may end after it.
+    pub(crate) fn renewed(&self, remember: &Remember) -> Self {
+        Self { epoch: self.epoch.clone(), ..Self::new(remember) }
     }
 
     /// The remembered yes, or what `ask` says. `None` is a question that is like no other.
@@ -118,6 +125,20 @@ mod tests {
         assert_eq!(decisions.recall(question("a"), slow).await, Ok(()));
         let no = std::future::ready(Err(Reason::DeniedByApp));
         assert_eq!(decisions.recall(question("a"), no).await, Err(Reason::DeniedByApp));
+    }
+
+    #[tokio::test]
+    async fn a_change_before_a_reload_ends_counts_after_it() {
+        let remember = Remember { life: Duration::from_secs(60), whatever_the_layer_knows: false };
+        let before = Decisions::new(&remember);
+        let yes = || std::future::ready(Ok(()));
+        let no = || std::future::ready(Err(Reason::DeniedByApp));
+        assert_eq!(before.recall(question("a"), yes()).await, Ok(()));
+        let after = before.renewed(&remember);
+        assert_eq!(after.recall(question("a"), no()).await, Err(Reason::DeniedByApp));
+        assert_eq!(after.recall(question("a"), yes()).await, Ok(()));
+        before.forget();
+        assert_eq!(after.recall(question("a"), no()).await, Err(Reason::DeniedByApp));
     }
 
     #[tokio::test]

@@ -90,6 +90,11 @@ impl Sources {
         }
     }
 
+    /// Whatever failed may be tried again at once.
+    pub(crate) fn forget_failures(&self) {
+        self.shared.failures.invalidate_all();
+    }
+
     fn join<F>(
         &self,
         key: &DocumentKey,

@@ -1,7 +1,7 @@
 use std::array;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     dependencies: Family<DependencyLabels, Gauge>,
     limits: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
+    config_in_use: Gauge,
+    config_taken: Gauge<f64, AtomicU64>,
 }
 
 /// Which way a request went.
@@ -87,6 +89,10 @@ impl Metrics {
         let dependencies = Family::<DependencyLabels, Gauge>::default();
         let limits = Family::<LimitLabels, Counter>::default();
         let reloads = Family::<ReloadLabels, Counter>::default();
+        let config_in_use = Gauge::default();
+        config_in_use.set(1);
+        let config_taken = Gauge::<f64, AtomicU64>::default();
+        config_taken.set(unix_now());
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
         registry.register(
@@ -144,6 +150,17 @@ impl Metrics {
             "Files that changed, by whether they could be taken into use",
             reloads.clone(),
         );
+        registry.register(
+            "config_last_reload_successful",
+            "Whether the configuration was taken into use when it was last read (1) or not (0)",
+            config_in_use.clone(),
+        );
+        registry.register_with_unit(
+            "config_last_reload_success_timestamp",
+            "When the configuration was last taken into use, since 1970",
+            Unit::Seconds,
+            config_taken.clone(),
+        );
 
         Self {
             registry,
@@ -165,6 +182,8 @@ impl Metrics {
             dependencies,
             limits,
             reloads,
+            config_in_use,
+            config_taken,
         }
     }
 
@@ -242,6 +261,16 @@ impl Metrics {
     pub(crate) fn reload(&self, what: &'static str, taken: bool) {
         let result = if taken { "taken" } else { "refused" };
         self.reloads.get_or_create(&ReloadLabels { what, result }).inc();
+    }
+
+    /// `transom_reloads_total{what="config",result}`, `transom_config_last_reload_successful`,
+    /// `transom_config_last_reload_success_timestamp_seconds`
+    pub(crate) fn config_reload(&self, taken: bool) {
+        self.reload("config", taken);
+        self.config_in_use.set(i64::from(taken));
+        if taken {
+            self.config_taken.set(unix_now());
+        }
     }
 
     /// OpenMetrics text, which Prometheus reads.
@@ -341,6 +370,10 @@ struct LimitLabels {
 struct ReloadLabels {
     what: &'static str,
     result: &'static str,
+}
+
+fn unix_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 const DWS_STATUS: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];

@@ -23,6 +23,7 @@ mod matrix;
 mod operations;
 mod owned;
 mod policy;
+mod reload;
 mod sessions;
 mod shipped;
 mod slow;

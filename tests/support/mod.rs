@@ -256,6 +256,62 @@ impl World {
         self.transom = Running::Process(Process::run(&self.config_path, self.address).await);
     }
 
+    /// The engine of the layer form.
+    pub fn transom(&self) -> &Transom {
+        match &self.transom {
+            Running::Layer(transom, _) => transom,
+            _ => panic!("only the layer's engine is in this process"),
+        }
+    }
+
+    /// Changes the configuration file and nothing else.
+    pub fn rewrite_config(&self, edit: impl FnOnce(String) -> String) {
+        let text = edit(std::fs::read_to_string(&self.config_path).unwrap());
+        std::fs::write(&self.config_path, text).unwrap();
+    }
+
+    /// Changes the configuration file and has it taken into use.
+    pub async fn reconfigure(&self, edit: impl FnOnce(String) -> String) {
+        let taken = self.figure(RELOADS_TAKEN).await;
+        self.rewrite_config(edit);
+        match &self.transom {
+            Running::Process(process) => {
+                process.signal("HUP").await;
+                self.until_figure(RELOADS_TAKEN, |figure| figure > taken).await;
+            }
+            Running::Layer(transom, _) => {
+                let config = Config::load(&self.config_path).expect("a good configuration");
+                transom.reload(config).await.expect("a reload");
+            }
+            Running::Stopped => panic!("nothing runs"),
+        }
+    }
+
+    /// SIGHUP. Binary form only.
+    pub async fn hang_up(&self) {
+        match &self.transom {
+            Running::Process(process) => process.signal("HUP").await,
+            _ => panic!("only the binary takes signals"),
+        }
+    }
+
+    /// One figure of the metrics; 0 while it is not counted.
+    pub async fn figure(&self, name: &str) -> f64 {
+        let text = self.metrics().await;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    pub async fn until_figure(&self, name: &str, reached: impl Fn(f64) -> bool) {
+        for _ in 0..400 {
+            if reached(self.figure(name).await) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{name} never came so far:\n{}\n{}", self.metrics().await, self.log());
+    }
+
     pub fn log(&self) -> String {
         match &self.transom {
             Running::Process(process) => process.log(),
@@ -346,6 +402,9 @@ impl WorldBuilder {
         World { app: self.app, dws, address, admin, config_path, http, transom, dir }
     }
 }
+
+pub const RELOADS_TAKEN: &str = "transom_reloads_total{what=\"config\",result=\"taken\"}";
+pub const RELOADS_REFUSED: &str = "transom_reloads_total{what=\"config\",result=\"refused\"}";
 
 /// The usual rules of the tests: a JSON API with uploads as forms.
 pub const CONFIG: &str = r#"

@@ -134,6 +134,20 @@ async fn an_outage_costs_few_calls_and_the_backlog_arrives_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_dws_is_tried_at_once() {
+    let mut world = World::new().await;
+    world.dws.set_down(Some(DwsErrorKind::KeyRefused));
+    for id in ["1", "2", "3"] {
+        world.capture(&key(id), b"x").await;
+    }
+    tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
+    world.dws.set_down(None);
+    world.outbox().begin_anew();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.dws.documents().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_of_unclear_answers_does_not_park_the_backlog() {
     let mut world = World::new().await;
     world.dws.set_down(Some(DwsErrorKind::Unclear));
