@@ -115,6 +115,8 @@ pub(crate) struct AppConfig {
     pub(crate) via: bool,
     pub(crate) fold_case: bool,
     pub(crate) fold_trailing_slash: bool,
+    /// `%2F` stays part of its segment.
+    pub(crate) encoded_slash: bool,
     pub(crate) limits: AppLimits,
     pub(crate) remember: Remember,
 }
@@ -133,6 +135,7 @@ impl AppConfig {
             via: false,
             fold_case: false,
             fold_trailing_slash: false,
+            encoded_slash: false,
             limits: AppLimits::default(),
             remember: Remember::default(),
         }

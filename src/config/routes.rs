@@ -14,6 +14,7 @@ pub(super) fn table(
     let fold = Fold {
         case: app.is_some_and(|app| app.fold_case),
         trailing_slash: app.is_some_and(|app| app.fold_trailing_slash),
+        encoded_slash: app.is_some_and(|app| app.encoded_slash),
     };
     let (rules, places): (Vec<_>, Vec<_>) =
         rules.into_iter().map(|placed| (placed.rule, (placed.span))).unzip();

@@ -128,6 +128,8 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
         let ignored = |value: Value<'_>| value.choice(&[("ignore", true), ("exact", false)]);
         config.fold_case = paths.get("case").and_then(ignored).unwrap_or(false);
         config.fold_trailing_slash = paths.get("trailing_slash").and_then(ignored).unwrap_or(false);
+        let kept = |value: Value<'_>| value.choice(&[("kept", true), ("separates", false)]);
+        config.encoded_slash = paths.get("encoded_slash").and_then(kept).unwrap_or(false);
         paths.finish();
     }
     table.finish();

@@ -42,6 +42,11 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
     let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
     let (kind, source) =
         kind.and_then(|kind| Some((kind, kind.source.as_ref()?))).ok_or(Reason::DocumentUnknown)?;
+    // What lies there may be anything else for an app that decodes `%2F` before it routes. A probe may ask for such an
+    // id, since the app itself has named the document so.
+    if source.hides_slash(key.id()) && !engine.config.app.encoded_slash {
+        return Err(Reason::DocumentUnknown);
+    }
     // Owns `inner`: a service may be sent to another thread, but not shared with it.
     let work = move |flight| {
         let fetch = Fetch {

@@ -12,6 +12,10 @@ pub(super) fn segment(raw: &str) -> Option<Cow<'_, str>> {
     clear.then_some(text)
 }
 
+pub(super) fn has_encoded_slash(path: &str) -> bool {
+    path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
+}
+
 /// One key or value of a query, where `+` is a space.
 pub(super) fn query_text(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains('+') {

@@ -67,6 +67,17 @@ impl Outgoing {
         }
         PathAndQuery::try_from(target).ok()
     }
+
+    /// Whether the path for this id has a slash in a segment, which many an app takes for two segments.
+    pub(crate) fn hides_slash(&self, id: &str) -> bool {
+        let in_path = self
+            .pieces
+            .iter()
+            .take_while(|piece| !matches!(piece, Piece::Text(text) if text.contains('?')));
+        let mut values =
+            in_path.filter(|piece| matches!(piece, Piece::Value { keep_slashes: false, .. }));
+        id.contains('/') && values.next().is_some()
+    }
 }
 
 fn pieces(target: &str) -> Result<Vec<Piece>, String> {
@@ -105,6 +116,20 @@ mod tests {
 
     fn target(template: &str, id: &str) -> Option<String> {
         Outgoing::parse(template).unwrap().target(id).map(|target| target.to_string())
+    }
+
+    #[test]
+    fn a_slash_hides_in_a_segment_only() {
+        for (route, hidden) in [
+            ("GET /f/{id}/c", true),
+            ("GET /f/{*id}", false),
+            ("GET /f?id={id}", false),
+            ("GET /f/{*id}?again={id}", false),
+        ] {
+            let outgoing = Outgoing::parse(route).unwrap();
+            assert_eq!(outgoing.hides_slash("a/b"), hidden, "{route}");
+            assert!(!outgoing.hides_slash("ab"), "{route}");
+        }
     }
 
     #[test]

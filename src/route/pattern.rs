@@ -51,6 +51,8 @@ pub(crate) struct Fold {
     /// ASCII letters of literal segments.
     pub(crate) case: bool,
     pub(crate) trailing_slash: bool,
+    /// `%2F` stays part of its segment. Most frameworks decode it first, and it separates two.
+    pub(crate) encoded_slash: bool,
 }
 
 /// Values of a match, percent-decoded.
@@ -98,6 +100,17 @@ impl Pattern {
     pub(crate) fn folding(mut self, fold: Fold) -> Self {
         self.fold = fold;
         self
+    }
+
+    /// Whether an app could see other segments in this path than were captured, because of an encoded slash.
+    pub(super) fn hides_slash(&self, path: &str, captures: &Captures) -> bool {
+        let spans = |value: Option<&str>| value.is_some_and(|value| value.contains('/'));
+        self.segments.iter().any(|segment| match segment {
+            Segment::One { name, .. } => !self.fold.encoded_slash && spans(captures.get(name)),
+            // It would have one value for two paths, `a/b` and `a%2Fb`.
+            Segment::Rest { .. } => self.fold.encoded_slash && decode::has_encoded_slash(path),
+            Segment::Literal(_) => false,
+        })
     }
 
     /// Names it captures.
@@ -394,7 +407,7 @@ mod tests {
     #[test]
     fn folding_is_only_what_was_asked_for() {
         let pattern = Pattern::parse("/Files/{id}").unwrap();
-        let fold = Fold { case: true, trailing_slash: true };
+        let fold = Fold { case: true, trailing_slash: true, encoded_slash: false };
         let folded = pattern.clone().folding(fold);
         for path in ["/files/Ab", "/FILES/Ab/"] {
             assert_eq!(pattern.captures(path, None), None);

@@ -60,7 +60,7 @@ impl RouteTable {
                 }
             }
         }
-        let ignoring = Fold { case: true, trailing_slash: true };
+        let ignoring = Fold { case: true, trailing_slash: true, ..fold };
         table.loose = rules.iter().map(|rule| rule.pattern.clone().folding(ignoring)).collect();
         let capital = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.bytes().any(|b| b.is_ascii_uppercase()));
         table.capitals = rules.iter().any(|rule| rule.pattern.segments.iter().any(capital));
@@ -87,12 +87,14 @@ impl RouteTable {
         query: Option<&str>,
         candidates: &[Candidate<'_>],
     ) -> bool {
+        let hidden = |found: &Candidate<'_>| found.rule.pattern.hides_slash(path, &found.captures);
         lenient::readings(path).iter().any(|reading| {
             let read = self.loosely(reading, query);
             !read.is_empty() && !same(&read, candidates)
-        }) || (candidates.is_empty()
-            && self.may_fold(path)
-            && !self.loosely(path, query).is_empty())
+        }) || candidates.iter().any(hidden)
+            || (candidates.is_empty()
+                && self.may_fold(path)
+                && !self.loosely(path, query).is_empty())
     }
 
     /// As if the app saw neither case nor trailing slashes.
@@ -219,7 +221,7 @@ mod tests {
 
     #[test]
     fn folding_reaches_the_buckets() {
-        let fold = Fold { case: true, trailing_slash: true };
+        let fold = Fold { case: true, trailing_slash: true, ..Fold::default() };
         let (table, overlaps) = table(&["GET /Files/{id}", "GET /files/{x}/"], fold);
         assert_eq!(found(&table, "/FILES/7/").len(), 2);
         assert_eq!(overlaps.len(), 1);

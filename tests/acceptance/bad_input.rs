@@ -118,4 +118,25 @@ in_both_forms! {
         let reply = method.send().await.unwrap();
         assert!(!reply.headers().contains_key("x-viewer-session"));
     }
+
+    async fn an_encoded_slash_opens_nobody_else_s_document(form: Form) {
+        let world = World::usual().start(form).await;
+        // An app that decodes `%2F` before it routes: these are the comments on 7, which anybody may read and remove.
+        world.app.answers(|_, seen| match seen.method.as_str() {
+            "POST" => app::json(201, &serde_json::json!({ "data": { "id": "7/comments" } })),
+            _ => app::json(200, &serde_json::json!({ "data": {} })),
+        });
+        world.post_file_as("bob", "a.pdf", files::pdf("a")).await;
+        world.dws.has_documents(1).await;
+        world.settled().await;
+        let view = world.get_as("ann", "/api/files/7%2Fcomments").await;
+        assert_eq!(view.status(), 200);
+        assert!(!view.headers().contains_key("x-viewer-session"));
+        assert_eq!(view.text().await.unwrap(), "{\"data\":{}}");
+        world.counted("capture", "path_unclear").await;
+        let removed = world.request_as("ann", Method::DELETE, "/api/files/7%2Fcomments");
+        assert_eq!(removed.send().await.unwrap().status(), 200);
+        world.settled().await;
+        world.dws.has_documents(1).await;
+    }
 }

@@ -115,7 +115,7 @@ async fn early_hints_and_trailers_reach_curl() {
         2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n";
     let world = World::with("").app_at(hasty(answer).await).start(Form::Binary).await;
     let (told, log) = curl(&["-i", "-H", "TE: trailers", &world.url("/")]).await;
-    assert!(told.ends_with("\r\n\r\nokx-sum: 7\r\n\r\n\n200 1.1 0"), "{told:?}");
+    assert!(told.ends_with("\r\n\r\nokx-sum: 7\r\n\n200 1.1 0"), "{told:?}");
     let hints = log.find("< HTTP/1.1 103 Early Hints").expect(&log);
     let reply = log.find("< HTTP/1.1 200").expect(&log);
     assert!(hints < reply && log.contains("< link: </a.css>"), "{log}");

@@ -60,7 +60,12 @@ fn defaults() {
     assert_eq!(config.server.prefix, "/.transom");
     assert_eq!(config.server.drain, Duration::from_secs(60));
     assert!(config.server.trusted_proxies.is_empty() && config.server.workers > 0);
-    assert!(config.app.rewrite_origin && !config.app.fold_case && !config.app.fold_trailing_slash);
+    assert!(
+        config.app.rewrite_origin
+            && !config.app.fold_case
+            && !config.app.fold_trailing_slash
+            && !config.app.encoded_slash
+    );
     assert_eq!(config.dws.url, "https://api.nutrient.io/viewer");
     assert_eq!(config.dws.api_key.expose_secret(), "pdf_live_key");
     assert_eq!(config.store.path, Path::new("transom-data"));
