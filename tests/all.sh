@@ -28,6 +28,8 @@ browser() {
 
 install strace strace || skip "strace" "it can't be installed; its test skips itself"
 install slowhttptest slowhttptest || skip "slowhttptest" "it can't be installed; its test skips itself"
+install h2load nghttp2-client || skip "h2load" "it can't be installed; its test skips itself"
+install haproxy haproxy || skip "haproxy" "it can't be installed; its test skips itself"
 install nginx nginx-light || skip "nginx as the app" "it can't be installed; its tests skip themselves"
 
 step "format" cargo fmt --all --check

@@ -83,7 +83,7 @@ class Proxy(Bench):
     def load(self, name, limit, path, *options):
         def run(port):
             requests, out = wrk(port, path, f"-d{SECONDS}s", "--latency", *options)
-            return requests, milliseconds(re.search(r"99%\s+(\S+)", out).group(1))
+            return requests, milliseconds(re.search(r"^ +99% +(\S+)", out, re.M).group(1))
 
         self.compare(name, limit, run)
 
@@ -124,7 +124,8 @@ class Proxy(Bench):
                     read = b""
                     while not read.endswith(b"x" * 1024):
                         read += connection.recv(65536)
-            time.sleep(2)
+            # Until what was only needed for the requests is given back.
+            time.sleep(8)
             above[proxy] = max(sum(map(resident, pids)) - before, 4096)
             print(f"  {proxy}: {before / MIB:.1f} MiB idle, {above[proxy] / 1024 / IDLE:.1f} KiB a connection", flush=True)
             for connection in connections:
