@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -76,7 +76,8 @@ impl Body for AppReply {
 }
 
 /// What goes to the app. One type for all bodies lets all requests share one connection pool.
-pub(crate) type RequestBody = UnsyncBoxBody<Bytes, ClientGone>;
+/// Most requests have none, so that none is no allocation.
+pub(crate) type RequestBody = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, ClientGone>>;
 
 /// The client's side of a request body failed; the app is not to blame.
 #[derive(Debug, thiserror::Error)]
@@ -88,5 +89,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    body.map_err(|error| ClientGone(error.into())).boxed_unsync()
+    if body.is_end_stream() {
+        return Either::Left(Empty::new());
+    }
+    Either::Right(body.map_err(|error| ClientGone(error.into())).boxed_unsync())
 }

@@ -14,7 +14,7 @@ use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use crate::config::AppLimits;
 use crate::forward::BoxError;
@@ -87,44 +87,90 @@ where
     S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
-    R: Body<Data = Bytes>,
+    R: Body<Data = Bytes> + 'static,
 {
     type Response = Reply<R>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Asking<S::Future, R>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The inner service is asked once there is room.
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (inner, shared) = (self.inner.clone(), Arc::clone(&self.shared));
-        Box::pin(async move {
-            let request_id = request.headers().get(request_id::HEADER).cloned();
-            let refuse = |limit: Limit| {
-                limit.strike(&shared.metrics, None);
-                let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
-                let reason = match limit {
-                    Limit::FirstByte => Reason::AppTimeout,
-                    _ => Reason::Overloaded,
-                };
-                problem(reason, request_id.unwrap_or("-")).map(Full::new).map(Either::Right)
-            };
-            let permit = match shared.enter().await {
-                Ok(permit) => permit,
-                Err(limit) => return Ok(refuse(limit)),
-            };
-            let asked = inner.oneshot(request);
-            let reply = match shared.limits.first_byte {
-                None => asked.await?,
-                Some(within) => match timeout(within, asked).await {
-                    Ok(reply) => reply?,
-                    Err(_) => return Ok(refuse(Limit::FirstByte)),
-                },
-            };
-            Ok(reply.map(|body| Either::Left(AppBody::new(body, permit, &shared))))
-        })
+        let shared = Arc::clone(&self.shared);
+        // As nearly every request does: at once, and without a time limit.
+        if shared.limits.first_byte.is_none()
+            && let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned()
+        {
+            let answer = self.inner.call(request);
+            return Asking::Entered { answer, permit: Some(permit), shared };
+        }
+        let fresh = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, fresh);
+        Asking::Waiting { reply: Box::pin(wait(inner, shared, request)) }
+    }
+}
+
+/// Asks the app once there is room, and for as long as it may take.
+async fn wait<S, B, R>(
+    mut inner: S,
+    shared: Arc<Shared>,
+    request: Request<B>,
+) -> Result<Reply<R>, Infallible>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
+{
+    let request_id = request.headers().get(request_id::HEADER).cloned();
+    let refuse = |limit: Limit| {
+        limit.strike(&shared.metrics, None);
+        let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+        let reason = match limit {
+            Limit::FirstByte => Reason::AppTimeout,
+            _ => Reason::Overloaded,
+        };
+        problem(reason, request_id.unwrap_or("-")).map(Full::new).map(Either::Right)
+    };
+    let permit = match shared.enter().await {
+        Ok(permit) => permit,
+        Err(limit) => return Ok(refuse(limit)),
+    };
+    let asked = inner.call(request);
+    let reply = match shared.limits.first_byte {
+        None => asked.await?,
+        Some(within) => match timeout(within, asked).await {
+            Ok(reply) => reply?,
+            Err(_) => return Ok(refuse(Limit::FirstByte)),
+        },
+    };
+    Ok(reply.map(|body| Either::Left(AppBody::new(body, permit, shared))))
+}
+
+pin_project! {
+    /// A request that is on its way to the app, or waits for that.
+    #[project = AskingProj]
+    pub(crate) enum Asking<F, R> {
+        Entered { #[pin] answer: F, permit: Option<OwnedSemaphorePermit>, shared: Arc<Shared> },
+        Waiting { reply: Pin<Box<dyn Future<Output = Result<Reply<R>, Infallible>> + Send>> },
+    }
+}
+
+impl<F, R> Future for Asking<F, R>
+where
+    F: Future<Output = Result<Response<R>, Infallible>>,
+{
+    type Output = Result<Reply<R>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AskingProj::Entered { answer, permit, shared } => {
+                let reply = ready!(answer.poll(context))?;
+                let Some(permit) = permit.take() else { return Poll::Pending };
+                let shared = Arc::clone(shared);
+                Poll::Ready(Ok(reply.map(|body| Either::Left(AppBody::new(body, permit, shared)))))
+            }
+            AskingProj::Waiting { reply } => reply.as_mut().poll(context),
+        }
     }
 }
 
@@ -157,9 +203,9 @@ pin_project! {
 struct Silent;
 
 impl<R> AppBody<R> {
-    fn new(inner: R, permit: OwnedSemaphorePermit, shared: &Arc<Shared>) -> Self {
+    fn new(inner: R, permit: OwnedSemaphorePermit, shared: Arc<Shared>) -> Self {
         let idle = shared.limits.reply_idle;
-        Self { inner, permit, idle, silent_since: None, timer: None, shared: Arc::clone(shared) }
+        Self { inner, permit, idle, silent_since: None, timer: None, shared }
     }
 }
 
