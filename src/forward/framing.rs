@@ -83,6 +83,10 @@ impl Framing {
         Ok(())
     }
 
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.place == Place::Head && !self.head.started && self.line.is_empty()
+    }
+
     fn skip(&mut self, rest: &[u8], left: u64, after: After) -> usize {
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         self.place = match (left - here as u64, after) {
@@ -100,7 +104,7 @@ impl Framing {
             return Ok(rest.len());
         };
         let piece = rest.get(..end).unwrap_or_default();
-        if self.line.bytes.is_empty() && !self.line.cut {
+        if self.line.is_empty() {
             let Some(line) = piece.strip_suffix(b"\r") else { return Err(BARE_LF) };
             self.end_line(line)?;
         } else {
@@ -169,6 +173,10 @@ impl Framing {
 }
 
 impl Line {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && !self.cut
+    }
+
     fn keep(&mut self, piece: &[u8]) {
         if let Some(last) = piece.last() {
             self.ends_in_cr = *last == b'\r';

@@ -31,6 +31,11 @@ impl<S> Guarded<S> {
     pub(crate) fn new(inner: S, peer: SocketAddr) -> Self {
         Self { inner, peer, framing: Framing::default(), refused: None }
     }
+
+    /// Whether requests are watched here, and all that came belongs to ones that are complete.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.refused.is_none() && self.framing.is_between_requests()
+    }
 }
 
 impl<S: AsyncRead> AsyncRead for Guarded<S> {

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Request, Response, Uri, Version};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{Either, Empty};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
@@ -242,8 +242,7 @@ fn error_of(error: &hyper::Error) -> Option<&h2::Error> {
 
 /// A request without a body, once more.
 fn head(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let mut copy = Request::new(body);
+    let mut copy = Request::new(Either::Left(Empty::new()));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

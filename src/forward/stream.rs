@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Uri};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{Either, Empty};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -192,7 +192,7 @@ impl Unanswered {
         for header in head.headers {
             request = request.header(header.name, header.value);
         }
-        request.body(Empty::new().map_err(|never| match never {}).boxed_unsync()).ok()
+        request.body(Either::Left(Empty::new())).ok()
     }
 }
 

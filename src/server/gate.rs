@@ -101,7 +101,7 @@ where
         let shared = Arc::clone(&self.shared);
         // As nearly every request does: at once, and without a time limit.
         if shared.limits.first_byte.is_none()
-            && let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned()
+            && let Ok(permit) = shared.room.places().try_acquire_owned()
         {
             let answer = self.inner.call(request);
             return Asking::Entered { answer, permit: Some(permit), shared };

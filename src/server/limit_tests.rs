@@ -10,6 +10,7 @@ use crate::config::{AppLimits, ServerLimits};
 
 use super::Limits;
 use super::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
+use super::watch::REST_AFTER;
 
 async fn proxy(app: &App, clients: ServerLimits, of_app: AppLimits) -> Proxy {
     let limits = Limits { of_clients: clients, ..PATIENT };
@@ -43,6 +44,23 @@ async fn a_head_that_never_ends() {
     client.say("GET / HTTP/1.1\r\nHo").await;
     assert_eq!(everything(&mut client).await, "");
     counted(&proxy, "server.limits.header_time").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_is_served_as_before() {
+    let app = App::start().await;
+    let proxy = proxy(&app, ServerLimits::default(), AppLimits::default()).await;
+    let mut client = proxy.connect().await;
+    for pause in [3 * REST_AFTER, 3 * REST_AFTER, Duration::ZERO] {
+        client.say("GET /x HTTP/1.1\r\n").await;
+        sleep(pause).await;
+        client.say("Host: d\r\n\r\n").await;
+        let mut at_app = app.accept().await;
+        assert!(at_app.hear("\r\n\r\n").await.starts_with("GET /x HTTP/1.1\r\n"));
+        at_app.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+        client.hear("ok").await;
+        sleep(pause).await;
+    }
 }
 
 #[tokio::test]

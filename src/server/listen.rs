@@ -33,9 +33,10 @@ use super::expect::Expectation;
 use super::interim::{Interim, Interposed};
 use super::limits::{Limit, Limits};
 use super::proxy_protocol::{self, Unreadable};
+use super::resting::Line;
 use super::room::Room;
 use super::signal::Shutdown;
-use super::watch::{Answered, Watch, Watched};
+use super::watch::{Answered, REST_AFTER, Watch, Watched};
 
 /// The terms on which connections are taken. Clones count together.
 #[derive(Clone)]
@@ -180,7 +181,7 @@ async fn greet<M, S, B>(
     entrance: Entrance,
     mut shutdown: Shutdown,
 ) where
-    M: Fn() -> S + Send + 'static,
+    M: Fn() -> S + Clone + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
@@ -201,14 +202,16 @@ async fn greet<M, S, B>(
         return speak(stream, client, make, entrance, shutdown).await;
     };
     let within = entrance.limits.of_clients.header_time;
+    // Boxed, since it would leave its room empty in every connection.
+    let handshake = Box::pin(timeout(within, tls.accept(stream)));
     let shaken = tokio::select! {
-        shaken = timeout(within, tls.accept(stream)) => shaken,
+        shaken = handshake => shaken,
         () = shutdown.requested() => return,
     };
     match shaken {
         Ok(Ok(stream)) => {
             let client = ClientInfo { tls: true, ..client };
-            speak(stream, client, make, entrance, shutdown).await;
+            Box::pin(speak(stream, client, make, entrance, shutdown)).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
         Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(client.peer)),
@@ -244,7 +247,7 @@ async fn speak<I, M, S, B>(
     mut shutdown: Shutdown,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    M: Fn() -> S + Send + 'static,
+    M: Fn() -> S + Clone + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
@@ -252,8 +255,45 @@ async fn speak<I, M, S, B>(
     B::Error: Into<BoxError>,
 {
     let watch = Watch::new(&entrance.limits);
+    let line = Line::new(Guarded::new(io, client.peer));
+    loop {
+        let spoken =
+            speak_until_rest(&line, &watch, client, make.clone(), &entrance, &mut shutdown);
+        // Boxed, so that nothing of it is left while the connection rests.
+        match Box::pin(spoken).await {
+            Spoken::All => return,
+            Spoken::ForNow => {}
+        }
+        if !line.rest(&watch, client, &entrance.metrics, &mut shutdown).await {
+            return;
+        }
+    }
+}
+
+enum Spoken {
+    All,
+    ForNow,
+}
+
+async fn speak_until_rest<I, M, S, B>(
+    line: &Line<I>,
+    watch: &Watch,
+    client: ClientInfo,
+    make: M,
+    entrance: &Entrance,
+    shutdown: &mut Shutdown,
+) -> Spoken
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    M: Fn() -> S + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let http = http_builder(&entrance.limits.of_clients, Streams(watch.clone()));
-    let io = Watched::new(TokioIo::new(Guarded::new(io, client.peer)), watch.clone());
+    let io = Watched::new(TokioIo::new(line.clone()), watch.clone());
     let interim = Interim::default();
     let io = Interposed::new(io, interim.clone());
     let mut usual = interim.extensions(None);
@@ -304,11 +344,18 @@ async fn speak<I, M, S, B>(
                 watch.farewell();
                 continue;
             }
-            Err(limit) => return limit.strike(&entrance.metrics, Some(client.peer)),
+            Err(limit) => {
+                limit.strike(&entrance.metrics, Some(client.peer));
+                return Spoken::All;
+            }
         };
         tokio::select! {
             ended = serving.as_mut() => break ended,
-            () = sleep_until(check) => {}
+            () = sleep_until(check.min(Instant::now() + REST_AFTER)) => {
+                if !leaving && watch.is_at_rest(Instant::now()) && line.may_rest() {
+                    return Spoken::ForNow;
+                }
+            }
             () = shutdown.requested(), if !leaving => {
                 leaving = true;
                 serving.as_mut().graceful_shutdown();
@@ -322,6 +369,7 @@ async fn speak<I, M, S, B>(
         }
         tracing::debug!(peer = %client.peer, error, "connection ended early");
     }
+    Spoken::All
 }
 
 /// Where hyper answers the streams of one HTTP/2 connection.

@@ -21,6 +21,7 @@ pub(crate) mod proxy;
 mod proxy_protocol;
 #[cfg(test)]
 mod proxy_protocol_tests;
+mod resting;
 mod room;
 pub(crate) mod signal;
 mod stack;

@@ -125,6 +125,14 @@ impl Watch {
         Ok(streams.fold(soonest.min(state.sending.next_check(now)), Instant::min))
     }
 
+    /// Whether it has been for a while that nothing is answered, taken or asked.
+    pub(super) fn is_at_rest(&self, now: Instant) -> bool {
+        let state = self.state();
+        let idle =
+            state.answering == 0 && state.head_since.is_none() && !state.sending.is_waiting();
+        idle && now.saturating_duration_since(state.idle_since) >= REST_AFTER
+    }
+
     /// Gives an idle connection that was told to close as much time as a new one has.
     pub(super) fn farewell(&self) {
         self.state().head_since = Some(Instant::now());
@@ -345,3 +353,5 @@ impl<S: Write + Unpin> Write for Watched<S> {
 
 /// What HTTP/2 clients take in one frame, unless they ask for more.
 const FRAME: usize = 16 * 1024;
+/// Clients that ask one thing after another do so faster. In tests, every pause is one.
+pub(super) const REST_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2000 });
