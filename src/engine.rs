@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::capture::Spool;
 use crate::config::{Config, Delivery};
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) authenticator: Authenticator,
     pub(crate) outbox: Outbox,
     pub(crate) broker: Broker,
+    pub(crate) audit: Option<Audit>,
     pub(crate) decisions: Decisions,
     pub(crate) spool: Spool,
     pub(crate) sources: Sources,
@@ -92,6 +94,8 @@ impl Transom {
         store: Arc<dyn MappingStore>,
         spool: &Path,
     ) -> Result<Self, StartError> {
+        // What is only asked about is no grant.
+        let config = Config { audit: None, ..config };
         Self::assemble(config, store, spool, None, |_| DwsHealth::unwatched()).await
     }
 
@@ -106,6 +110,8 @@ impl Transom {
         let spool = Spool::open(spool_dir).map_err(|error| {
             StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
         })?;
+        let audit = config.audit.as_ref().map(|audit| Audit::start(audit, metrics.clone()));
+        let audit = audit.transpose().map_err(StartError)?;
         let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
         let authenticator =
             Authenticator::start(&config.identities, keys_dir).map_err(StartError)?;
@@ -123,6 +129,7 @@ impl Transom {
             authenticator,
             outbox,
             broker,
+            audit,
             decisions,
             spool,
             sources: Sources::new(),
@@ -191,6 +198,7 @@ impl Engine {
             store: self.store.clone(),
             dws: self.dws.clone(),
             dws_health,
+            audit: self.audit.clone(),
             background: self.background.clone(),
         })
     }

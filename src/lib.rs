@@ -29,6 +29,7 @@
 // is unused then.
 #![cfg_attr(not(feature = "server"), allow(dead_code))]
 
+mod audit;
 mod auth;
 mod body;
 mod capture;

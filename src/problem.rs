@@ -21,6 +21,8 @@ pub(crate) fn problem(reason: Reason, request_id: &str) -> Response<Bytes> {
     });
     let mut reply = Response::new(Bytes::from(body.to_string()));
     *reply.status_mut() = status;
+    // For the access log.
+    reply.extensions_mut().insert(reason);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -65,6 +67,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::QuotaExhausted => "The viewer service's plan is used up",
         Reason::SessionTooWide => "The viewer service granted more than was asked for",
         Reason::SessionUnreadable => "The viewer service granted no right to read",
+        Reason::AuditFailed => "Sessions cannot be put on record at the moment",
         Reason::StoreUnavailable => "The record of documents cannot be read at the moment",
         Reason::Overloaded => "Too many requests are on their way to the app",
         Reason::AppTimeout => "The app did not answer in time",

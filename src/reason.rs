@@ -69,6 +69,8 @@ reasons! {
     SessionTooWide = "session_too_wide",
     /// DWS granted a session without `read`, with which nothing could be shown.
     SessionUnreadable = "session_unreadable",
+    /// The audit log can't be written now, and no session is given without a line in it.
+    AuditFailed = "audit_failed",
     /// The mapping store can't be read or written now.
     StoreUnavailable = "store_unavailable",
     /// Nothing lives at this address under Transom's own prefix.
@@ -200,6 +202,7 @@ impl Reason {
             | Self::AppUnavailable
             | Self::DwsUnavailable
             | Self::QuotaExhausted
+            | Self::AuditFailed
             | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::SessionTooWide | Self::SessionUnreadable => StatusCode::BAD_GATEWAY,
             _ => return None,

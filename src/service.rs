@@ -27,7 +27,7 @@ use crate::inject::Owned;
 use crate::lane;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
-use crate::telemetry::{Lane, Step};
+use crate::telemetry::{Lane, Step, Visit};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
 #[derive(Clone, Debug)]
@@ -66,6 +66,9 @@ where
         let (lane, found) = choose(&engine, &request);
         Trail::lane(request.extensions(), lane.name());
         engine.metrics.request(lane);
+        if lane != Lane::Pass {
+            Visit::lane(request.extensions(), lane);
+        }
         // A capture is decided on when app and body have had their say; until then it is only a route.
         let explained = lane == Lane::Capture && Trail::of(request.extensions()).is_some();
         if lane == Lane::Pass || explained {
@@ -122,6 +125,7 @@ fn choose<B>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captur
         engine.metrics.outcome(Step::Capture, Reason::PathUnclear);
         debug!(code = %Reason::PathUnclear, path, "passed on");
         Trail::decided(request.extensions(), Reason::PathUnclear);
+        Visit::decided(request.extensions(), Reason::PathUnclear);
         return (Lane::Pass, Vec::new());
     }
     if candidates.is_empty() {
@@ -142,6 +146,7 @@ fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidat
         engine.metrics.outcome(Step::Capture, Reason::OverrideUnclear);
         debug!(code = %Reason::OverrideUnclear, path = request.uri().path(), "passed on");
         Trail::decided(request.extensions(), Reason::OverrideUnclear);
+        Visit::decided(request.extensions(), Reason::OverrideUnclear);
         return Lane::Pass;
     };
     // A form may name another method in its body, which is read on its way.

@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod audit;
 mod check;
 mod demo;
 mod explain;
@@ -62,6 +63,8 @@ enum Command {
     Mappings(mappings::MappingsArgs),
     /// Show deliveries to DWS that are waiting or parked, and decide on them
     Outbox(outbox::OutboxArgs),
+    /// Check the record of the sessions that were handed out
+    Audit(audit::AuditArgs),
     /// Get documents into DWS that the app had before Transom came
     Backfill(BackfillArgs),
 }
@@ -84,6 +87,7 @@ impl Cli {
             Command::Sandbox(args) => args.run(),
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
+            Command::Audit(args) => args.run(),
             Command::Backfill(_) => not_available("backfill"),
         }
     }

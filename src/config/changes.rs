@@ -61,6 +61,14 @@ impl Config {
             keep(true, "server.tls");
             server.tls.clone_from(&before.tls);
         }
+        keep(server.access_log != before.access_log, "server.access_log");
+        server.access_log.clone_from(&before.access_log);
+        let same = match (&self.audit, &present.audit) {
+            (Some(audit), Some(before)) => audit.is_same(before),
+            (audit, before) => audit.is_none() && before.is_none(),
+        };
+        keep(!same, "audit");
+        self.audit.clone_from(&present.audit);
         keep(self.store.path != present.store.path, "store.path");
         self.store.path.clone_from(&present.store.path);
         kept

@@ -56,7 +56,8 @@ fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) 
     if let Some(value) = table.get("resolve") {
         resolve(&value);
     }
-    let own = views().next().map_or_else(|| default_view(reading), |(_, view)| view.clone());
+    let default = || ViewRule { name: format!("documents.{name}"), ..default_view(reading) };
+    let own = views().next().map_or_else(default, |(_, view)| view.clone());
     let (max_size, types) = limits(rules);
     let kind = Kind { name: name.to_owned(), source, max_size, types, probe, own };
     if kind.probe.is_empty() && table.get("probe").is_none() {

@@ -4,6 +4,7 @@
 //! into the structs of `resolved.rs`, which hold nothing that is still to be parsed. All problems
 //! are collected and shown together, each with its place and its remedy.
 
+mod audit;
 mod changes;
 mod diagnose;
 mod documents;
@@ -109,6 +110,7 @@ fn read(root: Table<'_>) -> Option<Config> {
     let dws = server::dws(&root);
     let store = server::store(&root);
     let viewer = server::viewer(&root);
+    let audit = audit::audit(&root);
     let (identities, identity_names) = identity::identities(&root);
     let reading = Reading {
         identities: &identities,
@@ -119,7 +121,19 @@ fn read(root: Table<'_>) -> Option<Config> {
     let routes = routes::table(rules, app.as_ref(), &root.reader.problems);
     root.finish();
     let (app, dws, warnings, written) = (app?, dws?, Vec::new(), Written::default());
-    Some(Config { server, app, dws, store, viewer, identities, kinds, routes, warnings, written })
+    Some(Config {
+        server,
+        app,
+        dws,
+        store,
+        viewer,
+        audit,
+        identities,
+        kinds,
+        routes,
+        warnings,
+        written,
+    })
 }
 
 fn syntax_problem(error: &toml::de::Error, text: &str, problems: &Problems) {

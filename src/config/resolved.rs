@@ -21,6 +21,8 @@ pub struct Config {
     pub(crate) dws: DwsConfig,
     pub(crate) store: StoreConfig,
     pub(crate) viewer: ViewerConfig,
+    /// `None`: no record is kept of grants.
+    pub(crate) audit: Option<AuditConfig>,
     pub(crate) identities: Vec<Identity>,
     /// In the order of the file; a rule names its kind by index.
     pub(crate) kinds: Vec<Kind>,
@@ -48,6 +50,14 @@ pub(crate) struct ServerConfig {
     pub(crate) limits: ServerLimits,
     /// `None`: plain HTTP.
     pub(crate) tls: Option<TlsConfig>,
+    /// `None`: requests are not logged one by one.
+    pub(crate) access_log: Option<AccessLogTo>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AccessLogTo {
+    Stdout,
+    File(PathBuf),
 }
 
 /// Files in PEM, read by whoever listens.
@@ -201,6 +211,28 @@ pub(crate) struct ViewerConfig {
     pub(crate) sdk: String,
 }
 
+#[derive(Debug, Clone)]
+pub(crate) struct AuditConfig {
+    pub(crate) path: PathBuf,
+    /// Without it, the chain shows accidents and careless changes only.
+    pub(crate) key: Option<SecretString>,
+    /// A line for each hand-out, and not for each session alone.
+    pub(crate) every_hand_out: bool,
+    /// Lines outlive the machine too.
+    pub(crate) sync: bool,
+}
+
+impl AuditConfig {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let Self { path, key, every_hand_out, sync } = self;
+        let exposed =
+            |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
+        *path == other.path
+            && exposed(key) == exposed(&other.key)
+            && (*every_hand_out, *sync) == (other.every_hand_out, other.sync)
+    }
+}
+
 /// One issuer of the app's own JWTs.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
@@ -330,6 +362,8 @@ pub(crate) struct DeleteRule {
 
 #[derive(Debug, Clone)]
 pub(crate) struct ViewRule {
+    /// As in the file, for messages and the audit log.
+    pub(crate) name: String,
     pub(crate) id: Vec<Locator>,
     pub(crate) session: Vec<Delivery>,
     pub(crate) authorize: Authorize,

@@ -7,7 +7,9 @@ use super::problem::{Problem, Span, nearest};
 use super::tree::{Table, Value};
 use super::units::size;
 use super::view::view;
-use super::{Action, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, names};
+use super::{
+    Action, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names,
+};
 use crate::condition::Condition;
 use crate::inject::Pointer;
 use crate::route::{Pattern, Rule, split_method};
@@ -53,7 +55,10 @@ pub(super) fn rules(
             let pattern = parsed.as_ref().map(|(_, pattern)| pattern);
             let when = table.get("when").and_then(|value| condition(&value, &["request", "form"]));
             let action = match action {
-                "view" => Some(Action::View(view(&table, pattern, reading))),
+                "view" => {
+                    let view = view(&table, pattern, reading);
+                    Some(Action::View(ViewRule { name: name.clone(), ..view }))
+                }
                 "delete" => Some(Action::Delete(delete(&table, pattern))),
                 "move" | "changed" => {
                     later(&table, pattern, action);

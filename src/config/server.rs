@@ -13,8 +13,8 @@ use super::tree::{Table, Value};
 use super::units::duration;
 use super::upstream;
 use super::{
-    AppConfig, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits, StoreConfig,
-    TlsConfig, ViewerConfig,
+    AccessLogTo, AppConfig, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
+    StoreConfig, TlsConfig, ViewerConfig,
 };
 use crate::route::Pattern;
 
@@ -30,6 +30,7 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
         drain: Duration::from_secs(60),
         limits: ServerLimits::default(),
         tls: None,
+        access_log: None,
     };
     let Some(table) = root.get("server").and_then(|value| value.table("`[server]`")) else {
         return config;
@@ -89,8 +90,18 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
     if let Some(value) = table.get("tls") {
         config.tls = value.table("`tls`").and_then(tls);
     }
+    config.access_log = table.get("access_log").and_then(|value| access_log(&value));
     table.finish();
     config
+}
+
+fn access_log(value: &Value<'_>) -> Option<AccessLogTo> {
+    match value.text()? {
+        "off" => None,
+        "stdout" => Some(AccessLogTo::Stdout),
+        "" => value.error("`access_log` is empty", "expected \"stdout\", \"off\" or a file's path"),
+        path => Some(AccessLogTo::File(value.reader.directory.join(path))),
+    }
 }
 
 fn tls(table: Table<'_>) -> Option<TlsConfig> {

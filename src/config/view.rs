@@ -52,6 +52,7 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
 /// A view of which nothing is written.
 pub(super) fn default_view(reading: &Reading<'_>) -> ViewRule {
     ViewRule {
+        name: String::new(),
         id: vec![Locator::Path("id".to_owned())],
         session: Vec::new(),
         authorize: Authorize { token: reading.has_identity(), app: AppSays::Reply },

@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use tracing::warn;
 use url::Url;
 
@@ -145,6 +146,7 @@ impl DwsClient {
             expires: granted.expires,
             permissions: granted.permissions,
             server_url: granted.server_url,
+            recorded: OnceCell::new(),
         })
     }
 

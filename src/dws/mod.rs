@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
 
 pub(crate) use self::client::DwsClient;
 
@@ -56,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) permissions: Permissions,
     /// The data plane's address in the JWT, for the viewer page's policy.
     pub(crate) server_url: Option<String>,
+    /// Set once the audit log tells of it, where there is one.
+    pub(crate) recorded: OnceCell<()>,
 }
 
 /// What went wrong at DWS. `detail` is bounded and holds no secret.

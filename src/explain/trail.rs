@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Extensions, HeaderValue};
 use serde::Serialize;
+use tokio::sync::OnceCell;
 
 use crate::auth::Caller;
 use crate::dws::Session;
@@ -94,6 +95,7 @@ impl Trail {
             expires,
             permissions: wanted.permissions,
             server_url: None,
+            recorded: OnceCell::new(),
         })
     }
 

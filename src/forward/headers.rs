@@ -103,6 +103,22 @@ pub(crate) fn strip_forwarding(headers: &mut HeaderMap) {
     }
 }
 
+/// The client that trusted proxies speak for: in a chain that [`tell_client`] has dealt with, the last address
+/// that is not one of theirs.
+pub(crate) fn first_client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer.to_canonical();
+    let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    for address in lines.flat_map(|line| line.rsplit(',')) {
+        if !trusted.iter().any(|net| net.contains(&client)) {
+            break;
+        }
+        let Ok(before) = address.trim().parse::<IpAddr>() else { break };
+        client = before.to_canonical();
+    }
+    client
+}
+
 /// The authority under which the client knows us, as far as is known.
 pub(crate) fn public_authority(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(X_FORWARDED_HOST).or_else(|| headers.get(HOST))
@@ -326,6 +342,24 @@ mod tests {
                 ("x-forwarded-host", "docs.example"),
             ])
         );
+    }
+
+    #[test]
+    fn the_first_client_is_the_last_that_nobody_vouches_for() {
+        for (chain, peer, client) in [
+            ("198.51.100.9, 10.0.0.1", "10.0.0.2", "198.51.100.9"),
+            ("203.0.113.5, 198.51.100.9", "10.0.0.2", "198.51.100.9"),
+            ("198.51.100.9", "192.0.2.7", "192.0.2.7"),
+            ("unknown, 10.0.0.1", "10.0.0.2", "10.0.0.1"),
+            ("10.0.0.3", "::ffff:10.0.0.2", "10.0.0.3"),
+        ] {
+            let trusted = ["10.0.0.0/8"];
+            let peer: IpAddr = peer.parse().unwrap();
+            let address = SocketAddr::new(peer, 4711).to_string();
+            let seen = told(&[("x-forwarded-for", chain)], &address, &trusted);
+            let networks = trusted.map(|network| network.parse().unwrap());
+            assert_eq!(first_client(&seen, peer, &networks).to_string(), client, "{chain}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::config::TokenPlace;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::route::Outgoing;
-use crate::telemetry::request_id;
+use crate::telemetry::{Visit, request_id};
 
 /// A fresh request with the caller's cookies and credentials, each in its place, the address it used (an app
 /// that insists on its name or on https would redirect otherwise), and nothing else of what it sent. `None`
@@ -39,6 +39,8 @@ pub(super) fn on_behalf<B>(
     *request.extensions_mut() = caller.extensions.clone();
     // The client hears interim replies to its own request only.
     hyper::ext::on_informational(&mut request, |_| {});
+    // This is no visit of the client's.
+    request.extensions_mut().remove::<Visit>();
     Some(request)
 }
 

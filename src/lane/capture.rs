@@ -25,7 +25,7 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
-use crate::telemetry::{Step, request_id};
+use crate::telemetry::{Step, Visit, request_id};
 
 /// Taps the body, lets the app answer, and holds the end of its reply until what follows is durable.
 pub(crate) async fn capture<S: Inner<B>, B>(
@@ -43,6 +43,7 @@ where
         headers: parts.headers.clone(),
         handle: None,
         uploading: Uploading::begin(&engine, &parts),
+        visit: Visit::of(&parts.extensions).cloned(),
     };
     let needs = Needs::of(&arrival.writers(&engine));
     if needs.reply_body {
@@ -55,7 +56,7 @@ where
             RequestBody::tapped(tapped)
         }
         Err(reason) => {
-            engine.metrics.outcome(Step::Capture, reason);
+            arrival.outcome(&engine, Step::Capture, reason);
             info!(
                 code = %reason, path = arrival.uri.path(), request_id = arrival.request_id(),
                 "the upload passes without a capture"
@@ -68,7 +69,7 @@ where
     };
     let reply = inner.forward(Request::from_parts(parts, body)).await?;
     if !needs.own_acceptance && !reply.status().is_success() && !reply.status().is_redirection() {
-        engine.metrics.outcome(Step::Capture, Reason::NotAccepted);
+        arrival.outcome(&engine, Step::Capture, Reason::NotAccepted);
         debug!(
             code = %Reason::NotAccepted, status = reply.status().as_u16(), path = arrival.uri.path(),
             request_id = arrival.request_id(), "nothing captured"
@@ -99,6 +100,7 @@ struct Arrival {
     headers: HeaderMap,
     handle: Option<Handle>,
     uploading: Uploading,
+    visit: Option<Visit>,
 }
 
 impl Arrival {
@@ -111,6 +113,14 @@ impl Arrival {
 
     fn request_id(&self) -> &str {
         request_id::of(&self.headers)
+    }
+
+    /// Counts what came of it, and notes it for the access log.
+    fn outcome(&self, engine: &Engine, step: Step, reason: Reason) {
+        engine.metrics.outcome(step, reason);
+        if let Some(visit) = &self.visit {
+            visit.decide(reason);
+        }
     }
 
     fn plan(&self, engine: &Engine, needs: &Needs) -> Result<Plan, Reason> {
@@ -191,11 +201,11 @@ async fn settle(
     match outcome {
         Ok(()) => {}
         Err(reason @ (Reason::NoFile | Reason::WhenUnmet | Reason::NotAccepted)) => {
-            engine.metrics.outcome(step, reason);
+            arrival.outcome(&engine, step, reason);
             debug!(code = %reason, path, request_id, status = status.as_u16(), "nothing captured");
         }
         Err(reason) => {
-            engine.metrics.outcome(step, reason);
+            arrival.outcome(&engine, step, reason);
             warn!(code = %reason, path, request_id, status = status.as_u16(), "nothing captured");
         }
     }
@@ -290,7 +300,7 @@ impl<'a> Exchange<'a> {
             match file.kept.and_then(|file| fits(upload, file)) {
                 Ok(file) => kept.push((key, file)),
                 Err(reason) => {
-                    self.engine.metrics.outcome(Step::Capture, reason);
+                    self.arrival.outcome(self.engine, Step::Capture, reason);
                     info!(code = %reason, document = %key, rule = rule.name, request_id, "not captured");
                 }
             }
@@ -310,7 +320,7 @@ impl<'a> Exchange<'a> {
             self.engine.decisions.forget();
         }
         for ((key, size), reason) in sizes.iter().zip(outcomes) {
-            self.engine.metrics.outcome(Step::Capture, reason);
+            self.arrival.outcome(self.engine, Step::Capture, reason);
             self.engine.metrics.captured(*size);
             info!(code = %reason, document = %key, bytes = size, rule = rule.name, request_id, "captured");
         }
@@ -333,7 +343,7 @@ impl<'a> Exchange<'a> {
             let key = self.key(rule, id)?;
             self.engine.sources.outdate(&key, delete.prefix).await;
             let forgotten = self.engine.outbox.delete(&key, delete.prefix).await?;
-            self.engine.metrics.outcome(Step::Delete, Reason::Deleted);
+            self.arrival.outcome(self.engine, Step::Delete, Reason::Deleted);
             info!(
                 code = %Reason::Deleted, document = %key, forgotten, rule = rule.name, request_id,
                 "deleted by the app"

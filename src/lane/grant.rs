@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use http::request::Parts;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Inner;
 use super::behalf::{CREDENTIALS, query_tokens, token_headers};
 use super::fetch::fetch;
+use crate::audit::{Audit, Entry, Who, token_hash};
 use crate::auth::{Caller, Refusal};
-use crate::config::{Identity, TokenPlace, ViewRule};
+use crate::config::{AppSays, Identity, TokenPlace, ViewRule};
 use crate::correlate::request_value;
 use crate::document::DocumentKey;
 use crate::dws::Session;
@@ -22,6 +24,7 @@ use crate::explain::{Finding, Trail};
 use crate::mapping::{Mapping, MappingState, now_ms};
 use crate::reason::Reason;
 use crate::session::{Holder, Variables, Wanted, allowed, document_value, permissions};
+use crate::telemetry::{Rfc3339, request_id};
 
 /// Somebody who asks for a document.
 #[derive(Debug)]
@@ -103,11 +106,45 @@ fn places(engine: &Engine, rule: &ViewRule) -> String {
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
+enum Waiting {
     /// A reply of the app waits with it: only in the first moments of a document, and not for a slow DWS.
     WithTheApp,
     /// Nothing but this answer waits.
     Alone,
+}
+
+/// What a session is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// For the app, in its request.
+    RequestHeader,
+    /// In the app's reply.
+    Reply,
+    /// A page instead of the app's reply, which will ask for the session itself.
+    Page,
+    /// Transom's own endpoint.
+    Endpoint,
+    /// The same page at Transom's own address.
+    OwnPage,
+}
+
+impl Purpose {
+    fn waiting(self) -> Waiting {
+        match self {
+            Self::RequestHeader | Self::Reply | Self::Page => Waiting::WithTheApp,
+            Self::Endpoint | Self::OwnPage => Waiting::Alone,
+        }
+    }
+
+    /// How the session leaves, if it does.
+    fn way_out(self) -> Option<&'static str> {
+        match self {
+            Self::RequestHeader => Some("request_header"),
+            Self::Reply => Some("reply"),
+            Self::Endpoint => Some("endpoint"),
+            Self::Page | Self::OwnPage => None,
+        }
+    }
 }
 
 /// What a caller may have of a document that Transom knows.
@@ -126,15 +163,15 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     key: &DocumentKey,
     asker: &Asker,
     parts: &Parts,
-    waiting: Waiting,
+    purpose: Purpose,
 ) -> Result<Granted, Reason> {
-    match attempt(engine, inner, rule, key, asker, parts, waiting).await {
+    match attempt(engine, inner, rule, key, asker, parts, purpose).await {
         Ok(granted) => Ok(granted),
         Err(Refused::Because(reason)) => Err(reason),
         Err(Refused::Lost { document_id }) => {
             engine.outbox.lost(key, document_id).await?;
             // Boxed, since it is rare.
-            let again = Box::pin(attempt(engine, inner, rule, key, asker, parts, waiting)).await;
+            let again = Box::pin(attempt(engine, inner, rule, key, asker, parts, purpose)).await;
             again.map_err(|refused| match refused {
                 Refused::Because(reason) => reason,
                 Refused::Lost { .. } => Reason::DocumentLost,
@@ -165,8 +202,9 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
     key: &DocumentKey,
     asker: &Asker,
     parts: &Parts,
-    waiting: Waiting,
+    purpose: Purpose,
 ) -> Result<Granted, Refused> {
+    let waiting = purpose.waiting();
     let request = match looks_at(rule, "request") {
         true => {
             let uri = &parts.uri;
@@ -215,12 +253,70 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
     let patience = (waiting == Waiting::WithTheApp).then_some(PATIENCE);
     let session = match Trail::of(&parts.extensions) {
         Some(trail) => trail.session(&wanted, wanted.end(now_ms() / 1000)?),
-        None => engine.broker.session(wanted, patience).await.map_err(|reason| match reason {
-            Reason::DocumentLost => Refused::Lost { document_id: document_id.clone() },
-            reason => Refused::Because(reason),
-        })?,
+        None => {
+            let session = engine.broker.session(wanted, patience).await;
+            let session = session.map_err(|reason| match reason {
+                Reason::DocumentLost => Refused::Lost { document_id: document_id.clone() },
+                reason => Refused::Because(reason),
+            })?;
+            match (&engine.audit, purpose.way_out()) {
+                (None, _) => {}
+                (Some(audit), Some(via)) => {
+                    record(audit, rule, key, asker, parts, &session, via).await?;
+                }
+                // The session that the page will ask for could not be given.
+                (Some(audit), None) => audit.check()?,
+            }
+            session
+        }
     };
     Ok(Granted { mapping, session })
+}
+
+/// Puts the session on record: once, or each time where that is wanted.
+async fn record(
+    audit: &Audit,
+    rule: &ViewRule,
+    key: &DocumentKey,
+    asker: &Asker,
+    parts: &Parts,
+    session: &Session,
+    via: &'static str,
+) -> Result<(), Reason> {
+    let again = session.recorded.initialized();
+    if again && !audit.wants_every_hand_out() {
+        return Ok(());
+    }
+    let asked = [
+        (asker.caller.is_some(), "token"),
+        (rule.authorize.app != AppSays::NotAsked, "app"),
+        (rule.allow.is_some(), "policy"),
+    ];
+    let who = match &asker.holder {
+        Holder::User { identity, user } => Who::User { identity, user },
+        Holder::Credentials(sum) => Who::Caller { caller: audit.pseudonym(sum) },
+    };
+    let entry = Entry {
+        event: Reason::SessionGiven,
+        who,
+        kind: key.kind(),
+        id: key.id(),
+        document_id: &session.document_id,
+        permissions: session.permissions.names(),
+        rule: &rule.name,
+        yes: asked.into_iter().filter_map(|(yes, who)| yes.then_some(who)).collect(),
+        until: Rfc3339(Duration::from_secs(session.expires)),
+        session: token_hash(session.jwt.expose_secret()),
+        via,
+        again,
+        request_id: request_id::of(&parts.headers),
+    };
+    let written = || audit.record(&entry);
+    match again {
+        true => written().await,
+        // Whoever gets the same session at the same time waits for the same line.
+        false => session.recorded.get_or_try_init(written).await.copied(),
+    }
 }
 
 fn check_allow(rule: &ViewRule, variables: &Variables<'_>, parts: &Parts) -> Result<(), Reason> {

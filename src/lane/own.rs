@@ -13,7 +13,7 @@ use serde_json::json;
 use tracing::{debug, info};
 
 use super::Inner;
-use super::grant::{Asker, Granted, Waiting, grant};
+use super::grant::{Asker, Granted, Purpose, grant};
 use super::probe::probe;
 use crate::body::ResponseBody;
 use crate::config::{AppSays, Config, Kind};
@@ -23,7 +23,7 @@ use crate::explain::Trail;
 use crate::problem::problem;
 use crate::reason::Reason;
 use crate::route::effective;
-use crate::telemetry::{Step, request_id};
+use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::{Page, refusal};
 
 /// Whether a path belongs to Transom itself.
@@ -61,10 +61,11 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
     };
     let outcome = match document(&engine.config, &asked) {
         Ok((kind, key)) => {
-            let granted = serve(engine, inner, parts, kind, &key).await;
+            let granted = serve(engine, inner, parts, kind, &key, asked.what).await;
             let reason = granted.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
             engine.metrics.outcome(Step::Session, reason);
             Trail::decided(&parts.extensions, reason);
+            Visit::decided(&parts.extensions, reason);
             match reason {
                 Reason::SessionGiven => debug!(code = %reason, document = %key, "session given"),
                 _ => info!(code = %reason, document = %key, "no session"),
@@ -128,6 +129,7 @@ async fn serve<S: Inner<B>, B: Send + 'static>(
     parts: &Parts,
     kind: &Kind,
     key: &DocumentKey,
+    what: What,
 ) -> Result<Granted, Reason> {
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Reason::MethodNotAllowed);
@@ -139,7 +141,11 @@ async fn serve<S: Inner<B>, B: Send + 'static>(
     if rule.authorize.app != AppSays::NotAsked {
         probe(engine, inner, kind, key, parts).await?;
     }
-    grant(engine, inner, rule, key, &asker, parts, Waiting::Alone).await
+    let purpose = match what {
+        What::Session => Purpose::Endpoint,
+        What::View => Purpose::OwnPage,
+    };
+    grant(engine, inner, rule, key, &asker, parts, purpose).await
 }
 
 /// `?fresh`: the viewer service refused the session that this caller has.

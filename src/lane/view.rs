@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use secrecy::ExposeSecret;
 use tracing::{debug, info};
 
-use super::grant::{Asker, Granted, Waiting, grant};
+use super::grant::{Asker, Granted, Purpose, grant};
 use super::probe::probe;
 use super::{Inner, ask_for_identity, is_encoded};
 use crate::body::{RequestBody, ResponseBody, Tail};
@@ -27,7 +27,7 @@ use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing,
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::session::ViewerSession;
-use crate::telemetry::{Step, request_id};
+use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::{Page, is_navigation};
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
@@ -188,7 +188,7 @@ impl<'e> View<'e> {
         if self.rule.authorize.app != AppSays::NotAsked {
             probe(self.engine, inner, self.kind, &self.key, parts).await?;
         }
-        grant(self.engine, inner, self.rule, &self.key, asker, parts, Waiting::WithTheApp).await
+        grant(self.engine, inner, self.rule, &self.key, asker, parts, Purpose::RequestHeader).await
     }
 
     async fn after<S: Inner<B>, B: Send + 'static>(
@@ -229,7 +229,8 @@ impl<'e> View<'e> {
                 // Boxed, since a probe's future is large, and most views need none.
                 Box::pin(probe(self.engine, inner, self.kind, &self.key, asked)).await?;
             }
-            grant(self.engine, inner, self.rule, &self.key, asker, asked, Waiting::WithTheApp).await
+            let purpose = if page { Purpose::Page } else { Purpose::Reply };
+            grant(self.engine, inner, self.rule, &self.key, asker, asked, purpose).await
         };
         let granted = match granted.await {
             Ok(granted) => granted,
@@ -421,6 +422,7 @@ impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
 
 fn note(engine: &Engine, parts: &Parts, key: Option<&DocumentKey>, reason: Reason) {
     Trail::decided(&parts.extensions, reason);
+    Visit::decided(&parts.extensions, reason);
     engine.metrics.outcome(Step::Session, reason);
     let document = key.map(tracing::field::display);
     let request_id = || request_id::of(&parts.headers);

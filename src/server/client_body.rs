@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::forward::BoxError;
 use crate::forward::headers::strip_forwarding;
+use crate::telemetry::Visit;
 
 use super::limits::Limit;
 use super::pace::{Pace, Slowness};
@@ -26,6 +27,8 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
         struck: Struck,
+        // Where there is an access log, and a body.
+        visit: Option<Visit>,
     }
 }
 
@@ -39,10 +42,11 @@ pub(super) struct Struck(Option<Arc<OnceLock<Limit>>>);
 pub(super) struct TooSlow(pub(super) Limit);
 
 impl<B: Body> ClientBody<B> {
-    pub(super) fn new(inner: B, slowness: Slowness) -> Self {
+    pub(super) fn new(inner: B, slowness: Slowness, visit: Option<Visit>) -> Self {
         let comes = !inner.is_end_stream();
         let struck = Struck(comes.then(Arc::default));
-        Self { inner, pace: comes.then(|| Pace::new(slowness)), timer: None, struck }
+        let visit = visit.filter(|_| comes);
+        Self { inner, pace: comes.then(|| Pace::new(slowness)), timer: None, struck, visit }
     }
 
     pub(super) fn struck(&self) -> Struck {
@@ -78,7 +82,11 @@ where
                 strip_forwarding(trailers);
             }
             let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-            pace.moved(bytes.map_or(0, Bytes::len), Instant::now);
+            let bytes = bytes.map_or(0, Bytes::len);
+            pace.moved(bytes, Instant::now);
+            if let Some(visit) = this.visit {
+                visit.received(bytes);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         if !pace.is_waiting() {

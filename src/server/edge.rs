@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, Version};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use ipnet::IpNet;
@@ -18,7 +18,7 @@ use tower::Service;
 use crate::forward::{BoxError, headers, strict};
 use crate::problem::problem;
 use crate::reason::Reason;
-use crate::telemetry::{InFlight, Metrics, request_id};
+use crate::telemetry::{InFlight, Metrics, Visit, request_id};
 
 use super::ClientInfo;
 use super::client_body::{ClientBody, Struck};
@@ -38,6 +38,7 @@ struct Shared {
     trusted_proxies: Vec<IpNet>,
     limits: Limits,
     metrics: Arc<Metrics>,
+    access_log: bool,
 }
 
 impl<S> Edge<S> {
@@ -46,8 +47,20 @@ impl<S> Edge<S> {
         trusted_proxies: Vec<IpNet>,
         limits: Limits,
         metrics: Arc<Metrics>,
+        access_log: bool,
     ) -> Self {
-        Self { inner, shared: Arc::new(Shared { trusted_proxies, limits, metrics }) }
+        Self { inner, shared: Arc::new(Shared { trusted_proxies, limits, metrics, access_log }) }
+    }
+}
+
+impl Shared {
+    /// Notes what the access log tells of any request.
+    fn visit(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<Visit> {
+        let visit = self.access_log.then(|| Visit::of(extensions).cloned())??;
+        let peer = extensions.get::<ClientInfo>().map(|client| client.peer.ip());
+        let client = peer.map(|peer| headers::first_client(headers, peer, &self.trusted_proxies));
+        visit.came(client, headers.get(request_id::HEADER));
+        Some(visit)
     }
 }
 
@@ -69,6 +82,7 @@ where
         let client = request.extensions().get::<ClientInfo>().copied();
         if let Err(reason) = strict::check(&request) {
             request_id::assign(request.headers_mut());
+            self.shared.visit(request.extensions(), request.headers());
             let id = request_id::of(request.headers());
             let peer = client.map(|client| client.peer);
             tracing::info!(code = %reason, ?peer, request_id = id, "request refused");
@@ -90,7 +104,8 @@ where
         let request_id = map.get(request_id::HEADER).cloned();
         let too_many = map.len() > self.shared.limits.of_clients.header_count;
         let expectation = request.extensions_mut().remove::<Expectation>();
-        let request = request.map(|body| ClientBody::new(body, slow));
+        let visit = self.shared.visit(request.extensions(), request.headers());
+        let request = request.map(|body| ClientBody::new(body, slow, visit));
         let exchange = Exchange {
             peer: client.map(|client| client.peer),
             request_id,

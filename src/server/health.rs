@@ -27,6 +27,7 @@ impl Health for ProxyHealth {
         ];
         dependencies.extend(certificate.as_ref().map(tls));
         dependencies.extend(self.config.dependency());
+        dependencies.extend(engine.audit.as_ref().map(|audit| audited(audit.check().is_ok())));
         dependencies
     }
 }
@@ -37,6 +38,14 @@ fn tls(certificate: &Certificate) -> Dependency {
         Some(told) => (Status::Degraded, told),
     };
     Dependency { name: "tls", status, detail }
+}
+
+fn audited(writes: bool) -> Dependency {
+    let (status, detail) = match writes {
+        true => (Status::Ok, "takes lines"),
+        false => (Status::Degraded, "can't be written, so no session is given; the log says why"),
+    };
+    Dependency { name: "audit", status, detail: detail.to_owned() }
 }
 
 fn store(health: Result<(), String>) -> Dependency {

@@ -29,6 +29,7 @@ use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
 use super::ClientInfo;
+use super::access_log::{AccessLog, Visitor};
 use super::expect::Expectation;
 use super::interim::{Interim, Interposed};
 use super::limits::{Limit, Limits};
@@ -49,6 +50,7 @@ pub(crate) struct Entrance {
     room: Room,
     pub(super) metrics: Arc<Metrics>,
     tls: Option<TlsAcceptor>,
+    access_log: Option<AccessLog>,
 }
 
 /// What of an [`Entrance`] may change while it is open.
@@ -63,7 +65,20 @@ impl Entrance {
         let room = Room::new(limits.of_clients.connections);
         let proxies: Arc<[IpNet]> = Arc::default();
         let latest = ArcSwap::from_pointee(Terms { limits, proxies: proxies.clone() });
-        Self { limits, proxies, latest: Arc::new(latest), room, metrics, tls: None }
+        Self {
+            limits,
+            proxies,
+            latest: Arc::new(latest),
+            room,
+            metrics,
+            tls: None,
+            access_log: None,
+        }
+    }
+
+    /// With a line for each request.
+    pub(crate) fn with_access_log(self, access_log: Option<AccessLog>) -> Self {
+        Self { access_log, ..self }
     }
 
     /// Connections are taken on other terms from now on; those that exist keep theirs.
@@ -299,6 +314,7 @@ where
     let mut usual = interim.extensions(None);
     usual.insert(client);
     let asked = watch.clone();
+    let access_log = entrance.access_log.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let version = request.version();
         let answering = asked.request(version);
@@ -314,6 +330,7 @@ where
             }
             (None, _) => drop(request.extensions_mut().insert(client)),
         }
+        let mut visitor = access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
         let reply = make().oneshot(request);
         async move {
             let mut reply = match interim {
@@ -325,7 +342,10 @@ where
                 // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
                 reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let answered = |body| Answered::new(body, answering, version, without_body);
+            if let Some(visitor) = &mut visitor {
+                visitor.answered(&reply);
+            }
+            let answered = |body| Answered::new(body, answering, version, without_body, visitor);
             Ok::<_, S::Error>(reply.map(answered))
         }
     });

@@ -1,5 +1,6 @@
 //! Listeners, what every request goes through on its way in, and the whole proxy in one piece.
 
+pub(crate) mod access_log;
 pub(crate) mod admin;
 mod client_body;
 mod edge;

@@ -13,6 +13,7 @@ use crate::Transom;
 use crate::config::{Config, RuntimeModel, ServerLimits};
 use crate::forward::{BoxError, Forwarder};
 
+use super::access_log::AccessLog;
 use super::admin::Admin;
 use super::follow::{self, Follower};
 use super::health::ProxyHealth;
@@ -44,6 +45,7 @@ pub(crate) async fn start_proxy_on(
     admin_listener: Option<StdListener>,
 ) -> Result<RunningProxy, StartProxyError> {
     let (limits, runtime) = (stack::limits(&config), config.server.runtime);
+    let access_log = config.server.access_log.clone();
     let address = local_address(&listeners)?;
     let admin_address =
         admin_listener.as_ref().map(|at| local_address(std::slice::from_ref(at))).transpose()?;
@@ -55,8 +57,11 @@ pub(crate) async fn start_proxy_on(
 
     let (stop_proxy, proxy_stops) = signal::shutdown();
     let (stop_admin, admin_stops) = signal::shutdown();
+    let access_log = access_log.map(|to| AccessLog::start(&to, transom.metrics()));
+    let access_log = access_log.transpose().map_err(StartProxyError::AccessLog)?;
     let mut entrance = Entrance::new(limits, transom.metrics())
-        .with_proxies(&transom.engine().config.server.proxy_protocol);
+        .with_proxies(&transom.engine().config.server.proxy_protocol)
+        .with_access_log(access_log.clone());
     if let Some(certificate) = &certificate {
         entrance = entrance.with_tls(certificate.acceptor()?);
         tokio::spawn(certificate.clone().follow(transom.metrics(), proxy_stops.clone()));
@@ -102,6 +107,7 @@ pub(crate) async fn start_proxy_on(
         stop_admin,
         proxy,
         admin,
+        access_log,
     })
 }
 
@@ -116,6 +122,7 @@ pub(crate) struct RunningProxy {
     stop_admin: Trigger,
     proxy: Serving,
     admin: Option<JoinHandle<()>>,
+    access_log: Option<AccessLog>,
 }
 
 /// Where connections are served.
@@ -164,6 +171,10 @@ impl RunningProxy {
         if let Serving::Workers(workers) = self.proxy {
             workers.end();
         }
+        if let Some(access_log) = self.access_log {
+            // Nobody is served here any more who could be held up.
+            access_log.finish();
+        }
     }
 }
 
@@ -178,6 +189,8 @@ pub(crate) enum StartProxyError {
     Workers(io::Error),
     #[error("`server.tls`: {0}")]
     Tls(#[from] TlsError),
+    #[error("`server.access_log`: {0}")]
+    AccessLog(String),
     #[error("{0}")]
     Engine(String),
 }

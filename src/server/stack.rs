@@ -106,7 +106,8 @@ fn build(
         let layer = TransomLayer::of(Arc::clone(engine));
         let service = layer.layer(Gate::new(forwarder, Arc::clone(gate)));
         let (limits, metrics) = (limits(&engine.config), Arc::clone(&engine.metrics));
-        Ok(Edge::new(service, server.trusted_proxies.clone(), limits, metrics))
+        let (trusted, logs) = (server.trusted_proxies.clone(), server.access_log.is_some());
+        Ok(Edge::new(service, trusted, limits, metrics, logs))
     };
     (0..count).map(stack).collect()
 }

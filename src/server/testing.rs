@@ -62,7 +62,7 @@ impl Proxy {
         let (forwarder, of_app) = (Forwarder::new(app).unwrap(), app.limits);
         let metrics = Arc::new(Metrics::new());
         let gate = Gate::new(forwarder, gate::Shared::new(of_app, Arc::clone(&metrics)));
-        let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics));
+        let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics), true);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let entrance = change(Entrance::new(limits, Arc::clone(&metrics)));

@@ -19,6 +19,7 @@ use pin_project_lite::pin_project;
 use tokio::task::{self, AbortHandle};
 use tokio::time::{Duration, Instant};
 
+use super::access_log::Visitor;
 use super::expect;
 use super::limits::{Limit, Limits};
 use super::pace::{Pace, Slowness};
@@ -195,6 +196,8 @@ pin_project! {
         stream: bool,
         rest: Option<Bytes>,
         without_body: Option<expect::Reply>,
+        // Where there is an access log.
+        visitor: Option<Box<Visitor>>,
     }
 
     impl<B> PinnedDrop for Answered<B> {
@@ -206,14 +209,19 @@ pin_project! {
     }
 }
 
-impl<B> Answered<B> {
+impl<B: Body> Answered<B> {
     pub(super) fn new(
         inner: B,
         answering: Answering,
         version: Version,
         without_body: Option<expect::Reply>,
+        mut visitor: Option<Box<Visitor>>,
     ) -> Self {
-        Self { inner, answering, stream: version == Version::HTTP_2, rest: None, without_body }
+        if let Some(visitor) = &mut visitor {
+            visitor.sent::<B::Error>(None, inner.is_end_stream());
+        }
+        let stream = version == Version::HTTP_2;
+        Self { inner, answering, stream, rest: None, without_body, visitor }
     }
 }
 
@@ -225,18 +233,22 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
+        let mut this = self.project();
         if !*this.stream {
-            return this.inner.poll_frame(context);
+            let polled = this.inner.as_mut().poll_frame(context);
+            if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
+                visitor.sent(frame.as_ref(), frame.is_none() || this.inner.is_end_stream());
+            }
+            return polled;
         }
         // hyper asks for more once the client has opened its window for what it was given.
         let watch = &this.answering.0;
         watch.taken();
         let polled = match this.rest.take() {
             Some(rest) => Poll::Ready(Some(Ok(Frame::data(rest)))),
-            None => this.inner.poll_frame(context),
+            None => this.inner.as_mut().poll_frame(context),
         };
-        polled.map_ok(|frame| match frame.into_data() {
+        let polled = polled.map_ok(|frame| match frame.into_data() {
             Ok(mut data) => {
                 // hyper gives h2 all of a frame once the window lets its first byte through.
                 if data.len() > FRAME {
@@ -246,7 +258,12 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
                 Frame::data(data)
             }
             Err(frame) => frame,
-        })
+        });
+        if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
+            let last = this.rest.is_none() && (frame.is_none() || this.inner.is_end_stream());
+            visitor.sent(frame.as_ref(), last);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -387,6 +387,7 @@ mod tests {
                 expires: 0,
                 permissions: key.permissions,
                 server_url: None,
+                recorded: tokio::sync::OnceCell::new(),
             };
             weight(&key, &Minted { session: Arc::new(session), at: Instant::now() })
         };

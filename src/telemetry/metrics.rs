@@ -35,6 +35,8 @@ pub(crate) struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     config_in_use: Gauge,
     config_taken: Gauge<f64, AtomicU64>,
+    audit_lines: [Counter; 2],
+    access_lines: [Counter; 2],
 }
 
 /// Which way a request went.
@@ -93,6 +95,8 @@ impl Metrics {
         config_in_use.set(1);
         let config_taken = Gauge::<f64, AtomicU64>::default();
         config_taken.set(unix_now());
+        let audit_lines = Family::<ResultLabels, Counter>::default();
+        let access_lines = Family::<ResultLabels, Counter>::default();
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
         registry.register(
@@ -161,6 +165,16 @@ impl Metrics {
             Unit::Seconds,
             config_taken.clone(),
         );
+        registry.register(
+            "audit_lines",
+            "Lines of the audit log, by whether they could be written",
+            audit_lines.clone(),
+        );
+        registry.register(
+            "access_lines",
+            "Lines of the access log, by whether they could be written",
+            access_lines.clone(),
+        );
 
         Self {
             registry,
@@ -184,6 +198,10 @@ impl Metrics {
             reloads,
             config_in_use,
             config_taken,
+            audit_lines: ["failed", "written"]
+                .map(|result| audit_lines.get_or_create_owned(&ResultLabels { result })),
+            access_lines: ["dropped", "written"]
+                .map(|result| access_lines.get_or_create_owned(&ResultLabels { result })),
         }
     }
 
@@ -273,6 +291,18 @@ impl Metrics {
         }
     }
 
+    /// `transom_audit_lines_total{result="written|failed"}`
+    pub(crate) fn audit(&self, written: bool, lines: u64) {
+        self.audit_lines[usize::from(written)].inc_by(lines);
+    }
+
+    /// `transom_access_lines_total{result="written|dropped"}`
+    #[cfg(feature = "server")]
+    pub(crate) fn access_lines(&self, written: u64, dropped: u64) {
+        self.access_lines[0].inc_by(dropped);
+        self.access_lines[1].inc_by(written);
+    }
+
     /// OpenMetrics text, which Prometheus reads.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
@@ -283,7 +313,7 @@ impl Metrics {
 }
 
 impl Lane {
-    const ALL: [Self; 4] = [Self::Pass, Self::Capture, Self::View, Self::Own];
+    pub(crate) const ALL: [Self; 4] = [Self::Pass, Self::Capture, Self::View, Self::Own];
 
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -2,9 +2,15 @@
 
 #[cfg(feature = "cli")]
 pub(crate) mod log;
+mod log_file;
 mod metrics;
 pub(crate) mod request_id;
+mod rfc3339;
+mod visit;
 
+pub(crate) use log_file::LogFile;
 #[cfg(feature = "server")]
 pub(crate) use metrics::InFlight;
 pub(crate) use metrics::{DwsCall, Lane, Metrics, Step};
+pub(crate) use rfc3339::Rfc3339;
+pub(crate) use visit::Visit;

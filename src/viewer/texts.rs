@@ -82,6 +82,10 @@ pub(super) fn of(reason: Reason) -> Text {
             "The viewer service would not open the document",
             "It gave no right to read it. Please tell the operator.",
         ),
+        Reason::AuditFailed => (
+            "The viewer can't keep its records right now",
+            "The application still has the document. Please try again in a minute, or tell the operator.",
+        ),
         Reason::StoreUnavailable => (
             "The viewer is in trouble right now",
             "The application still has the document. Please try again in a minute.",

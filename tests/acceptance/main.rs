@@ -5,7 +5,9 @@
 #[macro_use]
 mod support;
 
+mod access_log;
 mod advisories;
+mod audit;
 mod bad_input;
 mod behind_haproxy;
 mod capture;

@@ -68,6 +68,12 @@ fn sections() {
         ("[server.limits]\nconnections = 0", "`connections` is out of range"),
         ("[server]\ndrain = \"5\"", "`5` has no unit: write a duration such as \"30s\""),
         ("[server]\nprefix = \"/\"", "`/` is not a prefix such as \"/.transom\""),
+        ("[server]\naccess_log = \"\"", "`access_log` is empty"),
+        ("[audit]\nfile = \"audit.jsonl\"", "unknown key `file`"),
+        ("[audit]\nfile = \"audit.jsonl\"", "`path` is missing from `[audit]`"),
+        ("audit = \"audit.jsonl\"", "`audit` must be a table, not a string"),
+        ("[audit]\npath = \"a\"\nline_per = \"handout\"", "`handout` is not a value of `line_per`"),
+        ("[audit]\npath = \"a\"\nkey = \"short\"", "this key has fewer than 32 bytes"),
         ("[viewer]\nsdk = \"sdk.js\"", "expected an address that starts with http:// or https://"),
         (
             "[documents.\"a b\"]\nsource = \"GET /{id}\"",

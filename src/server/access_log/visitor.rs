@@ -1,0 +1,156 @@
+//! What one request's line tells.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::USER_AGENT;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Frame;
+use serde::Serialize;
+
+use super::AccessLog;
+use crate::client::ClientInfo;
+use crate::reason::Reason;
+use crate::telemetry::{Rfc3339, Visit};
+
+/// A request on its way; its line is written when this is dropped.
+#[derive(Debug)]
+pub(in crate::server) struct Visitor {
+    log: AccessLog,
+    visit: Visit,
+    time: Rfc3339,
+    began: Instant,
+    peer: IpAddr,
+    method: Method,
+    target: Uri,
+    version: Version,
+    user_agent: Option<HeaderValue>,
+    status: Option<StatusCode>,
+    code: Option<Reason>,
+    sent: u64,
+    end: End,
+}
+
+/// How a reply came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum End {
+    Complete,
+    /// The client left, or its connection was closed, before the end.
+    Cut,
+    /// The app broke off.
+    Failed,
+}
+
+impl Visitor {
+    /// Follows this request to the end of its reply.
+    pub(in crate::server) fn follow<B>(
+        log: &AccessLog,
+        request: &mut Request<B>,
+        client: ClientInfo,
+    ) -> Box<Self> {
+        let visit = Visit::default();
+        request.extensions_mut().insert(visit.clone());
+        Box::new(Self {
+            log: log.clone(),
+            visit,
+            time: Rfc3339::now(),
+            began: Instant::now(),
+            peer: client.peer.ip(),
+            method: request.method().clone(),
+            target: request.uri().clone(),
+            version: request.version(),
+            user_agent: request.headers().get(USER_AGENT).cloned(),
+            status: None,
+            code: None,
+            sent: 0,
+            end: End::Cut,
+        })
+    }
+
+    pub(in crate::server) fn answered<B>(&mut self, reply: &Response<B>) {
+        self.status = Some(reply.status());
+        self.code = reply.extensions().get().copied();
+        let bodiless = self.method == Method::HEAD
+            || reply.status().is_informational()
+            || matches!(reply.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if bodiless {
+            self.end = End::Complete;
+        }
+    }
+
+    /// The next thing that a reply's body has yielded, and whether it is its last.
+    pub(in crate::server) fn sent<E>(
+        &mut self,
+        frame: Option<&Result<Frame<Bytes>, E>>,
+        last: bool,
+    ) {
+        match frame {
+            Some(Ok(frame)) => self.sent += frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Err(_)) => self.end = End::Failed,
+            None => {}
+        }
+        if last && self.end == End::Cut {
+            self.end = End::Complete;
+        }
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
+        let agent = agent.map(|agent| agent.get(..LONGEST_AGENT).unwrap_or(agent));
+        let agent = agent.map(String::from_utf8_lossy);
+        self.log.add(&Line {
+            time: self.time,
+            client: self.visit.client().unwrap_or(self.peer),
+            method: self.method.as_str(),
+            path: self.target.path(),
+            protocol: protocol(self.version),
+            status: self.status.map(|status| status.as_u16()),
+            received: self.visit.bytes_received(),
+            sent: self.sent,
+            ms: self.began.elapsed().as_micros() as f64 / 1000.0,
+            end: self.end,
+            lane: self.visit.lane_taken().name(),
+            code: self.code.or_else(|| self.visit.decision()),
+            request_id: self.visit.request_id(),
+            user_agent: agent.as_deref(),
+        });
+    }
+}
+
+/// Field names are a contract. Neither queries nor referers: both may hold tokens.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: Rfc3339,
+    client: IpAddr,
+    method: &'a str,
+    path: &'a str,
+    protocol: &'static str,
+    /// `null` when there was no reply.
+    status: Option<u16>,
+    /// Bytes of the request's body.
+    received: u64,
+    /// Bytes of the reply's body that were given to the connection.
+    sent: u64,
+    ms: f64,
+    end: End,
+    lane: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Reason>,
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+const LONGEST_AGENT: usize = 256;

@@ -1,0 +1,114 @@
+//! What the steps of a request note about it, for its line in the access log.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use http::{Extensions, HeaderValue};
+
+use super::Lane;
+use crate::reason::Reason;
+
+/// Travels with a request as an extension, where there is an access log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Visit(Arc<Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    client: OnceLock<IpAddr>,
+    request_id: OnceLock<HeaderValue>,
+    received: AtomicU64,
+    /// By place in [`Lane::ALL`], of which the first is *pass*.
+    lane: AtomicU8,
+    /// By place in [`Reason::ALL`], from 1; 0 while there is none.
+    reason: AtomicU8,
+}
+
+impl Visit {
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// The request took another lane than *pass*.
+    pub(crate) fn lane(extensions: &Extensions, lane: Lane) {
+        if let Some(Self(notes)) = Self::of(extensions) {
+            notes.lane.store(lane as u8, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn decided(extensions: &Extensions, reason: Reason) {
+        if let Some(visit) = Self::of(extensions) {
+            visit.decide(reason);
+        }
+    }
+
+    /// The last word counts.
+    pub(crate) fn decide(&self, reason: Reason) {
+        self.0.reason.store(reason as u8 + 1, Ordering::Relaxed);
+    }
+}
+
+/// For the listener, which writes the line.
+#[cfg(feature = "server")]
+impl Visit {
+    pub(crate) fn came(&self, client: Option<IpAddr>, request_id: Option<&HeaderValue>) {
+        if let Some(client) = client {
+            self.0.client.get_or_init(|| client);
+        }
+        if let Some(id) = request_id {
+            self.0.request_id.get_or_init(|| id.clone());
+        }
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The address that the request came from in the first place, as far as proxies are trusted to tell.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.0.client.get().copied()
+    }
+
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.0.request_id.get().and_then(|id| id.to_str().ok())
+    }
+
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lane_taken(&self) -> Lane {
+        let place = usize::from(self.0.lane.load(Ordering::Relaxed));
+        Lane::ALL.get(place).copied().unwrap_or(Lane::Pass)
+    }
+
+    pub(crate) fn decision(&self) -> Option<Reason> {
+        let place = usize::from(self.0.reason.load(Ordering::Relaxed)).checked_sub(1)?;
+        Reason::ALL.get(place).copied()
+    }
+}
+
+const _: () = assert!(Reason::ALL.len() < u8::MAX as usize);
+
+#[cfg(all(test, feature = "server"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_is_read_back() {
+        let mut extensions = Extensions::new();
+        Visit::decided(&extensions, Reason::Captured);
+        extensions.insert(Visit::default());
+        let visit = Visit::of(&extensions).unwrap();
+        assert_eq!((visit.lane_taken(), visit.decision()), (Lane::Pass, None));
+        for lane in Lane::ALL {
+            Visit::lane(&extensions, lane);
+            assert_eq!(visit.lane_taken(), lane);
+        }
+        for reason in Reason::ALL {
+            Visit::decided(&extensions, *reason);
+            assert_eq!(visit.decision(), Some(*reason));
+        }
+    }
+}
