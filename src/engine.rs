@@ -15,6 +15,7 @@ use crate::capture::Spool;
 use crate::config::{Config, Delivery};
 use crate::deliver::Outbox;
 use crate::dws::DwsClient;
+use crate::explain::Watch;
 use crate::health::DwsHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
@@ -49,6 +50,7 @@ pub(crate) struct Engine {
     /// The DWS of new deliveries. All engines of one Transom share it, as they do the outbox.
     pub(crate) dws: Arc<ArcSwap<DwsClient>>,
     pub(crate) dws_health: Arc<DwsHealth>,
+    pub(crate) watch: Arc<Watch>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
 }
@@ -84,26 +86,33 @@ impl Transom {
         store: Arc<dyn MappingStore>,
     ) -> Result<Self, StartError> {
         let (spool, keys) = (spool_path(&config.store.path), keys_path(&config.store.path));
-        Self::assemble(config, store, &spool, Some(&keys), DwsHealth::watch).await
+        let authenticator = Authenticator::start(&config.identities, Some(&keys));
+        let authenticator = authenticator.map_err(StartError)?;
+        Self::assemble(config, store, &spool, authenticator, DwsHealth::watch).await
     }
 
-    /// An engine of which only decisions are asked: nobody is told that it is there.
+    /// An engine of which only decisions are asked: nobody is told that it is there. Without `tokens`, every
+    /// caller is assumed, and no keys are needed.
     #[cfg(feature = "cli")]
     pub(crate) async fn start_apart(
-        config: Config,
+        mut config: Config,
         store: Arc<dyn MappingStore>,
         spool: &Path,
+        tokens: bool,
     ) -> Result<Self, StartError> {
         // What is only asked about is no grant.
-        let config = Config { audit: None, ..config };
-        Self::assemble(config, store, spool, None, |_| DwsHealth::unwatched()).await
+        config.audit = None;
+        let identities = if tokens { &config.identities[..] } else { &[] };
+        let authenticator = Authenticator::start(identities, None).map_err(StartError)?;
+        let health = |_| DwsHealth::unwatched();
+        Self::assemble(config, store, spool, authenticator, health).await
     }
 
     async fn assemble(
         config: Config,
         store: Arc<dyn MappingStore>,
         spool_dir: &Path,
-        keys_dir: Option<&Path>,
+        authenticator: Authenticator,
         health: impl FnOnce(Arc<DwsClient>) -> DwsHealth,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
@@ -113,8 +122,6 @@ impl Transom {
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, metrics.clone()));
         let audit = audit.transpose().map_err(StartError)?;
         let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
-        let authenticator =
-            Authenticator::start(&config.identities, keys_dir).map_err(StartError)?;
         let deliver_to = Arc::new(ArcSwap::new(dws.clone()));
         let outbox =
             Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), metrics.clone())
@@ -138,6 +145,7 @@ impl Transom {
             store,
             dws: deliver_to,
             dws_health,
+            watch: Arc::default(),
             background: Handle::current(),
         };
         Ok(Self { engine: Arc::new(ArcSwap::from_pointee(engine)), reloading: Arc::default() })
@@ -199,6 +207,7 @@ impl Engine {
             dws: self.dws.clone(),
             dws_health,
             audit: self.audit.clone(),
+            watch: self.watch.clone(),
             background: self.background.clone(),
         })
     }

@@ -63,15 +63,21 @@ where
         let engine = self.engine.load();
         // First of all, so that nothing below can be told apart by a header that only Transom may set.
         engine.owned.strip(request.headers_mut());
+        engine.watch.look(&mut request);
         let (lane, found) = choose(&engine, &request);
         Trail::lane(request.extensions(), lane.name());
-        engine.metrics.request(lane);
+        if Trail::of_asked(request.extensions()).is_none() {
+            engine.metrics.request(lane);
+        } else if matches!(lane, Lane::Capture | Lane::Pass) {
+            // Whatever the app did with it would be done for real. A capture is decided on when app and body
+            // have had their say; until then it is only a route.
+            let nothing = Response::new(ResponseBody::full(Bytes::new()));
+            return ResponseFuture::Lane { future: Box::pin(std::future::ready(Ok(nothing))) };
+        }
         if lane != Lane::Pass {
             Visit::lane(request.extensions(), lane);
         }
-        // A capture is decided on when app and body have had their say; until then it is only a route.
-        let explained = lane == Lane::Capture && Trail::of(request.extensions()).is_some();
-        if lane == Lane::Pass || explained {
+        if lane == Lane::Pass {
             let passed = |body| RequestBody::passed(body).without(&engine.owned);
             let future = self.inner.call(request.map(passed));
             return ResponseFuture::Pass { future };
@@ -122,10 +128,7 @@ fn choose<B>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captur
         tell_of_other_routes(engine, request, &candidates);
     }
     if engine.config.routes.is_unclear(path, query, &candidates) {
-        engine.metrics.outcome(Step::Capture, Reason::PathUnclear);
-        debug!(code = %Reason::PathUnclear, path, "passed on");
-        Trail::decided(request.extensions(), Reason::PathUnclear);
-        Visit::decided(request.extensions(), Reason::PathUnclear);
+        tell_unclear(engine, request, Reason::PathUnclear, "the path can be read as another one's");
         return (Lane::Pass, Vec::new());
     }
     if candidates.is_empty() {
@@ -143,10 +146,7 @@ fn choose<B>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captur
 fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidate<'_>]) -> Lane {
     let (method, headers) = (request.method(), request.headers());
     let Ok(effective) = effective(method, headers, request.uri().query(), &[]) else {
-        engine.metrics.outcome(Step::Capture, Reason::OverrideUnclear);
-        debug!(code = %Reason::OverrideUnclear, path = request.uri().path(), "passed on");
-        Trail::decided(request.extensions(), Reason::OverrideUnclear);
-        Visit::decided(request.extensions(), Reason::OverrideUnclear);
+        tell_unclear(engine, request, Reason::OverrideUnclear, "the method may be overridden");
         return Lane::Pass;
     };
     // A form may name another method in its body, which is read on its way.
@@ -170,6 +170,16 @@ fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidat
         lane
     });
     chosen.unwrap_or(Lane::Pass)
+}
+
+fn tell_unclear<B>(engine: &Engine, request: &Request<B>, reason: Reason, why: &'static str) {
+    Trail::step(request.extensions(), "route", || (Finding::No, why.to_owned()));
+    Trail::decided(request.extensions(), reason);
+    Visit::decided(request.extensions(), reason);
+    if Trail::of_asked(request.extensions()).is_none() {
+        engine.metrics.outcome(Step::Capture, reason);
+        debug!(code = %reason, path = request.uri().path(), "passed on");
+    }
 }
 
 fn tell_of_other_routes<B>(engine: &Engine, request: &Request<B>, found: &[Candidate<'_>]) {

@@ -14,42 +14,66 @@ pub(super) struct Accepted {
 }
 
 /// Checks the claims at `now`, in Unix seconds. `exp` comes last, so that only a token that is good
-/// in everything else is told to be expired.
+/// in everything else is told to be expired. `tell` hears of each check as it is made.
 ///
 /// Beyond RFC 7519, a token issued in the future (`iat`, leeway allowed) is refused: it comes from a
 /// clock that can't be trusted with `exp` either.
-pub(super) fn check(identity: &Identity, claims: &Value, now: u64) -> Result<Accepted, Refusal> {
+pub(super) fn check(
+    identity: &Identity,
+    claims: &Value,
+    now: u64,
+    tell: &dyn Fn(&'static str, Result<(), Refusal>) -> Result<(), Refusal>,
+) -> Result<Accepted, Refusal> {
     let leeway = identity.leeway.as_secs();
     check_issuer(identity, claims)?;
-    if !audience_matches(&identity.audience, claims) {
-        return Err(Refusal::invalid("`aud` holds none of the configured audiences"));
-    }
-    for (path, wanted) in &identity.require {
-        if claim(claims, path) != Some(wanted) {
-            return Err(Refusal::invalid(format!("the claim `{path}` is not as required")));
-        }
-    }
-    let user = user(claims, &identity.user.0)?;
+    tell("aud", check_audience(identity, claims))?;
+    tell("require", check_required(identity, claims))?;
+    let user = user(claims, &identity.user.0);
+    tell("user", user.as_ref().map(|_| ()).map_err(Clone::clone))?;
     for (name, complaint) in [
         ("nbf", "the token is not valid yet (`nbf`)"),
         ("iat", "the token was issued in the future (`iat`)"),
     ] {
-        if numeric_date(claims, name)?.is_some_and(|date| date > now.saturating_add(leeway)) {
-            return Err(Refusal::invalid(complaint));
-        }
+        let begun = numeric_date(claims, name).and_then(|date| match date {
+            Some(date) if date > now.saturating_add(leeway) => Err(Refusal::invalid(complaint)),
+            _ => Ok(()),
+        });
+        tell(name, begun)?;
     }
-    let expires =
-        numeric_date(claims, "exp")?.ok_or_else(|| Refusal::invalid("the token has no `exp`"))?;
-    if let Some(longest) = identity.max_life {
-        let begins = numeric_date(claims, "iat")?.unwrap_or(now);
-        if expires.saturating_sub(begins) > longest.as_secs() {
-            return Err(Refusal::invalid("the token's life is longer than `max_life`"));
-        }
+    let expires = numeric_date(claims, "exp")
+        .and_then(|date| date.ok_or_else(|| Refusal::invalid("the token has no `exp`")));
+    let expires = match expires {
+        Ok(expires) => expires,
+        Err(refusal) => return tell("exp", Err(refusal.clone())).and(Err(refusal)),
+    };
+    tell("max_life", check_life(identity, claims, expires, now))?;
+    let ended = now >= expires.saturating_add(leeway);
+    tell("exp", if ended { Err(Refusal::expired()) } else { Ok(()) })?;
+    Ok(Accepted { user: user?, expires })
+}
+
+fn check_audience(identity: &Identity, claims: &Value) -> Result<(), Refusal> {
+    if audience_matches(&identity.audience, claims) {
+        return Ok(());
     }
-    if now >= expires.saturating_add(leeway) {
-        return Err(Refusal::expired());
+    Err(Refusal::invalid("`aud` holds none of the configured audiences"))
+}
+
+fn check_required(identity: &Identity, claims: &Value) -> Result<(), Refusal> {
+    let missing = |(path, wanted): &&(String, Value)| claim(claims, path) != Some(wanted);
+    match identity.require.iter().find(missing) {
+        None => Ok(()),
+        Some((path, _)) => Err(Refusal::invalid(format!("the claim `{path}` is not as required"))),
     }
-    Ok(Accepted { user, expires })
+}
+
+fn check_life(identity: &Identity, claims: &Value, expires: u64, now: u64) -> Result<(), Refusal> {
+    let Some(longest) = identity.max_life else { return Ok(()) };
+    let begins = numeric_date(claims, "iat")?.unwrap_or(now);
+    if expires.saturating_sub(begins) > longest.as_secs() {
+        return Err(Refusal::invalid("the token's life is longer than `max_life`"));
+    }
+    Ok(())
 }
 
 /// The header's `typ` (RFC 8725, section 3.11). `application/` may be left out before it, and case
@@ -100,7 +124,7 @@ fn user(claims: &Value, path: &str) -> Result<String, Refusal> {
 }
 
 /// A claim by name, or by JSON pointer (RFC 6901) when the path starts with `/`.
-fn claim<'a>(claims: &'a Value, path: &str) -> Option<&'a Value> {
+pub(super) fn claim<'a>(claims: &'a Value, path: &str) -> Option<&'a Value> {
     if path.starts_with('/') { claims.pointer(path) } else { claims.get(path) }
 }
 
@@ -134,7 +158,7 @@ mod tests {
     fn a_plain_token() {
         let claims = json!({"sub": "ann", "exp": NOW + 1});
         assert_eq!(
-            check(&identity(), &claims, NOW).unwrap(),
+            check(&identity(), &claims, NOW, &|_, result| result).unwrap(),
             Accepted { user: "ann".into(), expires: NOW + 1 }
         );
     }
@@ -264,7 +288,7 @@ mod tests {
             let identity = Identity { user: ClaimPath(path.into()), ..identity() };
             let mut all = json!({"exp": NOW + 9});
             all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-            check(&identity, &all, NOW).ok().map(|accepted| accepted.user)
+            check(&identity, &all, NOW, &|_, result| result).ok().map(|accepted| accepted.user)
         };
         assert_eq!(user("sub", json!({"sub": 42})).as_deref(), Some("42"));
         assert_eq!(user("sub", json!({"sub": -1})).as_deref(), Some("-1"));
@@ -284,7 +308,7 @@ mod tests {
     }
 
     fn reason(identity: &Identity, claims: Value) -> Option<Reason> {
-        check(identity, &claims, NOW).err().map(|refusal| refusal.reason)
+        check(identity, &claims, NOW, &|_, result| result).err().map(|refusal| refusal.reason)
     }
 
     fn identity() -> Identity {

@@ -4,6 +4,8 @@
 //! cryptography of `jwt`), and its claims by `claims`. `verifier` puts these together for one identity.
 //! Keys that live at a URL are kept fresh by `jwks`, those of a file by `file`; tokens already verified are remembered by `cache`.
 
+#[cfg(feature = "cli")]
+mod assumed;
 mod cache;
 mod claims;
 mod compact;
@@ -18,6 +20,7 @@ mod keys;
 mod places;
 #[cfg(test)]
 mod speed;
+mod tell;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -33,10 +36,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 
 use self::cache::TokenCache;
+use self::tell::Tell;
 use self::verifier::Verifier;
 use crate::config::Identity;
+use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::assumed::as_if_signed;
 pub(crate) use self::verifier::validate;
 
 /// Verifies the app's tokens. One per engine; cheap to share behind an `Arc`.
@@ -122,7 +129,9 @@ impl Authenticator {
         let mut refusal = Refusal::missing();
         let mut found = Vec::new();
         for (index, verifier) in self.verifiers.iter().enumerate() {
+            let tell = Tell { extensions: &request.extensions, identity: verifier.name() };
             if !only.is_empty() && !only.iter().any(|name| name == verifier.name()) {
+                tell.says("identity", Finding::Told, "does not count for this route (`identity`)");
                 continue;
             }
             match verifier.find(request) {
@@ -133,17 +142,27 @@ impl Authenticator {
         }
         if found.len() > 1 {
             found.sort_by_key(|(_, verifier, token)| !verifier.is_named_by(token));
+            tell_of_order(request, &found);
         }
         for (index, verifier, token) in found {
             // Taken before the keys are: what an older set vouched for is never found under a newer one.
             let key = TokenCache::key(index, verifier.generation(), &token);
+            let asked = Trail::of_asked(&request.extensions).is_some();
             if let Some(caller) = self.cache.get(&key, now) {
+                if asked {
+                    // For its steps: what was remembered is what counts.
+                    let _ = verifier.verify(&token, now, &request.extensions).await;
+                }
+                let tell = Tell { extensions: &request.extensions, identity: verifier.name() };
+                tell.says("remembered", Finding::Yes, "this token was found good a moment ago");
                 return Ok(caller);
             }
             // Boxed, since it is rare, and would be a part of every view otherwise.
-            match Box::pin(verifier.verify(&token, now)).await {
+            match Box::pin(verifier.verify(&token, now, &request.extensions)).await {
                 Ok(caller) => {
-                    self.cache.insert(key, &caller, verifier.leeway(), now);
+                    if !asked {
+                        self.cache.insert(key, &caller, verifier.leeway(), now);
+                    }
                     return Ok(caller);
                 }
                 Err(other) => refusal = refusal.or(other),
@@ -153,8 +172,24 @@ impl Authenticator {
     }
 }
 
+fn tell_of_order<T>(request: &http::request::Parts, found: &[(usize, &Verifier, T)]) {
+    Trail::step(&request.extensions, "identity", || {
+        let names: Vec<_> = found.iter().map(|(_, verifier, _)| verifier.name()).collect();
+        let order = names.join("`, `");
+        (
+            Finding::Told,
+            format!("several have a token; the one that its `iss` names first: `{order}`"),
+        )
+    });
+}
+
+/// Where an identity looks for tokens, in words.
+pub(crate) fn places(identity: &Identity) -> impl Iterator<Item = String> {
+    identity.tokens.iter().map(tell::name)
+}
+
 impl Refusal {
-    fn missing() -> Self {
+    pub(crate) fn missing() -> Self {
         Self { reason: Reason::TokenMissing, detail: "no configured place holds a token".into() }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Extensions;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use super::compact::Compact;
 use super::file::{self, FileKeys};
 use super::jwks::{Address, Jwks, Timing};
 use super::keys::{Demands, KeySet, Verdict};
+use super::tell::{self, Demand, Tell};
 use super::{Caller, Refusal, claims, jwt, places};
 use crate::config::{Algorithm, Identity, KeySource};
 
@@ -129,6 +131,7 @@ impl Verifier {
         &self,
         request: &'a http::request::Parts,
     ) -> Result<Option<Cow<'a, str>>, Refusal> {
+        tell::of_places(request, &self.identity);
         places::find(request, &self.identity.tokens)
             .map_err(|why| Refusal::invalid(why).of(&self.name))
     }
@@ -143,20 +146,43 @@ impl Verifier {
     }
 
     /// `now` in Unix seconds.
-    pub(super) async fn verify(&self, token: &str, now: u64) -> Result<Caller, Refusal> {
-        self.judge(token, now).await.map_err(|refusal| refusal.of(&self.name))
+    pub(super) async fn verify(
+        &self,
+        token: &str,
+        now: u64,
+        extensions: &Extensions,
+    ) -> Result<Caller, Refusal> {
+        let tell = Tell { extensions, identity: &self.name };
+        self.judge(token, now, tell).await.map_err(|refusal| refusal.of(&self.name))
     }
 
-    async fn judge(&self, token: &str, now: u64) -> Result<Caller, Refusal> {
-        let token = Compact::parse(token).map_err(Refusal::invalid)?;
-        claims::check_typ(&self.identity, token.typ.as_deref())?;
-        let algorithm = self.algorithm(&token)?;
+    async fn judge(&self, token: &str, now: u64, tell: Tell<'_>) -> Result<Caller, Refusal> {
+        let token = tell.check("form", Compact::parse(token).map_err(Refusal::invalid), || {
+            Demand::made("wants a signed JWT of three parts".to_owned())
+        })?;
+        tell.check("typ", claims::check_typ(&self.identity, token.typ.as_deref()), || {
+            let has = token.typ.as_deref().unwrap_or("none");
+            match &self.identity.typ {
+                None => Demand::none("any type is taken"),
+                Some(wanted) => Demand::made(format!("wants {wanted:?}, the token has {has:?}")),
+            }
+        })?;
+        let algorithm = tell.check("alg", self.algorithm(&token), || {
+            let allowed: Vec<_> = self.identity.algorithms.iter().map(|a| jwt::name(*a)).collect();
+            Demand::made(format!("wants {}, the token has {:?}", allowed.join(" or "), token.alg))
+        })?;
         let claims = token.claims().map_err(Refusal::invalid)?;
         // Before any key is asked for: somebody else's token is no reason to fetch keys, and is not
         // good either way.
-        claims::check_issuer(&self.identity, &claims)?;
-        self.check_signature(&token, algorithm).await?;
-        self.caller(claims, now)
+        tell.check("iss", claims::check_issuer(&self.identity, &claims), || {
+            tell::of_claim("iss", &self.identity, &claims, now)
+        })?;
+        tell.check("signature", self.check_signature(&token, algorithm).await, || {
+            let kid = token.kid.as_ref();
+            let key = kid.map_or("no key named".to_owned(), |kid| format!("key {kid:?}"));
+            Demand::made(format!("{}, {key}", jwt::name(algorithm)))
+        })?;
+        self.caller(claims, now, tell)
     }
 
     /// The token's algorithm, if the configuration allows it.
@@ -186,8 +212,10 @@ impl Verifier {
         }
     }
 
-    fn caller(&self, claims: Value, now: u64) -> Result<Caller, Refusal> {
-        let accepted = claims::check(&self.identity, &claims, now)?;
+    fn caller(&self, claims: Value, now: u64, tell: Tell<'_>) -> Result<Caller, Refusal> {
+        let accepted = claims::check(&self.identity, &claims, now, &|name, result| {
+            tell.check(name, result, || tell::of_claim(name, &self.identity, &claims, now))
+        })?;
         Ok(Caller {
             identity: self.name.clone(),
             user: accepted.user.into(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{Action, Config, Identity};
+use crate::explain::run_tests;
 use crate::route::Rule;
 
 /// Lists every problem of a configuration, and what it makes of it
@@ -17,18 +18,38 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     pub(crate) fn run(self) -> ExitCode {
-        match Config::load(&self.config) {
-            Ok(config) => {
-                for warning in config.warnings() {
-                    eprintln!("{warning}");
-                }
-                print!("{}", summary(&config));
-                ExitCode::SUCCESS
-            }
+        let config = match Config::load(&self.config) {
+            Ok(config) => config,
             Err(error) => {
                 eprint!("{error}");
-                ExitCode::from(EX_USAGE)
+                return ExitCode::from(EX_USAGE);
             }
+        };
+        for warning in config.warnings() {
+            eprintln!("{warning}");
+        }
+        print!("{}", summary(&config));
+        if config.tests.is_empty() { ExitCode::SUCCESS } else { test(config) }
+    }
+}
+
+/// Runs the configuration's own tests, and tells of each that fails as of any other problem.
+fn test(config: Config) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let all = config.tests.len();
+    let outcome = match runtime.map_err(|error| error.to_string()) {
+        Ok(runtime) => runtime.block_on(run_tests(config)),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(outcome) => {
+            println!("\ntests: {} of {all} passed", outcome.passed);
+            outcome.failures.iter().for_each(|failure| eprintln!("{failure}"));
+            if outcome.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EX_USAGE) }
+        }
+        Err(error) => {
+            eprintln!("transom check: the tests can't be run: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -5,6 +5,7 @@
 //! are collected and shown together, each with its place and its remedy.
 
 mod audit;
+mod cases;
 mod changes;
 mod diagnose;
 mod documents;
@@ -37,6 +38,7 @@ pub use diagnose::{ConfigError, ConfigWarning};
 pub(crate) use problem::nearest;
 pub use resolved::Config;
 pub(crate) use resolved::*;
+pub(crate) use tree::sounds_secret;
 
 use problem::{Problem, Problems, Severity};
 use rules::Reading;
@@ -90,10 +92,23 @@ impl Config {
             Some(config) if problems.iter().all(|p| p.severity == Severity::Warning) => {
                 let warning = |problem| ConfigWarning::new(problem, &shown, path);
                 let warnings = problems.iter().map(warning).collect();
-                Ok(Self { warnings, written, ..config })
+                let source = Source { shown, path: path.to_owned() };
+                Ok(Self { warnings, written, source, ..config })
             }
             _ => Err(ConfigError::new(&problems, &shown, path).naming(&written)),
         }
+    }
+
+    /// A test that failed, shown like other problems: at what it expected, with what came instead.
+    #[cfg(feature = "cli")]
+    pub(crate) fn failed_test(&self, name: &str, expected: &Expected, came: &str) -> String {
+        let Source { shown, path } = &self.source;
+        let help =
+            format!("each step: transom explain --config {} --test {name:?}", path.display());
+        let message = format!("the test {name:?} fails");
+        let problem = Problem::error(expected.place.clone(), message);
+        let problem = problem.label(format!("came instead: {came}")).help(help);
+        ConfigError::new(&[problem], shown, path).to_string()
     }
 
     /// What deserves a second look.
@@ -118,6 +133,7 @@ fn read(root: Table<'_>) -> Option<Config> {
         prefix: &server.prefix,
     };
     let (kinds, rules) = documents::kinds(&root, &reading);
+    let tests = cases::tests(&root, &reading);
     let routes = routes::table(rules, app.as_ref(), &root.reader.problems);
     root.finish();
     let (app, dws, warnings, written) = (app?, dws?, Vec::new(), Written::default());
@@ -131,8 +147,10 @@ fn read(root: Table<'_>) -> Option<Config> {
         identities,
         kinds,
         routes,
+        tests,
         warnings,
         written,
+        source: Source::default(),
     })
 }
 

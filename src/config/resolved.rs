@@ -1,16 +1,18 @@
 //! The configuration as the rest of Transom uses it: parsed, compiled and checked.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, Uri};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::condition::Condition;
 use crate::correlate::Locator;
 use crate::inject::Pointer;
+use crate::reason::Reason;
 use crate::route::{Outgoing, RouteTable};
 
 /// A checked configuration. Load one with [`Config::load`].
@@ -27,9 +29,18 @@ pub struct Config {
     /// In the order of the file; a rule names its kind by index.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) routes: RouteTable,
+    pub(crate) tests: Vec<TestCase>,
     pub(crate) warnings: Vec<super::ConfigWarning>,
     /// For telling this configuration from the next one.
     pub(crate) written: super::Written,
+    pub(super) source: Source,
+}
+
+/// The file, as far as it may be shown, for problems that are found later.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    pub(super) shown: String,
+    pub(super) path: PathBuf,
 }
 
 #[derive(Debug, Clone)]
@@ -433,4 +444,55 @@ impl Permissions {
             download: self.download || other.download,
         }
     }
+}
+
+/// One `[[test]]`.
+#[derive(Debug, Clone)]
+pub(crate) struct TestCase {
+    pub(crate) name: String,
+    pub(crate) method: Method,
+    pub(crate) target: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) caller: TestCaller,
+    /// What the app answers, whatever it is asked.
+    pub(crate) app: StatusCode,
+    pub(crate) document: TestDocument,
+    pub(crate) attributes: BTreeMap<String, serde_json::Value>,
+    /// A user of the same identity as the caller.
+    pub(crate) uploader: Option<String>,
+    pub(crate) expect: Vec<Expected>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum TestCaller {
+    /// No good token came, and why it is none.
+    Refused(Reason),
+    /// Signed by the identity with this index.
+    Claims { identity: usize, claims: serde_json::Map<String, serde_json::Value> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TestDocument {
+    Ready,
+    Pending,
+    Refused,
+    Unknown,
+}
+
+/// A part of `expect`.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    pub(crate) what: Expectation,
+    /// Bytes of the configuration.
+    pub(crate) place: std::ops::Range<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expectation {
+    Lane(&'static str),
+    /// Whether there is a session.
+    Session(bool),
+    Reason(Reason),
+    /// In any order.
+    Permissions(Vec<&'static str>),
 }

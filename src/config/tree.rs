@@ -272,7 +272,7 @@ impl<'a> Value<'a> {
 }
 
 /// Whether what belongs to this word should not be shown, even where nobody knows the word.
-pub(super) fn sounds_secret(word: &str) -> bool {
+pub(crate) fn sounds_secret(word: &str) -> bool {
     let word = word.to_lowercase();
     SECRETIVE.iter().any(|hint| word.contains(hint))
         || nearest(&word, SECRETIVE.iter().copied()).is_some()

@@ -1,15 +1,39 @@
 //! Why Transom does with a request what it does.
 //!
 //! The lanes themselves tell, step by step, to a [`Trail`] that travels with the request; nothing in here
-//! decides anything a second time. `run` sends a request through them in which nothing is real but the
-//! configuration and the decisions: `pretend` stands in for the app and the store, and no session is minted.
+//! decides anything a second time. There are three ways to get one:
+//!
+//! - `run` sends a request through the lanes in which nothing is real but the configuration and the decisions:
+//!   `pretend` stands in for the app and the store. The configuration's own tests (`cases`) run so too.
+//! - `ask` puts the same question to a running Transom, whose keys, store and app are the real ones.
+//! - `watch` has the next real request of a kind tell.
 
+#[cfg(feature = "server")]
+mod ask;
 #[cfg(feature = "cli")]
+mod cases;
+#[cfg(feature = "cli")]
+mod meaning;
+#[cfg(feature = "server")]
 mod pretend;
 #[cfg(feature = "cli")]
 mod run;
 mod trail;
+mod values;
+mod watch;
 
+#[cfg(feature = "server")]
+pub(crate) use ask::{Asked, Harmless, Questions};
 #[cfg(feature = "cli")]
-pub(crate) use run::{Case, Document, Explanation, explain};
+pub(crate) use cases::{case_of, run_tests};
+#[cfg(feature = "cli")]
+pub(crate) use meaning::meaning;
+#[cfg(feature = "cli")]
+pub(crate) use run::{Case, Document, Explainer};
+#[cfg(feature = "cli")]
+pub(crate) use trail::Explanation;
 pub(crate) use trail::{Finding, Trail};
+pub(crate) use values::looked_at;
+pub(crate) use watch::Watch;
+#[cfg(feature = "server")]
+pub(crate) use watch::{Progress, Wanted};

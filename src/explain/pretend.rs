@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,8 +12,11 @@ use http_body_util::Full;
 use tower::Service;
 
 use crate::body::RequestBody;
+use crate::config::{Action, Config, Delivery, ViewRule};
 use crate::document::DocumentKey;
+use crate::inject::Pointer;
 use crate::mapping::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
+use crate::viewer::is_navigation;
 
 /// Answers everything with the same status, and a body that could take a session.
 #[derive(Clone, Debug)]
@@ -26,8 +29,55 @@ pub(super) struct App {
 /// Reads from another store, or knows every document; writes nothing.
 pub(super) enum Store {
     Read(Arc<dyn MappingStore>),
-    /// The mapping that every document has.
-    Assumed(Option<Box<Mapping>>),
+    /// The mapping that every document has, at this moment.
+    Assumed(Mutex<Option<Box<Mapping>>>),
+}
+
+/// An app whose answer could carry what the view's rule delivers.
+pub(super) fn stand_in<B>(config: &Config, request: &Request<B>, status: StatusCode) -> App {
+    let (uri, method) = (request.uri(), request.method());
+    let views = config.routes.candidates(uri.path(), uri.query()).into_iter();
+    let view = views.filter(|found| found.rule.method == *method).find_map(|found| {
+        match &found.rule.action {
+            Action::View(view) => Some(view),
+            _ => None,
+        }
+    });
+    let page = view.is_some_and(|view| view.session.contains(&Delivery::Page))
+        && is_navigation(method, uri, request.headers());
+    let content_type = if page { "application/pdf" } else { "application/json" };
+    let body = view.map_or_else(|| "{}".to_owned(), body);
+    App { status, content_type, body: body.into() }
+}
+
+/// `{"data":{}}` for the pointer `/data/viewer_session`.
+fn body(view: &ViewRule) -> String {
+    let pointer = view.session.iter().find_map(|delivery| match delivery {
+        Delivery::Json(Pointer(tokens)) => Some(tokens.as_slice()),
+        _ => None,
+    });
+    let above = pointer.and_then(|tokens| tokens.split_last()).map_or(&[][..], |(_, above)| above);
+    let wrap = |inner: serde_json::Value, token: &String| match token.parse::<usize>() {
+        Ok(index) => serde_json::Value::Array(vec![inner; (index + 1).min(MAX_ITEMS)]),
+        Err(_) => serde_json::json!({ token: inner }),
+    };
+    above.iter().rev().fold(serde_json::json!({}), wrap).to_string()
+}
+
+impl App {
+    pub(super) fn reply<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+        // What a probe insists on is what it gets.
+        let insists = accept.and_then(|accept| accept.split([',', ';']).next());
+        let content_type = insists
+            .filter(|range| !range.contains('*') && *range != "text/html")
+            .and_then(|range| HeaderValue::from_str(range.trim()).ok())
+            .unwrap_or(HeaderValue::from_static(self.content_type));
+        let mut reply = Response::new(Full::new(self.body.clone()));
+        *reply.status_mut() = self.status;
+        reply.headers_mut().insert(CONTENT_TYPE, content_type);
+        reply
+    }
 }
 
 impl<B> Service<Request<RequestBody<B>>> for App {
@@ -40,17 +90,7 @@ impl<B> Service<Request<RequestBody<B>>> for App {
     }
 
     fn call(&mut self, request: Request<RequestBody<B>>) -> Self::Future {
-        let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-        // What a probe insists on is what it gets.
-        let insists = accept.and_then(|accept| accept.split([',', ';']).next());
-        let content_type = insists
-            .filter(|range| !range.contains('*') && *range != "text/html")
-            .and_then(|range| HeaderValue::from_str(range.trim()).ok())
-            .unwrap_or(HeaderValue::from_static(self.content_type));
-        let mut reply = Response::new(Full::new(self.body.clone()));
-        *reply.status_mut() = self.status;
-        reply.headers_mut().insert(CONTENT_TYPE, content_type);
-        ready(Ok(reply))
+        ready(Ok(self.reply(&request)))
     }
 }
 
@@ -62,8 +102,8 @@ impl MappingStore for Store {
         match self {
             Self::Read(store) => store.get(key),
             Self::Assumed(mapping) => {
-                let mapping =
-                    mapping.clone().map(|mapping| Mapping { key: key.clone(), ..*mapping });
+                let mapping = mapping.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let mapping = mapping.map(|mapping| Mapping { key: key.clone(), ..*mapping });
                 Box::pin(ready(Ok(mapping.map(Arc::new))))
             }
         }
@@ -91,3 +131,5 @@ impl MappingStore for Store {
         JobId(1)
     }
 }
+
+const MAX_ITEMS: usize = 64;

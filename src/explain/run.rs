@@ -1,107 +1,130 @@
 //! One request through the lanes, for its trail alone.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Empty;
-use serde::Serialize;
 use tower::{Layer, ServiceExt};
 
-use super::pretend::{App, Store};
-use super::trail::{Step, Told, Trail};
-use crate::auth::Caller;
-use crate::config::{Action, Config, Delivery, ViewRule};
-use crate::engine::Transom;
-use crate::inject::Pointer;
-use crate::mapping::{Mapping, MappingStore};
-use crate::reason::Reason;
-use crate::viewer::is_navigation;
+use super::pretend::{Store, stand_in};
+use super::trail::{Explanation, Trail};
+use crate::auth::{Caller, Refusal};
+use crate::config::Config;
+use crate::document::DocumentKey;
+use crate::engine::{Engine, Transom};
+use crate::mapping::{JobId, Mapping, MappingState, MappingStore, Provenance, now_ms};
 
 /// A request, and what is to be assumed about the rest of the world.
 pub(crate) struct Case {
     /// Without a body.
     pub(crate) request: Request<()>,
-    /// Taken as verified, instead of looking for a token.
-    pub(crate) caller: Option<Caller>,
+    /// Taken for the truth, instead of looking for a token.
+    pub(crate) caller: Option<Result<Caller, Refusal>>,
     /// The app's answer to whatever it is asked.
     pub(crate) app: StatusCode,
     pub(crate) document: Document,
 }
 
-/// Where it is looked up what is known of documents.
+/// What is known of documents.
 pub(crate) enum Document {
-    In(Arc<dyn MappingStore>),
-    /// Each is known as this one, or unknown.
+    /// What the store says.
+    Known,
+    /// Each is as this one, or unknown.
     Assumed(Option<Box<Mapping>>),
 }
 
-/// What would happen, and the steps to it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Explanation {
-    pub(crate) lane: &'static str,
-    /// `session_given`, or why there is none; nothing where no session is due.
-    pub(crate) decision: Option<Reason>,
-    pub(crate) permissions: Vec<&'static str>,
-    pub(crate) steps: Vec<Step>,
+/// An engine of which only decisions are asked. Nothing is sent, minted or written; keys at URLs are fetched.
+pub(crate) struct Explainer {
+    transom: Transom,
+    store: Arc<Store>,
+    /// A spool that nothing is spooled to.
+    _scratch: Scratch,
 }
 
-/// Runs the case. Nothing is sent, minted or written; keys at URLs are fetched.
-///
-/// # Errors
-/// A sentence for the operator.
-pub(crate) async fn explain(config: Config, case: Case) -> Result<Explanation, String> {
-    let Case { request, caller, app, document } = case;
-    let store = match document {
-        Document::In(store) => Store::Read(store),
-        Document::Assumed(mapping) => Store::Assumed(mapping),
-    };
-    let app = stand_in(&config, &request, app);
-    let scratch = Scratch::new();
-    let transom = Transom::start_apart(config, Arc::new(store), &scratch.0).await;
-    let transom = transom.map_err(|error| error.to_string())?;
-    let trail = Trail::with_caller(caller);
-    let mut request = request.map(|()| Empty::<Bytes>::new());
-    request.extensions_mut().insert(trail.clone());
-    let Ok(reply) = transom.layer().layer(app).oneshot(request).await;
-    drop(reply);
-    let Told { steps, lane, decision, permissions } = trail.told().clone();
-    Ok(Explanation { lane: lane.unwrap_or("pass"), decision, permissions, steps })
-}
+impl Explainer {
+    /// With the documents of `store`, or with none but the assumed ones. Without `tokens`, each case says who
+    /// asks.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub(crate) async fn start(
+        config: Config,
+        store: Option<Arc<dyn MappingStore>>,
+        tokens: bool,
+    ) -> Result<Self, String> {
+        let store = store.map_or_else(|| Store::Assumed(Mutex::default()), Store::Read);
+        let (store, scratch) = (Arc::new(store), Scratch::new());
+        let transom = Transom::start_apart(config, store.clone(), &scratch.0, tokens).await;
+        let transom = transom.map_err(|error| error.to_string())?;
+        Ok(Self { transom, store, _scratch: scratch })
+    }
 
-/// An app whose answer could carry what the view's rule delivers.
-fn stand_in(config: &Config, request: &Request<()>, status: StatusCode) -> App {
-    let (uri, method) = (request.uri(), request.method());
-    let views = config.routes.candidates(uri.path(), uri.query()).into_iter();
-    let view = views.filter(|found| found.rule.method == *method).find_map(|found| {
-        match &found.rule.action {
-            Action::View(view) => Some(view),
-            _ => None,
+    pub(crate) async fn explain(&self, case: Case) -> Explanation {
+        let Case { request, caller, app, document } = case;
+        if let (Store::Assumed(all), Document::Assumed(one)) = (&*self.store, document) {
+            *all.lock().unwrap_or_else(PoisonError::into_inner) = one;
         }
-    });
-    let page = view.is_some_and(|view| view.session.contains(&Delivery::Page))
-        && is_navigation(method, uri, request.headers());
-    let content_type = if page { "application/pdf" } else { "application/json" };
-    let body = view.map_or_else(|| "{}".to_owned(), body);
-    App { status, content_type, body: body.into() }
+        let engine = self.transom.engine();
+        let app = stand_in(&engine.config, &request, app);
+        let trail = Trail::of_question(&request, caller);
+        let mut request = request.map(|()| Empty::<Bytes>::new());
+        request.extensions_mut().insert(trail.clone());
+        let Ok(reply) = self.transom.layer().layer(app).oneshot(request).await;
+        drop(reply);
+        trail.told().clone()
+    }
+
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.transom.engine()
+    }
 }
 
-/// `{"data":{}}` for the pointer `/data/viewer_session`.
-fn body(view: &ViewRule) -> String {
-    let pointer = view.session.iter().find_map(|delivery| match delivery {
-        Delivery::Json(Pointer(tokens)) => Some(tokens.as_slice()),
-        _ => None,
-    });
-    let above = pointer.and_then(|tokens| tokens.split_last()).map_or(&[][..], |(_, above)| above);
-    let wrap = |inner: serde_json::Value, token: &String| match token.parse::<usize>() {
-        Ok(index) => serde_json::Value::Array(vec![inner; (index + 1).min(MAX_ITEMS)]),
-        Err(_) => serde_json::json!({ token: inner }),
-    };
-    above.iter().rev().fold(serde_json::json!({}), wrap).to_string()
+impl Document {
+    pub(crate) fn ready() -> Self {
+        Self::assumed(MappingState::Ready { document_id: "(its DWS id)".to_owned() })
+    }
+
+    pub(crate) fn pending() -> Self {
+        Self::assumed(MappingState::Pending { job: JobId(1), previous: None })
+    }
+
+    pub(crate) fn refused() -> Self {
+        Self::assumed(MappingState::Refused { detail: "as assumed".to_owned() })
+    }
+
+    pub(crate) fn unknown() -> Self {
+        Self::Assumed(None)
+    }
+
+    pub(crate) fn uploaded_by(mut self, provenance: Provenance) -> Self {
+        if let Self::Assumed(Some(mapping)) = &mut self {
+            mapping.provenance = provenance;
+        }
+        self
+    }
+
+    fn assumed(state: MappingState) -> Self {
+        let now = now_ms();
+        // Stands for every key.
+        let mapping = DocumentKey::new("any", "any").ok().map(|key| Mapping {
+            key,
+            state,
+            revision: 0,
+            title: None,
+            content_type: "application/pdf".to_owned(),
+            size: 0,
+            sha256: String::new(),
+            created_at: now,
+            updated_at: now,
+            provenance: Provenance::default(),
+        });
+        Self::Assumed(mapping.map(Box::new))
+    }
 }
 
-/// A spool that nothing is spooled to.
-struct Scratch(std::path::PathBuf);
+struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Self {
@@ -116,5 +139,3 @@ impl Drop for Scratch {
         let _ = std::fs::remove_dir(&self.0);
     }
 }
-
-const MAX_ITEMS: usize = 64;

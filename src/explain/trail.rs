@@ -1,44 +1,59 @@
 //! What the lanes tell about one request.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{Extensions, HeaderValue};
-use serde::Serialize;
-use tokio::sync::OnceCell;
+use http::{Extensions, HeaderValue, Request};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OnceCell, watch};
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Refusal};
+use crate::config::Permissions;
 use crate::dws::Session;
 use crate::reason::Reason;
 use crate::session::Wanted;
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its
 /// extensions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trail(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    told: Mutex<Told>,
-    /// Taken as verified.
-    caller: Option<Caller>,
+    told: Mutex<Explanation>,
+    purpose: Purpose,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) lane: Option<&'static str>,
+/// Why somebody listens.
+#[derive(Debug)]
+enum Purpose {
+    /// The request is asked about and not made: nothing is stored, minted, fetched or counted. The caller may
+    /// be given instead of being recognised.
+    Question(Option<Result<Caller, Refusal>>),
+    /// The request is a real one. Told when the last part of it is gone.
+    Live(watch::Sender<Option<Explanation>>),
+}
+
+/// What happens to a request, or would, and the steps to it. Never holds a token or a session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Explanation {
+    /// Method and path.
+    pub(crate) request: String,
+    pub(crate) lane: Cow<'static, str>,
+    /// `session_given`, or why there is none; nothing where no session is due.
     pub(crate) decision: Option<Reason>,
-    pub(crate) permissions: Vec<&'static str>,
+    pub(crate) permissions: Vec<Cow<'static, str>>,
+    pub(crate) steps: Vec<Step>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Step {
-    pub(crate) check: &'static str,
+    pub(crate) check: Cow<'static, str>,
     pub(crate) finding: Finding,
     pub(crate) detail: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Finding {
     Yes,
@@ -48,13 +63,46 @@ pub(crate) enum Finding {
 }
 
 impl Trail {
-    #[cfg(feature = "cli")]
-    pub(crate) fn with_caller(caller: Option<Caller>) -> Self {
-        Self(Arc::new(Shared { told: Mutex::default(), caller }))
+    /// For a request that is only asked about; `caller` is taken for the truth if there is one.
+    #[cfg(feature = "server")]
+    pub(crate) fn of_question<B>(
+        request: &Request<B>,
+        caller: Option<Result<Caller, Refusal>>,
+    ) -> Self {
+        Self::with(Purpose::Question(caller), request)
+    }
+
+    /// For a real request.
+    pub(crate) fn of_live<B>(
+        request: &Request<B>,
+        listener: watch::Sender<Option<Explanation>>,
+    ) -> Self {
+        Self::with(Purpose::Live(listener), request)
+    }
+
+    /// A query may hold tokens, so it is left out.
+    fn with<B>(purpose: Purpose, request: &Request<B>) -> Self {
+        let request = format!("{} {}", request.method(), request.uri().path());
+        let told = Explanation { request, lane: PASS.into(), ..Explanation::default() };
+        Self(Arc::new(Shared { told: Mutex::new(told), purpose }))
     }
 
     pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
+    }
+
+    /// The trail of a request that is only asked about.
+    pub(crate) fn of_asked(extensions: &Extensions) -> Option<&Self> {
+        Self::of(extensions).filter(|trail| matches!(trail.0.purpose, Purpose::Question(_)))
+    }
+
+    /// Extensions with nothing but the trail, for what goes on when the request is gone.
+    pub(crate) fn alone(extensions: &Extensions) -> Extensions {
+        let mut alone = Extensions::new();
+        if let Some(trail) = Self::of(extensions) {
+            alone.insert(trail.clone());
+        }
+        alone
     }
 
     /// `tell` is called only if somebody listens.
@@ -65,7 +113,11 @@ impl Trail {
     ) {
         if let Some(trail) = Self::of(extensions) {
             let (finding, detail) = tell();
-            trail.told().steps.push(Step { check, finding, detail });
+            let step = Step { check: check.into(), finding, detail };
+            let mut told = trail.told();
+            if told.steps.len() < MAX_STEPS {
+                told.steps.push(step);
+            }
         }
     }
 
@@ -77,17 +129,26 @@ impl Trail {
 
     pub(crate) fn lane(extensions: &Extensions, lane: &'static str) {
         if let Some(trail) = Self::of(extensions) {
-            trail.told().lane = Some(lane);
+            trail.told().lane = lane.into();
         }
     }
 
-    pub(crate) fn caller(&self) -> Option<&Caller> {
-        self.0.caller.as_ref()
+    pub(crate) fn granted(extensions: &Extensions, permissions: Permissions) {
+        if let Some(trail) = Self::of(extensions) {
+            trail.told().permissions = permissions.names().into_iter().map(Cow::from).collect();
+        }
     }
 
-    /// What stands for the session that DWS would be asked for.
-    pub(crate) fn session(&self, wanted: &Wanted, expires: u64) -> Arc<Session> {
-        self.told().permissions = wanted.permissions.names();
+    /// Who is taken to ask.
+    pub(crate) fn caller(&self) -> Option<&Result<Caller, Refusal>> {
+        match &self.0.purpose {
+            Purpose::Question(caller) => caller.as_ref(),
+            Purpose::Live(_) => None,
+        }
+    }
+
+    /// What stands for the session that DWS would be asked for; none is minted for a question.
+    pub(crate) fn session(wanted: &Wanted, expires: u64) -> Arc<Session> {
         Arc::new(Session {
             jwt: "the-session".to_owned().into(),
             header: HeaderValue::from_static("the-session"),
@@ -99,8 +160,24 @@ impl Trail {
         })
     }
 
-    pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
+    pub(crate) fn told(&self) -> MutexGuard<'_, Explanation> {
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "cli")]
+impl Explanation {
+    pub(crate) fn has_session(&self) -> bool {
+        self.decision == Some(Reason::SessionGiven)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Purpose::Live(listener) = &self.purpose {
+            let told = self.told.get_mut().unwrap_or_else(PoisonError::into_inner);
+            listener.send_replace(Some(std::mem::take(told)));
+        }
     }
 }
 
@@ -109,3 +186,7 @@ impl Finding {
         if yes { Self::Yes } else { Self::No }
     }
 }
+
+const PASS: &str = "pass";
+/// A configuration has hundreds of routes at most, and each of them is a step.
+const MAX_STEPS: usize = 2000;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use tracing::{debug, info, warn};
 
 use super::uploader::{Uploading, provenance};
-use super::{Inner, ask_for_identity, is_encoded, last_segment};
+use super::{Inner, ask_for_identity, is_encoded, last_segment, tell};
 use crate::auth::Caller;
 use crate::body::{RequestBody, ResponseBody};
 use crate::capture::{FilePart, Handle, Parts, Plan, Seen, Shape, SpooledFile, is_json, tap};
@@ -23,6 +23,7 @@ use crate::correlate::{
 use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::telemetry::{Step, Visit, request_id};
@@ -44,6 +45,7 @@ where
         handle: None,
         uploading: Uploading::begin(&engine, &parts),
         visit: Visit::of(&parts.extensions).cloned(),
+        extensions: Trail::alone(&parts.extensions),
     };
     let needs = Needs::of(&arrival.writers(&engine));
     if needs.reply_body {
@@ -68,6 +70,9 @@ where
         }
     };
     let reply = inner.forward(Request::from_parts(parts, body)).await?;
+    Trail::step(&arrival.extensions, "app", || {
+        (Finding::Told, format!("answered with {}", reply.status().as_u16()))
+    });
     if !needs.own_acceptance && !reply.status().is_success() && !reply.status().is_redirection() {
         arrival.outcome(&engine, Step::Capture, Reason::NotAccepted);
         debug!(
@@ -101,6 +106,8 @@ struct Arrival {
     handle: Option<Handle>,
     uploading: Uploading,
     visit: Option<Visit>,
+    /// For the trail.
+    extensions: Extensions,
 }
 
 impl Arrival {
@@ -115,12 +122,13 @@ impl Arrival {
         request_id::of(&self.headers)
     }
 
-    /// Counts what came of it, and notes it for the access log.
+    /// Counts what came of it, and tells it to the access log and the trail.
     fn outcome(&self, engine: &Engine, step: Step, reason: Reason) {
         engine.metrics.outcome(step, reason);
         if let Some(visit) = &self.visit {
             visit.decide(reason);
         }
+        Trail::decided(&self.extensions, reason);
     }
 
     fn plan(&self, engine: &Engine, needs: &Needs) -> Result<Plan, Reason> {
@@ -197,6 +205,9 @@ async fn settle(
         Ok(seen) => conclude(&engine, &arrival, uploader, seen, status, &headers, end).await,
         Err(reason) => (Step::Capture, Err(reason)),
     };
+    if let Err(reason) = outcome {
+        Trail::decided(&arrival.extensions, reason);
+    }
     let (path, request_id) = (arrival.uri.path(), arrival.request_id());
     match outcome {
         Ok(()) => {}
@@ -264,14 +275,20 @@ impl<'a> Exchange<'a> {
         });
         let holds = |when: &Condition| {
             let (request, form) = &*variables;
-            when.holds(&[("request", request), ("form", form)])
+            let variables = [("request", request), ("form", form)];
+            let holds = when.holds(&variables);
+            tell::condition(self.engine, "when", when, &variables, holds, &self.arrival.extensions);
+            holds
         };
-        of_route
+        let chosen = of_route
             .find(|candidate| {
                 candidate.rule.when.as_ref().is_none_or(holds) && suits(candidate.rule, seen)
             })
-            .map(|candidate| (candidate.rule, candidate.captures))
-            .ok_or(Reason::WhenUnmet)
+            .map(|candidate| (candidate.rule, candidate.captures));
+        if let Some((rule, _)) = &chosen {
+            Trail::step(&self.arrival.extensions, "rule", || (Finding::Yes, rule.name.clone()));
+        }
+        chosen.ok_or(Reason::WhenUnmet)
     }
 
     async fn keep(
@@ -297,6 +314,7 @@ impl<'a> Exchange<'a> {
         for (file, id) in files.into_iter().zip(found) {
             let key = self.key(rule, id)?;
             self.engine.sources.outdate(&key, false).await;
+            tell::file(&key, &file, &self.arrival.extensions);
             match file.kept.and_then(|file| fits(upload, file)) {
                 Ok(file) => kept.push((key, file)),
                 Err(reason) => {
@@ -322,6 +340,7 @@ impl<'a> Exchange<'a> {
         for ((key, size), reason) in sizes.iter().zip(outcomes) {
             self.arrival.outcome(self.engine, Step::Capture, reason);
             self.engine.metrics.captured(*size);
+            Trail::decided(&self.arrival.extensions, reason);
             info!(code = %reason, document = %key, bytes = size, rule = rule.name, request_id, "captured");
         }
         Ok(())
@@ -378,12 +397,17 @@ impl<'a> Exchange<'a> {
         if self.end == Err(Reason::ReplyIncomplete) {
             return Err(Reason::ReplyIncomplete);
         }
+        let accepts = |accepted: &Condition| {
+            let value = reply_value(&reply);
+            let (variables, extensions) = ([("reply", &value)], &self.arrival.extensions);
+            let holds = accepted.holds(&variables);
+            tell::condition(self.engine, "accepted", accepted, &variables, holds, extensions);
+            holds
+        };
         let by_default = self.status.is_success();
         let redirect = self.status.is_redirection();
         match accepted {
-            Some(accepted) if !accepted.holds(&[("reply", &reply_value(&reply))]) => {
-                Err(Reason::NotAccepted)
-            }
+            Some(accepted) if !accepts(accepted) => Err(Reason::NotAccepted),
             None if !by_default && !redirect => Err(Reason::NotAccepted),
             Some(_) => find(locators, &request, &reply).map(|found| found.ids),
             None => match find(locators, &request, &reply) {

@@ -10,12 +10,12 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Inner;
 use super::behalf::{CREDENTIALS, query_tokens, token_headers};
 use super::fetch::fetch;
+use super::{Inner, tell};
 use crate::audit::{Audit, Entry, Who, token_hash};
 use crate::auth::{Caller, Refusal};
-use crate::config::{AppSays, Identity, TokenPlace, ViewRule};
+use crate::config::{AppSays, ViewRule};
 use crate::correlate::request_value;
 use crate::document::DocumentKey;
 use crate::dws::Session;
@@ -65,43 +65,17 @@ impl Asker {
 }
 
 async fn caller(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Result<Caller, Refusal> {
-    let assumed = Trail::of(&parts.extensions).and_then(Trail::caller).filter(|caller| {
+    let assumed = Trail::of(&parts.extensions).and_then(Trail::caller);
+    let counts = |caller: &Caller| {
         rule.identity.is_empty() || rule.identity.iter().any(|name| *name == *caller.identity)
-    });
+    };
     let found = match assumed {
-        Some(caller) => Ok(caller.clone()),
+        Some(Ok(caller)) if !counts(caller) => Err(Refusal::missing()),
+        Some(assumed) => assumed.clone(),
         None => engine.authenticator.authenticate(parts, &rule.identity).await,
     };
-    Trail::step(&parts.extensions, "token", || match &found {
-        Ok(Caller { identity, user, .. }) => {
-            (Finding::Yes, format!("identity `{identity}` vouches for user `{user}`"))
-        }
-        Err(Refusal { reason, detail }) => {
-            let finding = if rule.authorize.token { Finding::No } else { Finding::Told };
-            (finding, format!("{reason}: {detail}; looked in: {}", places(engine, rule)))
-        }
-    });
+    tell::caller(engine, rule, &found, &parts.extensions);
     found
-}
-
-/// Where the identities that count may have their tokens.
-fn places(engine: &Engine, rule: &ViewRule) -> String {
-    let counts =
-        |identity: &&Identity| rule.identity.is_empty() || rule.identity.contains(&identity.name);
-    let identities = engine.config.identities.iter().filter(counts);
-    let places = identities.flat_map(|identity| {
-        identity.tokens.iter().map(move |place| {
-            let place = match place {
-                TokenPlace::Bearer => "Authorization: Bearer".to_owned(),
-                TokenPlace::Scheme(scheme) => format!("Authorization: {scheme}"),
-                TokenPlace::Cookie(name) => format!("cookie `{name}`"),
-                TokenPlace::Header(name) => format!("header `{name}`"),
-                TokenPlace::Query(name) => format!("query `{name}`"),
-            };
-            format!("{place} (identity `{}`)", identity.name)
-        })
-    });
-    places.collect::<Vec<_>>().join(", ")
 }
 
 /// How long a caller waits.
@@ -217,10 +191,11 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
     let document_decides = rule.allow.as_ref().is_some_and(|allow| allow.uses("document"));
     let variables = Variables { claims, document: &Value::Null, request: &request };
     if !document_decides {
-        check_allow(rule, &variables, parts)?;
+        check_allow(engine, rule, &variables, parts)?;
     }
     let mapping = known(engine, inner, rule, key, asker, parts, waiting).await;
-    tell_of_document(key, mapping.as_deref().map_err(|reason| *reason), parts);
+    let told = mapping.as_deref().map_err(|reason| *reason);
+    tell::document(engine, key, told, &parts.extensions);
     let mapping = mapping?;
     let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
     let document = match looks_at(rule, "document") {
@@ -229,7 +204,7 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
     };
     let variables = Variables { document: &document, ..variables };
     if document_decides {
-        check_allow(rule, &variables, parts)?;
+        check_allow(engine, rule, &variables, parts)?;
     }
     let MappingState::Ready { document_id } = &mapping.state else {
         return Err(Refused::Because(match mapping.state {
@@ -247,12 +222,13 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
         until: asker.caller.as_ref().map(|caller| caller.expires),
         anew: asker.anew,
     };
+    tell::grants(engine, rule, &variables, &parts.extensions);
     Trail::step(&parts.extensions, "permissions", || {
         (Finding::Told, wanted.permissions.names().join(", "))
     });
     let patience = (waiting == Waiting::WithTheApp).then_some(PATIENCE);
-    let session = match Trail::of(&parts.extensions) {
-        Some(trail) => trail.session(&wanted, wanted.end(now_ms() / 1000)?),
+    let session = match Trail::of_asked(&parts.extensions) {
+        Some(_) => Trail::session(&wanted, wanted.end(now_ms() / 1000)?),
         None => {
             let session = engine.broker.session(wanted, patience).await;
             let session = session.map_err(|reason| match reason {
@@ -270,6 +246,7 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
             session
         }
     };
+    Trail::granted(&parts.extensions, session.permissions);
     Ok(Granted { mapping, session })
 }
 
@@ -319,32 +296,23 @@ async fn record(
     }
 }
 
-fn check_allow(rule: &ViewRule, variables: &Variables<'_>, parts: &Parts) -> Result<(), Reason> {
+fn check_allow(
+    engine: &Engine,
+    rule: &ViewRule,
+    variables: &Variables<'_>,
+    parts: &Parts,
+) -> Result<(), Reason> {
     let allowed = allowed(rule, variables);
-    Trail::step(&parts.extensions, "allow", || match &rule.allow {
-        None => (Finding::Told, "the rule has no `allow`".to_owned()),
+    match &rule.allow {
         Some(allow) => {
-            let named = [("claims", variables.claims), ("document", variables.document)];
-            let used = named.into_iter().filter(|(name, _)| allow.uses(name));
-            let used: Vec<_> = used.map(|(name, value)| format!("{name} = {value}")).collect();
-            let source = allow.source();
-            (Finding::of(allowed), format!("{source}, with {}", used.join(", ")))
+            let named = variables.named();
+            tell::condition(engine, "allow", allow, &named, allowed, &parts.extensions);
         }
-    });
+        None => Trail::step(&parts.extensions, "allow", || {
+            (Finding::Told, "the rule has no `allow`".to_owned())
+        }),
+    }
     if allowed { Ok(()) } else { Err(Reason::DeniedByPolicy) }
-}
-
-fn tell_of_document(key: &DocumentKey, mapping: Result<&Mapping, Reason>, parts: &Parts) {
-    Trail::step(&parts.extensions, "document", || match mapping {
-        Ok(Mapping { state: MappingState::Ready { document_id }, .. }) => {
-            (Finding::Yes, format!("{key} is {document_id} at DWS"))
-        }
-        Ok(Mapping { state: MappingState::Refused { detail }, .. }) => {
-            (Finding::No, format!("DWS refused {key}: {detail}"))
-        }
-        Ok(_) => (Finding::No, format!("{key} is on its way to DWS")),
-        Err(reason) => (Finding::No, format!("{key}: {reason}")),
-    });
 }
 
 /// The mapping of a document that is known, there, and not on its way; or what [`awaited`] finds.
@@ -382,8 +350,10 @@ async fn awaited<S: Inner<B>, B: Send + 'static>(
     let deadline = Instant::now() + rule.wait;
     let mapping = match engine.outbox.mapping(key).await? {
         Some(mapping) if mapping.state.lost_document().is_none() => mapping,
-        // An explanation changes nothing: the document would be fetched from `source`, where there is one.
-        found if Trail::of(&parts.extensions).is_some() => return Err(without(found.as_deref())),
+        // A question changes nothing: the document would be fetched from `source`, where there is one.
+        found if Trail::of_asked(&parts.extensions).is_some() => {
+            return Err(without(found.as_deref()));
+        }
         found => {
             let patience = |began: Instant| match waiting {
                 Waiting::Alone => deadline,
@@ -405,7 +375,7 @@ async fn awaited<S: Inner<B>, B: Send + 'static>(
             left.min(rule.wait.saturating_sub(age))
         }
     };
-    if wait.is_zero() {
+    if wait.is_zero() || Trail::of_asked(&parts.extensions).is_some() {
         return Ok(mapping);
     }
     engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)
@@ -427,6 +397,12 @@ async fn obtain<S: Inner<B>, B: Send + 'static>(
         }
         _ => {
             let fetched = fetch(engine, inner, key, &asker.holder, parts, patience).await;
+            Trail::step(&parts.extensions, "source", || match &fetched {
+                Ok(()) => (Finding::Yes, format!("{key} was fetched from the app")),
+                Err(reason) => {
+                    (Finding::No, format!("{key} was not fetched from the app: {reason}"))
+                }
+            });
             fetched.map_err(|reason| match reason {
                 Reason::DocumentUnknown => without(lost.as_deref()),
                 reason => reason,

@@ -6,11 +6,14 @@ mod fetch;
 mod grant;
 mod own;
 mod probe;
+mod tell;
 mod uploader;
 mod view;
 
 pub(crate) use capture::capture;
 pub(crate) use own::{is_own, own};
+#[cfg(feature = "server")]
+pub(crate) use probe::Probe;
 pub(crate) use view::view;
 
 use bytes::Bytes;

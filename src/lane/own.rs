@@ -19,7 +19,7 @@ use crate::body::ResponseBody;
 use crate::config::{AppSays, Config, Kind};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::explain::Trail;
+use crate::explain::{Finding, Trail};
 use crate::problem::problem;
 use crate::reason::Reason;
 use crate::route::effective;
@@ -63,12 +63,10 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
         Ok((kind, key)) => {
             let granted = serve(engine, inner, parts, kind, &key, asked.what).await;
             let reason = granted.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
-            engine.metrics.outcome(Step::Session, reason);
             Trail::decided(&parts.extensions, reason);
             Visit::decided(&parts.extensions, reason);
-            match reason {
-                Reason::SessionGiven => debug!(code = %reason, document = %key, "session given"),
-                _ => info!(code = %reason, document = %key, "no session"),
+            if Trail::of_asked(&parts.extensions).is_none() {
+                note(engine, &key, reason);
             }
             granted.map(|granted| (granted, key))
         }
@@ -77,6 +75,9 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
             Err(reason)
         }
     };
+    if let Ok((granted, _)) = &outcome {
+        Trail::step(&parts.extensions, "sent", || asked.what.sent(granted));
+    }
     match (asked.what, outcome) {
         (What::Session, Ok((granted, _))) => session(&granted),
         (What::View, Ok((granted, key))) => page(&engine.config, &granted, &key),
@@ -87,10 +88,31 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
     }
 }
 
+fn note(engine: &Engine, key: &DocumentKey, reason: Reason) {
+    engine.metrics.outcome(Step::Session, reason);
+    match reason {
+        Reason::SessionGiven => debug!(code = %reason, document = %key, "session given"),
+        _ => info!(code = %reason, document = %key, "no session"),
+    }
+}
+
 #[derive(Clone, Copy)]
 enum What {
     Session,
     View,
+}
+
+impl What {
+    fn sent(self, granted: &Granted) -> (Finding, String) {
+        let told = match self {
+            Self::View => "a viewer page".to_owned(),
+            Self::Session => format!(
+                "{{\"session\":\"<session>\",\"document_id\":…,\"expires_at\":…,\"permissions\":{:?}}}",
+                granted.session.permissions.names()
+            ),
+        };
+        (Finding::Told, told)
+    }
 }
 
 /// `/session/{kind}/{id}` or `/view/{kind}/{id}`, each name one percent-encoded segment.

@@ -6,8 +6,8 @@ use http::request::Parts;
 use http::{HeaderName, Request};
 use tracing::{debug, warn};
 
-use super::Inner;
 use super::behalf::{CREDENTIALS, on_behalf, query_tokens, token_headers};
+use super::{Inner, tell};
 use crate::body::RequestBody;
 use crate::client::ClientInfo;
 use crate::config::Kind;
@@ -34,16 +34,35 @@ pub(crate) async fn probe<S: Inner<B>, B>(
     let requests: Vec<_> = requests.collect();
     let question = question(engine, key, caller, &requests);
     let unknown = kind.probe.is_empty();
-    engine.decisions.recall(question, ask(inner, key, requests, unknown)).await
+    let mut asked = false;
+    let ask = async {
+        asked = true;
+        ask(engine, inner, key, requests, unknown).await
+    };
+    let answer = engine.decisions.recall(question, ask).await;
+    if !asked {
+        Trail::step(&caller.extensions, "app", || {
+            (Finding::of(answer.is_ok()), "its answer to the same question a moment ago".to_owned())
+        });
+    } else if unknown {
+        Trail::step(&caller.extensions, "app", || {
+            (Finding::No, format!("nothing says how to ask it about `{}`: no `probe`", kind.name))
+        });
+    }
+    answer
 }
 
 async fn ask<S: Inner<B>, B>(
+    engine: &Engine,
     inner: &mut S,
     key: &DocumentKey,
     requests: Vec<Request<RequestBody<B>>>,
     mut unknown: bool,
 ) -> Result<(), Reason> {
-    for request in requests {
+    for mut request in requests {
+        if Trail::of(request.extensions()).is_some() {
+            request.extensions_mut().insert(Probe);
+        }
         let (path, asked) = (request.uri().path().to_owned(), request.headers().clone());
         let (method, extensions) = (request.method().clone(), request.extensions().clone());
         let reply = tokio::time::timeout(PROBE_AT_MOST, inner.ask(request)).await;
@@ -60,7 +79,8 @@ async fn ask<S: Inner<B>, B>(
             };
             let status = status.map_or("no answer".to_owned(), |status| status.to_string());
             let finding = Finding::of(answer == Answer::Yes);
-            (finding, format!("asked with {method} {path}; {status} is: {told}"))
+            let with = tell::credentials(&asked, token_headers(engine));
+            (finding, format!("asked with {method} {path}, {with}; {status} is: {told}"))
         });
         match answer {
             Answer::Yes => return Ok(()),
@@ -86,11 +106,12 @@ fn question<B>(
     requests: &[Request<RequestBody<B>>],
 ) -> Option<Question> {
     let first = requests.first()?;
-    let client = first.extensions().get::<ClientInfo>();
-    let known = usize::from(client.is_some());
-    if Trail::of(first.extensions()).is_some() {
+    if Trail::of_asked(first.extensions()).is_some() {
         return None;
     }
+    let client = first.extensions().get::<ClientInfo>();
+    let watched = Trail::of(first.extensions()).is_some();
+    let known = usize::from(client.is_some()) + usize::from(watched);
     let visible = first.extensions().len() == known;
     if !visible && !engine.config.app.remember.whatever_the_layer_knows {
         return None;
@@ -115,5 +136,9 @@ fn question<B>(
     }
     Some(Question::of(items.iter().map(Vec::as_slice)))
 }
+
+/// Marks a probe among the requests to the app of a request that is explained.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe;
 
 const PROBE_AT_MOST: Duration = Duration::from_secs(10);

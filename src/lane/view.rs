@@ -15,14 +15,14 @@ use tracing::{debug, info};
 
 use super::grant::{Asker, Granted, Purpose, grant};
 use super::probe::probe;
-use super::{Inner, ask_for_identity, is_encoded};
+use super::{Inner, ask_for_identity, is_encoded, tell};
 use crate::body::{RequestBody, ResponseBody, Tail};
 use crate::client::ClientInfo;
 use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
 use crate::correlate::{MAX_REPLY, ReplyFacts, RequestFacts, find, request_value};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::explain::{Finding, Trail};
+use crate::explain::Trail;
 use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing, set_cookie};
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
@@ -64,6 +64,9 @@ where
             match Box::pin(view.before_the_app(&mut inner, &asker, &parts)).await {
                 Ok(granted) => {
                     note(&engine, &parts, Some(&view.key), Reason::SessionGiven);
+                    let early =
+                        |delivery: &&Delivery| matches!(delivery, Delivery::RequestHeader(_));
+                    tell::deliveries(view.rule.session.iter().filter(early), &parts.extensions);
                     put_into_request(&mut parts, &names, &granted, &view.key);
                 }
                 Err(reason) => {
@@ -123,23 +126,17 @@ impl<'e> View<'e> {
             else {
                 continue;
             };
-            let holds = || {
-                when.as_ref().is_none_or(|when| {
-                    let (uri, headers) = (&parts.uri, &parts.headers);
-                    let request =
-                        request_value(&parts.method, uri.path(), uri.query(), headers, None);
-                    when.holds(&[("request", &request)])
-                })
-            };
             if *method != parts.method {
                 continue;
             }
-            let holds = holds();
-            if let Some(when) = when {
-                Trail::step(&parts.extensions, "when", || {
-                    (Finding::of(holds), when.source().to_owned())
-                });
-            }
+            let holds = when.as_ref().is_none_or(|when| {
+                let (uri, headers) = (&parts.uri, &parts.headers);
+                let request = request_value(&parts.method, uri.path(), uri.query(), headers, None);
+                let (variables, extensions) = ([("request", &request)], &parts.extensions);
+                let holds = when.holds(&variables);
+                tell::condition(engine, "when", when, &variables, holds, extensions);
+                holds
+            });
             if holds {
                 let kind = engine.config.kinds.get(*kind).ok_or(Reason::DocumentUnknown)?;
                 let key = document(rule, kind, &captures, parts)?;
@@ -199,10 +196,8 @@ impl<'e> View<'e> {
         after: After<'_>,
         reply: Response<S::Reply>,
     ) -> Response<ResponseBody<S::Reply>> {
+        tell::own_answer(reply.status(), asked);
         if !reply.status().is_success() {
-            Trail::step(&asked.extensions, "app", || {
-                (Finding::No, format!("its own answer, {}, is no yes", reply.status().as_u16()))
-            });
             if let Some(reason) = refusal_of(reply.status()) {
                 note(self.engine, asked, Some(&self.key), reason);
             }
@@ -241,8 +236,13 @@ impl<'e> View<'e> {
         };
         note(self.engine, asked, Some(&self.key), Reason::SessionGiven);
         if page {
+            tell::deliveries([&Delivery::Page], &asked.extensions);
             return self.page(asked, &granted);
         }
+        let in_json =
+            |delivery: &&Delivery| edit.is_some() && matches!(delivery, Delivery::Json(_));
+        let sent = self.rule.session.iter().filter(in_json).chain(after.other.iter().copied());
+        tell::deliveries(sent, &asked.extensions);
         let jwt = granted.session.jwt.expose_secret();
         if let (Some(edit), Content::Read { bytes, .. }) = (edit, &mut content) {
             *bytes = edit.put(bytes, jwt).into();
@@ -313,6 +313,10 @@ fn refusal_of(status: StatusCode) -> Option<Reason> {
 }
 
 fn put_into_request(parts: &mut Parts, names: &[HeaderName], granted: &Granted, key: &DocumentKey) {
+    // A question has nothing to put there, and its request may be seen by the app.
+    if Trail::of_asked(&parts.extensions).is_some() {
+        return;
+    }
     for name in names {
         parts.headers.insert(name.clone(), granted.session.header.clone());
     }
@@ -423,6 +427,9 @@ impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
 fn note(engine: &Engine, parts: &Parts, key: Option<&DocumentKey>, reason: Reason) {
     Trail::decided(&parts.extensions, reason);
     Visit::decided(&parts.extensions, reason);
+    if Trail::of_asked(&parts.extensions).is_some() {
+        return;
+    }
     engine.metrics.outcome(Step::Session, reason);
     let document = key.map(tracing::field::display);
     let request_id = || request_id::of(&parts.headers);

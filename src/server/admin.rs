@@ -1,19 +1,23 @@
-//! The admin listener: is it alive, is it ready, what does it count.
+//! The admin listener: is it alive, is it ready, what does it count; and why a request fares as it does.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::Full;
 use serde::Serialize;
 use tower::Service;
 
+use crate::forward::BoxError;
 use crate::telemetry::Metrics;
 
+use super::operator::{self, Operator};
 use super::signal::Shutdown;
 
 /// Knows how those are that Transom depends on. Asked by probes every few seconds: no I/O.
@@ -41,18 +45,23 @@ pub(crate) enum Status {
     Unknown,
 }
 
-/// Answers `GET /healthz`, `/readyz` and `/metrics`.
+/// Answers `GET /healthz`, `/readyz` and `/metrics`, and what [`Operator`] answers.
 #[derive(Clone)]
 pub(crate) struct Admin {
     health: Arc<dyn Health>,
     metrics: Arc<Metrics>,
     /// Of the proxy that this one tells about, not of the admin listener itself.
     proxy: Shutdown,
+    operator: Option<Operator>,
 }
 
 impl Admin {
     pub(crate) fn new(health: Arc<dyn Health>, metrics: Arc<Metrics>, proxy: Shutdown) -> Self {
-        Self { health, metrics, proxy }
+        Self { health, metrics, proxy, operator: None }
+    }
+
+    pub(super) fn explaining(self, operator: Operator) -> Self {
+        Self { operator: Some(operator), ..self }
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
@@ -104,21 +113,33 @@ impl Status {
     }
 }
 
-impl<B> Service<Request<B>> for Admin {
+impl<B> Service<Request<B>> for Admin
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(request.method(), request.uri().path())))
+        if operator::is_ours(request.uri().path())
+            && let Some(operator) = self.operator.clone()
+        {
+            return Box::pin(async move { Ok(operator.answer(request).await) });
+        }
+        Box::pin(ready(Ok(self.answer(request.method(), request.uri().path()))))
     }
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(super) fn reply(
+    status: StatusCode,
+    content_type: &'static str,
+    body: String,
+) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::new(Bytes::from(body)));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -126,7 +147,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: String) -> Respon
     reply
 }
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[cfg(test)]

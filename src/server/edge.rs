@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use pin_project_lite::pin_project;
 use tower::Service;
 
+use crate::explain::Trail;
 use crate::forward::{BoxError, headers, strict};
 use crate::problem::problem;
 use crate::reason::Reason;
@@ -81,6 +82,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let client = request.extensions().get::<ClientInfo>().copied();
         if let Err(reason) = strict::check(&request) {
+            Trail::lane(request.extensions(), "refused");
+            Trail::decided(request.extensions(), reason);
             request_id::assign(request.headers_mut());
             self.shared.visit(request.extensions(), request.headers());
             let id = request_id::of(request.headers());

@@ -104,15 +104,16 @@ async fn interim_replies_without_end_are_not_hoarded() {
 
 #[tokio::test]
 async fn a_body_is_asked_for_when_the_app_wants_it() {
-    let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
+    let (app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
     at_app.say(CONTINUE).await;
     assert_eq!(client.hear("\r\n\r\n").await, CONTINUE);
     client.say("hello").await;
     assert_eq!(at_app.hear("hello").await, "hello");
     at_app.say(OK).await;
     assert!(client.hear("\r\n\r\nok").await.starts_with("HTTP/1.1 200 OK\r\n"));
-    // And the connection goes on.
+    // And the connection goes on; what can be repeated has other connections to the app.
     client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut at_app = app.accept().await;
     at_app.hear("\r\n\r\n").await;
     at_app.say(OK).await;
     client.hear("\r\n\r\nok").await;

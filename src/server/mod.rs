@@ -17,6 +17,7 @@ mod interim_tests;
 mod limit_tests;
 mod limits;
 mod listen;
+mod operator;
 mod pace;
 pub(crate) mod proxy;
 mod proxy_protocol;

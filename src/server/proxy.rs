@@ -17,6 +17,7 @@ use super::access_log::AccessLog;
 use super::admin::Admin;
 use super::follow::{self, Follower};
 use super::health::ProxyHealth;
+use super::operator::Operator;
 use super::signal::{self, Hangups, Shutdown, Trigger};
 use super::stack::{self, Stack, Stacks};
 use super::tls::{Certificate, TlsError};
@@ -90,7 +91,8 @@ pub(crate) async fn start_proxy_on(
     let config = Arc::new(follow::State::default());
     let health = Arc::new(ProxyHealth { stacks: Arc::clone(&stacks), config: Arc::clone(&config) });
     let admin = admin_listener.map(|listener| -> Result<_, StartProxyError> {
-        let admin = Admin::new(health, transom.metrics(), proxy_stops.clone());
+        let operator = Operator { questions: stacks.questions(), transom: transom.clone() };
+        let admin = Admin::new(health, transom.metrics(), proxy_stops.clone()).explaining(operator);
         let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
         let limits = Limits { of_clients: ServerLimits::default(), drain: ADMIN_DRAIN };
         let entrance = Entrance::new(limits, transom.metrics());

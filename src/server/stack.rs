@@ -8,6 +8,7 @@ use tower::Layer;
 
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::explain::{Harmless, Questions};
 use crate::forward::{BoxError, Forwarder};
 use crate::service::TransomService;
 use crate::{Reloaded, Transom, TransomLayer};
@@ -21,6 +22,9 @@ use super::tls::Certificate;
 /// From the client's side to the app's. It stays with one configuration in all of its parts.
 pub(super) type Stack = Edge<TransomService<Gate<Forwarder>>>;
 
+/// The same for what operators ask about.
+type Asking = Edge<TransomService<Harmless<Gate<Forwarder>>>>;
+
 /// The stacks of all workers, which change together, and what they have in common.
 pub(super) struct Stacks {
     pub(super) transom: Transom,
@@ -29,6 +33,7 @@ pub(super) struct Stacks {
     pub(super) certificate: Option<Certificate>,
     gate: ArcSwap<gate::Shared>,
     workers: Vec<Arc<ArcSwap<Stack>>>,
+    asking: Arc<ArcSwap<Asking>>,
 }
 
 impl Stacks {
@@ -44,9 +49,17 @@ impl Stacks {
         let engine = transom.engine();
         let gate = gate::Shared::new(engine.config.app.limits, transom.metrics());
         let stacks = build(workers, &forwarder, &gate, &engine)?;
+        let asking = asking(&transom, &forwarder, &gate, &engine)?;
         let workers = stacks.into_iter().map(|stack| Arc::new(ArcSwap::from_pointee(stack)));
-        let workers = workers.collect();
-        Ok(Self { transom, forwarder, entrance, certificate, gate: ArcSwap::new(gate), workers })
+        let (workers, gate) = (workers.collect(), ArcSwap::new(gate));
+        let asking = Arc::new(ArcSwap::from_pointee(asking));
+        Ok(Self { transom, forwarder, entrance, certificate, gate, workers, asking })
+    }
+
+    /// Each is put to the configuration of its moment.
+    pub(super) fn questions(&self) -> Questions {
+        let asking = Arc::clone(&self.asking);
+        Questions::to(move || Asking::clone(&asking.load()))
     }
 
     pub(super) fn workers(&self) -> &[Arc<ArcSwap<Stack>>] {
@@ -71,6 +84,7 @@ impl Stacks {
         let gate = self.gate.load().renewed(config.app.limits);
         let stacks =
             build(self.workers.len(), &self.forwarder, &gate, &next.engine).map_err(told)?;
+        let asking = asking(&self.transom, &self.forwarder, &gate, &next.engine).map_err(told)?;
 
         // Nothing fails from here on.
         let (limits, requests) = (limits(config), config.app.limits.requests);
@@ -79,6 +93,7 @@ impl Stacks {
         for (worker, stack) in self.workers.iter().zip(stacks) {
             worker.store(Arc::new(stack));
         }
+        self.asking.store(Arc::new(asking));
         gate.resize(requests);
         self.gate.store(gate);
         self.entrance.renew(limits, &proxies);
@@ -100,16 +115,29 @@ fn build(
     gate: &Arc<gate::Shared>,
     engine: &Arc<Engine>,
 ) -> Result<Vec<Stack>, BoxError> {
-    let server = &engine.config.server;
     let stack = |_| {
         let forwarder = forwarder.sibling(&engine.config.app)?;
         let layer = TransomLayer::of(Arc::clone(engine));
         let service = layer.layer(Gate::new(forwarder, Arc::clone(gate)));
-        let (limits, metrics) = (limits(&engine.config), Arc::clone(&engine.metrics));
-        let (trusted, logs) = (server.trusted_proxies.clone(), server.access_log.is_some());
-        Ok(Edge::new(service, trusted, limits, metrics, logs))
+        Ok(edge(service, engine, engine.config.server.access_log.is_some()))
     };
     (0..count).map(stack).collect()
+}
+
+fn asking(
+    transom: &Transom,
+    forwarder: &Forwarder,
+    gate: &Arc<gate::Shared>,
+    engine: &Arc<Engine>,
+) -> Result<Asking, BoxError> {
+    let forwarder = forwarder.sibling(&engine.config.app)?;
+    let app = Harmless::new(Gate::new(forwarder, Arc::clone(gate)), transom.clone());
+    Ok(edge(TransomLayer::of(Arc::clone(engine)).layer(app), engine, false))
+}
+
+fn edge<S>(service: S, engine: &Arc<Engine>, logs: bool) -> Edge<S> {
+    let (limits, metrics) = (limits(&engine.config), Arc::clone(&engine.metrics));
+    Edge::new(service, engine.config.server.trusted_proxies.clone(), limits, metrics, logs)
 }
 
 fn told(error: impl Display) -> String {

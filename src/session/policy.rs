@@ -53,11 +53,11 @@ pub(crate) fn document_value(mapping: Option<&Mapping>, identity: Option<&str>) 
 }
 
 impl Variables<'_> {
-    fn satisfy(&self, condition: &Condition) -> bool {
-        condition.holds(&[
-            ("claims", self.claims),
-            ("document", self.document),
-            ("request", self.request),
-        ])
+    pub(crate) fn satisfy(&self, condition: &Condition) -> bool {
+        condition.holds(&self.named())
+    }
+
+    pub(crate) fn named(&self) -> [(&'static str, &Value); 3] {
+        [("claims", self.claims), ("document", self.document), ("request", self.request)]
     }
 }

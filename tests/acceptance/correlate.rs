@@ -60,7 +60,7 @@ in_both_forms! {
             ("{ text = \"stored as {id}.\" }", "POST /api/files", "/api/files", "stored as t1.\n", "t1"),
             ("{ field = \"note\" }", "POST /api/files", "/api/files", "", "a%20note"),
             ("{ query = \"doc\" }", "POST /api/files", "/api/files?x=1&doc=q%2F1", "", "q%2F1"),
-            ("{ path = \"name\" }", "POST /up/{name}", "/up/p%20%2F1", "", "p%20%2F1"),
+            ("{ path = \"name\" }", "POST /up/{name}", "/up/p%20%C3%BC1", "", "p%20%C3%BC1"),
             ("{ path = \"rest\" }", "POST /dav/{*rest}", "/dav/a/b%20c.pdf", "", "a%2Fb%20c.pdf"),
             ("{ header = \"x-id\" }", "POST /api/files", "/api/files", "", "h1"),
             ("{ request_header = \"x-doc\" }", "POST /api/files", "/api/files", "", "r1"),

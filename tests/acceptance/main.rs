@@ -16,6 +16,7 @@ mod curl;
 mod decisions;
 mod delivery;
 mod durability;
+mod explain;
 mod faults;
 mod identity;
 mod issuers;

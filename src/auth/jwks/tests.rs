@@ -267,7 +267,11 @@ async fn the_issuer_says_where_its_keys_are() {
 }
 
 async fn ask(verifier: &Verifier, token: &str) -> Result<(), Reason> {
-    verifier.verify(token, 0).await.map(drop).map_err(|refusal| refusal.reason)
+    verifier
+        .verify(token, 0, &http::Extensions::new())
+        .await
+        .map(drop)
+        .map_err(|refusal| refusal.reason)
 }
 
 /// A minute at most, where a mistake would mean for ever.

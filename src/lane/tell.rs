@@ -1,0 +1,194 @@
+//! What the lanes tell to whoever has a request explained. Nothing is decided here.
+
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderName};
+use serde_json::Value;
+
+use super::behalf::CREDENTIALS;
+use crate::auth::{Caller, Refusal, places};
+use crate::capture::FilePart;
+use crate::condition::Condition;
+use crate::config::{Delivery, Identity, Kind, ViewRule};
+use crate::document::DocumentKey;
+use crate::engine::Engine;
+use crate::explain::{Finding, Trail, looked_at};
+use crate::inject::Pointer;
+use crate::mapping::{Mapping, MappingState, now_ms};
+use crate::reason::Reason;
+use crate::session::Variables;
+
+pub(super) fn caller(
+    engine: &Engine,
+    rule: &ViewRule,
+    found: &Result<Caller, Refusal>,
+    extensions: &Extensions,
+) {
+    Trail::step(extensions, "token", || match found {
+        Ok(Caller { identity, user, .. }) => {
+            (Finding::Yes, format!("identity `{identity}` vouches for user `{user}`"))
+        }
+        Err(Refusal { reason, detail }) if rule.authorize.token => {
+            (Finding::No, format!("{reason}: {detail}; looked in: {}", all_places(engine, rule)))
+        }
+        Err(Refusal { reason, detail }) => {
+            (Finding::Told, format!("{reason}: {detail}; this route needs none"))
+        }
+    });
+}
+
+/// Where the identities that count may have their tokens.
+fn all_places(engine: &Engine, rule: &ViewRule) -> String {
+    let counts =
+        |identity: &&Identity| rule.identity.is_empty() || rule.identity.contains(&identity.name);
+    let identities = engine.config.identities.iter().filter(counts);
+    let places = identities.flat_map(|identity| {
+        places(identity).map(move |place| format!("{place} (identity `{}`)", identity.name))
+    });
+    places.collect::<Vec<_>>().join(", ")
+}
+
+/// A condition of any rule, with what it looked at.
+pub(super) fn condition(
+    engine: &Engine,
+    check: &'static str,
+    condition: &Condition,
+    variables: &[(&str, &Value)],
+    holds: bool,
+    extensions: &Extensions,
+) {
+    Trail::step(extensions, check, || {
+        (Finding::of(holds), with_values(engine, condition, variables))
+    });
+}
+
+fn with_values(engine: &Engine, condition: &Condition, variables: &[(&str, &Value)]) -> String {
+    let source = condition.source();
+    match looked_at(condition, variables, &engine.config.identities) {
+        values if values.is_empty() => source.to_owned(),
+        values => format!("{source}, with {values}"),
+    }
+}
+
+/// Each grant, and what all of them come to.
+pub(super) fn grants(
+    engine: &Engine,
+    rule: &ViewRule,
+    variables: &Variables<'_>,
+    extensions: &Extensions,
+) {
+    if Trail::of(extensions).is_none() {
+        return;
+    }
+    for grant in &rule.grant {
+        let more = grant.permissions.names().join(", ");
+        Trail::step(extensions, "grant", || match &grant.when {
+            None => (Finding::Yes, format!("{more}: to everybody")),
+            Some(when) => {
+                let holds = variables.satisfy(when);
+                let told = with_values(engine, when, &variables.named());
+                (Finding::of(holds), format!("{more}: when {told}"))
+            }
+        });
+    }
+}
+
+pub(super) fn document(
+    engine: &Engine,
+    key: &DocumentKey,
+    mapping: Result<&Mapping, Reason>,
+    extensions: &Extensions,
+) {
+    Trail::step(extensions, "document", || match mapping {
+        Ok(Mapping { state: MappingState::Ready { document_id }, .. }) => {
+            (Finding::Yes, format!("{key} is {document_id} at DWS"))
+        }
+        Ok(Mapping { state: MappingState::Refused { detail }, .. }) => {
+            (Finding::No, format!("DWS refused {key}: {detail}"))
+        }
+        Ok(Mapping { state: MappingState::Pending { job, .. }, updated_at, .. }) => {
+            let age = now_ms().saturating_sub(*updated_at) / 1000;
+            let told = format!(
+                "{key} is on its way to DWS for {age} s, as job {} of `transom outbox list`",
+                job.0
+            );
+            (Finding::No, told)
+        }
+        Ok(Mapping { state: MappingState::Lost { document_id }, .. }) => {
+            (Finding::No, format!("{key} was {document_id} at DWS, which no longer has it"))
+        }
+        Err(Reason::DocumentUnknown) => {
+            let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
+            (Finding::No, format!("{key} never came by{}", source(kind, key)))
+        }
+        Err(reason) => (Finding::No, format!("{key}: {reason}")),
+    });
+}
+
+fn source(kind: Option<&Kind>, key: &DocumentKey) -> String {
+    let source = kind.and_then(|kind| kind.source.as_ref());
+    match source.and_then(|source| Some((&source.method, source.target(key.id())?))) {
+        None => ", and there is no `source` to fetch it from".to_owned(),
+        Some((method, target)) => {
+            format!("; a view fetches it with {method} {target}, which a question does not")
+        }
+    }
+}
+
+/// How a session reaches its user: what is set, and never the session itself.
+pub(super) fn deliveries<'d>(
+    deliveries: impl IntoIterator<Item = &'d Delivery>,
+    extensions: &Extensions,
+) {
+    for delivery in deliveries {
+        Trail::step(extensions, "sent", || {
+            let told = match delivery {
+                Delivery::RequestHeader(name) => {
+                    format!("{name}: <session>, in the request to the app")
+                }
+                Delivery::ResponseHeader(name) => format!("{name}: <session>, in the reply"),
+                Delivery::Cookie(name) => format!("set-cookie: {name}=<session>, in the reply"),
+                Delivery::Json(pointer) => format!("{}, in the reply's JSON", json(pointer)),
+                Delivery::Page => "a viewer page, instead of the app's document".to_owned(),
+            };
+            (Finding::Told, told)
+        });
+    }
+}
+
+/// `{"data":{"viewer_session":"<session>"}}`
+fn json(pointer: &Pointer) -> String {
+    let wrap = |inner: String, token: &String| match token.parse::<usize>() {
+        Ok(index) => format!("[{}{inner}]", "…,".repeat(index.min(1))),
+        Err(_) => format!("{{{}:{inner}}}", Value::from(token.as_str())),
+    };
+    pointer.0.iter().rev().fold("\"<session>\"".to_owned(), wrap)
+}
+
+/// `with the caller's authorization and cookie`: names of what a request of ours carries.
+pub(super) fn credentials<'h>(
+    headers: &HeaderMap,
+    places: impl Iterator<Item = &'h HeaderName>,
+) -> String {
+    let names = CREDENTIALS.iter().chain(places).filter(|name| headers.contains_key(*name));
+    let names: Vec<_> = names.map(HeaderName::as_str).collect();
+    match names.join(", ") {
+        names if names.is_empty() => "without any credentials of the caller".to_owned(),
+        names => format!("with the caller's {names}"),
+    }
+}
+
+/// The app's own answer to the view's own request.
+pub(super) fn own_answer(status: http::StatusCode, asked: &Parts) {
+    Trail::step(&asked.extensions, "app", || match status.is_success() {
+        true => (Finding::Yes, format!("its own answer, {}, is a yes", status.as_u16())),
+        false => (Finding::No, format!("its own answer, {}, is no yes", status.as_u16())),
+    });
+}
+
+/// A file of an upload, and the document that it is.
+pub(super) fn file(key: &DocumentKey, file: &FilePart, extensions: &Extensions) {
+    Trail::step(extensions, "file", || match &file.kept {
+        Ok(kept) => (Finding::Yes, format!("{key}: {} bytes of {}", kept.size, kept.content_type)),
+        Err(reason) => (Finding::No, format!("{key}: {reason}")),
+    });
+}
