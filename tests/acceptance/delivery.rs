@@ -1,5 +1,9 @@
 //! Once the client has seen the app's success, the document reaches DWS once, whatever happens.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use http::Method;
 use serde_json::json;
 
@@ -34,17 +38,23 @@ async fn kills_at_random_moments_lose_and_double_nothing() {
     let mut world = World::usual().start(Form::Binary).await;
     let mut accepted = Vec::new();
     for round in 0..8_u64 {
+        let heads = Arc::new(AtomicU64::new(0));
         let uploads = (0..12).map(|n| {
-            let name = format!("{round}-{n}.pdf");
+            let (heads, name) = (heads.clone(), format!("{round}-{n}.pdf"));
             let request = world.post_file_request_as("ann", &name, files::large_pdf(&name, 50_000));
             async move {
                 let reply = request.send().await.ok().filter(|reply| reply.status() == 201)?;
+                heads.fetch_add(1, Ordering::Relaxed);
                 // The head streams; only the end of the reply is the promise.
                 reply.bytes().await.is_ok().then_some(name)
             }
         });
         let uploads = tokio::spawn(futures_util::future::join_all(uploads.collect::<Vec<_>>()));
-        tokio::time::sleep(std::time::Duration::from_millis(20 + 37 * round)).await;
+        // However slow the machine is: from before the first reply to after the last, and a bit.
+        while heads.load(Ordering::Relaxed) < round * 2 && !uploads.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(7 * round % 20)).await;
         world.kill().await;
         accepted.extend(uploads.await.unwrap().into_iter().flatten());
         world.start_again().await;

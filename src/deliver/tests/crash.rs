@@ -73,6 +73,10 @@ async fn the_durable_store_carries_the_journal_over() {
     let mut world = World::on(store).await;
     world.dws.script_uploads([Act::Fail(DwsErrorKind::Busy), Act::Work]);
     world.capture(&key("1"), b"one").await;
+    // Not while it is being sent: then nobody could know the outcome.
+    while world.jobs().await[0].last_error.is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     world.restart().await;
     let mapping = world.outbox().settled(&key("1"), Duration::from_secs(20)).await;
     assert!(mapping.unwrap().unwrap().pending_job().is_none());
