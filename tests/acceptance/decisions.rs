@@ -104,3 +104,18 @@ in_both_forms! {
         world.session_in_the_end("ann", &id).await;
     }
 }
+
+/// In front of the layer there may be services that tell callers apart by what can't be seen; in front of the
+/// binary there are none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_counts_for_some_seconds_unless_told_otherwise() {
+    let world = World::usual().start(Form::Binary).await;
+    let id = world.upload_as("ann", "a.pdf").await;
+    world.session_in_the_end("ann", &id).await;
+    let before = seen(&world, &format!("/api/files/{id}"));
+    for _ in 0..20 {
+        assert_eq!(world.session_as("ann", &id).await.0, 200);
+    }
+    let asked = seen(&world, &format!("/api/files/{id}")) - before;
+    assert!(asked < 20, "the app was asked {asked} times");
+}
