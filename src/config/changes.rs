@@ -149,6 +149,14 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "server")]
+    fn a_bundle_of_cas_is_followed_too() {
+        let text = TEXT.replace("3000\" }", "3000\", tls = { ca = \"ca.pem\" } }");
+        let missing = Config::parse(&text, Path::new("/nowhere/config.toml")).unwrap_err();
+        assert_eq!(missing.files(), [Path::new("/nowhere/ca.pem")], "whose coming would mend it");
+    }
+
+    #[test]
     fn what_is_read_at_the_start_alone_is_kept_and_named() {
         let present = parse(TEXT);
         let mut next = parse(&TEXT.replace("127.0.0.1:1", "127.0.0.1:2"));

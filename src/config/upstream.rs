@@ -70,7 +70,11 @@ fn without_query(text: &str, uri: Uri) -> Result<Uri, String> {
 fn tls(table: Table<'_>) -> AppTls {
     let directory = table.reader.directory;
     let roots = table.get("ca").and_then(|value| {
-        value.parse(|name| roots(&directory.join(name)).map(std::sync::Arc::new))
+        let path = directory.join(value.text()?);
+        // A changed bundle is a changed configuration.
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        value.reader.files.borrow_mut().insert(path.clone(), super::changes::hash(&bytes));
+        value.parse(|_| roots(&path).map(std::sync::Arc::new))
     });
     let server_name = table.get("server_name").and_then(|value| {
         let name = |text: &str| rustls::pki_types::ServerName::try_from(text.to_owned());
