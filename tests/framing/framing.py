@@ -10,6 +10,7 @@ import argparse
 import collections
 import concurrent.futures
 import os
+import random
 import re
 import socket
 import subprocess
@@ -297,9 +298,18 @@ def exchange(port, raw):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Given out once, and from below what the system takes for the near end of outgoing connections."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+PORTS = iter(random.sample(range(12000, 32000), 20000))
 
 
 class Transom(Proxy):

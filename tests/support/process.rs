@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,8 +79,14 @@ pub async fn run(arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_transom")).args(arguments).output().await.expect("it runs")
 }
 
+/// Given out once, and from below what the system takes for the near end of outgoing connections, so that
+/// nobody has it by the time the command listens there.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(131);
+    let ports = std::iter::repeat_with(|| first.wrapping_add(NEXT.fetch_add(1, Relaxed)) % PORTS.1);
+    let mut addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], PORTS.0 + port as u16)));
+    addresses.find(|address| TcpListener::bind(address).is_ok()).expect("a free port")
 }
 
 fn keep(stream: impl AsyncRead + Unpin + Send + 'static, log: Arc<Mutex<String>>) {
@@ -92,3 +99,6 @@ fn keep(stream: impl AsyncRead + Unpin + Send + 'static, log: Arc<Mutex<String>>
         }
     });
 }
+
+/// The first, and how many.
+const PORTS: (u16, u32) = (12_000, 20_000);
