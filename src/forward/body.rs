@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::http1::Lent;
 use super::http2::Stream;
 
 /// Any error.
@@ -22,25 +23,24 @@ pin_project! {
     ///
     /// An error waits for a turn, in which hyper sends what came before: a client that got not even the head
     /// of a reply may take its request for unsent, and send it again.
-    #[derive(Debug)]
     pub(crate) struct AppReply {
         #[pin]
         incoming: Incoming,
         failed: Option<hyper::Error>,
-        // Taken until the body is gone.
-        stream: Option<Stream>,
+        // Until the body is gone.
+        way: Way,
     }
+}
+
+/// What a reply comes over.
+pub(super) enum Way {
+    Connection(Lent),
+    Stream(#[allow(dead_code, reason = "it is taken for as long as this exists")] Stream),
 }
 
 impl AppReply {
-    pub(super) fn on(stream: Stream, incoming: Incoming) -> Self {
-        Self { stream: Some(stream), ..Self::from(incoming) }
-    }
-}
-
-impl From<Incoming> for AppReply {
-    fn from(incoming: Incoming) -> Self {
-        Self { incoming, failed: None, stream: None }
+    pub(super) fn over(way: Way, incoming: Incoming) -> Self {
+        Self { incoming, failed: None, way }
     }
 }
 
@@ -56,7 +56,12 @@ impl Body for AppReply {
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match ready!(this.incoming.poll_frame(context)) {
+        let mut incoming = this.incoming;
+        let polled = match this.way {
+            Way::Connection(lent) => lent.poll(context, |context| incoming.as_mut().poll_frame(context)),
+            Way::Stream(_) => incoming.poll_frame(context),
+        };
+        match ready!(polled) {
             Some(Err(error)) => {
                 *this.failed = Some(error);
                 context.waker().wake_by_ref();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Either;
 use hyper::body::Body;
@@ -16,8 +16,8 @@ use tower::Service;
 use crate::config::AppConfig;
 use crate::telemetry::request_id;
 
-use super::body::{AppReply, BoxError, ReplyBody, request_body};
-use super::connections::{Connections, Sending, Stakes};
+use super::body::{AppReply, BoxError, ReplyBody, RequestBody, request_body};
+use super::connections::{Connections, Stakes};
 use super::fault::{Causes, Fault};
 use super::headers;
 use super::origin::Origins;
@@ -31,14 +31,14 @@ pub(crate) struct Forwarder(Arc<App>);
 
 struct App {
     connections: Connections,
-    scheme: Scheme,
-    authority: Authority,
+    /// As a client that names no host may mean it.
+    authority: HeaderValue,
     /// Put before every path; without a trailing slash, mostly empty.
     prefix: String,
     /// `None`: the app's own addresses stay as they are.
     origins: Option<Origins>,
-    /// Sent in place of the client's.
-    host: Option<HeaderValue>,
+    /// Sent in place of the client's `Host`.
+    rewrite_host: bool,
     via: bool,
     /// How the last request to it ended: one of the constants below.
     last: Arc<AtomicU8>,
@@ -52,6 +52,9 @@ struct Exchange {
     public: Option<HeaderValue>,
     upgrade: Option<Upgrade>,
 }
+
+/// A request as the app gets it.
+type Prepared = (Request<RequestBody>, Stakes);
 
 impl Forwarder {
     /// # Errors
@@ -69,19 +72,15 @@ impl Forwarder {
     }
 
     fn with(app: &AppConfig, last: Arc<AtomicU8>) -> Result<Self, BoxError> {
-        let url = app.url.clone().into_parts();
-        let (Some(scheme), Some(authority)) = (url.scheme, url.authority) else {
-            return Err("the app's address needs a scheme and a host".into());
+        let Some(authority) = app.url.authority() else {
+            return Err("the app's address needs a host".into());
         };
-        let host =
-            app.rewrite_host.then(|| HeaderValue::from_str(authority.as_str())).transpose()?;
         Ok(Self(Arc::new(App {
             connections: Connections::new(app)?,
-            scheme,
-            authority,
+            authority: HeaderValue::from_str(authority.as_str())?,
             prefix: app.url.path().trim_end_matches('/').to_owned(),
             origins: app.rewrite_origin.then(|| Origins::new(app)),
-            host,
+            rewrite_host: app.rewrite_host,
             via: app.via,
             last,
         })))
@@ -111,10 +110,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let app = Arc::clone(&self.0);
-        let (sent, exchange) = app.send(request);
+        let (prepared, exchange) = app.prepare(request);
         Box::pin(async move {
-            Ok(match sent {
-                Ok(reply) => app.receive(reply, exchange).await,
+            Ok(match prepared {
+                Ok((request, stakes)) => app.ask(request, stakes, exchange).await,
                 Err(fault) => fault.reply(exchange.request_id()),
             })
         })
@@ -122,7 +121,7 @@ where
 }
 
 impl App {
-    fn send<B>(&self, mut request: Request<B>) -> (Result<Sending, Fault>, Exchange)
+    fn prepare<B>(&self, mut request: Request<B>) -> (Result<Prepared, Fault>, Exchange)
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -137,8 +136,8 @@ impl App {
         if exchange.method == Method::CONNECT {
             return (Err(Fault::Connect), exchange);
         }
-        match self.address(request.uri()) {
-            Ok(address) => *request.uri_mut() = address,
+        match self.target(request.uri()) {
+            Ok(target) => *request.uri_mut() = target,
             Err(error) => {
                 exchange.log(Fault::Target, &error);
                 return (Err(Fault::Target), exchange);
@@ -148,7 +147,7 @@ impl App {
         *request.version_mut() = Version::HTTP_11;
         let bodiless = request.body().is_end_stream();
         let stakes = Stakes::of(&exchange.method, bodiless, exchange.upgrade.is_some());
-        (Ok(self.connections.send(request.map(request_body), stakes)), exchange)
+        (Ok((request.map(request_body), stakes)), exchange)
     }
 
     fn edit_headers<B: Body>(&self, request: &mut Request<B>, exchange: &Exchange) {
@@ -169,8 +168,8 @@ impl App {
         if let Some(origins) = &self.origins {
             origins.edit_request(map, exchange.public.as_ref());
         }
-        if let Some(host) = &self.host {
-            map.insert(HOST, host.clone());
+        if self.rewrite_host || !map.contains_key(HOST) {
+            map.insert(HOST, self.authority.clone());
         }
         if self.via {
             headers::append_via(map, version);
@@ -180,22 +179,23 @@ impl App {
         }
     }
 
-    /// The app's address with the bytes of the request's path and query.
-    fn address(&self, asked: &Uri) -> Result<Uri, http::Error> {
+    /// The bytes of the request's path and query, behind what the app's address has before them.
+    fn target(&self, asked: &Uri) -> Result<Uri, http::Error> {
         let path = match asked.path_and_query() {
             None => PathAndQuery::from_static("/"),
             Some(path) if self.prefix.is_empty() || path == "*" => path.clone(),
             Some(path) => PathAndQuery::from_maybe_shared(format!("{}{path}", self.prefix))?,
         };
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path);
-        Ok(Uri::from_parts(parts)?)
+        Ok(Uri::from(path))
     }
 
-    async fn receive(&self, sent: Sending, exchange: Exchange) -> Response<ReplyBody> {
-        match self.connections.answer(sent).await {
+    async fn ask(
+        &self,
+        request: Request<RequestBody>,
+        stakes: Stakes,
+        exchange: Exchange,
+    ) -> Response<ReplyBody> {
+        match self.connections.send(request, stakes).await {
             Ok(reply) => {
                 self.note(ANSWERED);
                 self.accept(reply, exchange)

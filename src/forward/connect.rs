@@ -1,21 +1,17 @@
 //! Connections to the app.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 use crate::config::AppConfig;
 
@@ -24,10 +20,7 @@ use super::stream::AppStream;
 
 /// TCP or a Unix socket, and TLS for an `https` app, within a time limit for all of it. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Connector {
-    way: Arc<Way>,
-    remembers: bool,
-}
+pub(crate) struct Connector(Arc<Way>);
 
 struct Way {
     app: Place,
@@ -55,12 +48,13 @@ impl Connector {
         let tls = app.url.scheme_str() == Some("https");
         let tls = tls.then(|| Tls::new(app)).transpose()?;
         let way = Way { app: Place::of(app), tls, within: app.limits.connect };
-        Ok(Self { way: Arc::new(way), remembers: false })
+        Ok(Self(Arc::new(way)))
     }
 
-    /// Its connections [remember](AppStream::remembering) what they were asked.
-    pub(crate) fn remembering(&self) -> Self {
-        Self { way: Arc::clone(&self.way), remembers: true }
+    /// # Errors
+    /// There is none to be had in time.
+    pub(crate) async fn connect_http1(&self) -> Result<AppStream, BoxError> {
+        Ok(self.0.connect(|tls| &tls.http1).await?.0)
     }
 
     /// A connection for HTTP/2, and whether the app speaks it there; over plain TCP nobody can know.
@@ -68,25 +62,7 @@ impl Connector {
     /// # Errors
     /// There is none to be had in time.
     pub(crate) async fn connect_http2(&self) -> Result<(AppStream, bool), BoxError> {
-        self.way.connect(|tls| &tls.both).await
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<AppStream>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let (way, remembers) = (Arc::clone(&self.way), self.remembers);
-        Box::pin(async move {
-            let (stream, _) = way.connect(|tls| &tls.http1).await?;
-            Ok(TokioIo::new(if remembers { stream.remembering() } else { stream }))
-        })
+        self.0.connect(|tls| &tls.both).await
     }
 }
 

@@ -3,28 +3,25 @@
 use std::io;
 use std::time::Duration;
 
-use http::{Method, Request, Response, Uri};
-use hyper_util::client::legacy::{self, Client, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::uri::Scheme;
+use http::{Method, Request, Response};
 
 use crate::config::AppConfig;
 
 use super::body::{AppReply, BoxError, RequestBody};
 use super::connect::Connector;
 use super::fault::causes;
+use super::http1::{Driven, Http1, Http1Error};
 use super::http2::{Http2, Http2Error, Sent};
 use super::stream::Unanswered;
 
 /// Connections of each kind; see [`Stakes`] for what goes where.
 pub(crate) struct Connections {
-    /// Used for as long as common app servers keep them, and remembering what they were asked.
-    kept: Client<Connector, RequestBody>,
+    /// Used for as long as common app servers keep them.
+    kept: Http1,
     /// Used again within a moment or not at all.
-    brisk: Client<Connector, RequestBody>,
-    /// Used once: tunnels, and what is asked again.
-    single: Client<Connector, RequestBody>,
+    brisk: Http1,
     http2: Option<Http2>,
-    app: Uri,
 }
 
 /// What is lost when the app closes the connection just as the request is on its way.
@@ -40,17 +37,11 @@ pub(crate) enum Stakes {
     Tunnel,
 }
 
-/// A request on its way.
-pub(crate) enum Sending {
-    Http1(ResponseFuture, Stakes),
-    Http2(Box<Request<RequestBody>>, Stakes),
-}
-
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     #[error(transparent)]
-    Http1(#[from] legacy::Error),
+    Http1(#[from] Http1Error),
     #[error(transparent)]
     Http2(#[from] Http2Error),
 }
@@ -60,60 +51,43 @@ impl Connections {
     /// As [`Connector::new`].
     pub(crate) fn new(app: &AppConfig) -> Result<Self, BoxError> {
         let connector = Connector::new(app)?;
-        let client = |connector: Connector, idle: Duration, keep: usize| {
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(idle)
-                .pool_max_idle_per_host(keep)
-                .build(connector)
-        };
+        let scheme = app.url.scheme().unwrap_or(&Scheme::HTTP);
         Ok(Self {
-            kept: client(connector.remembering(), IDLE_TIMEOUT, MAX_IDLE),
-            brisk: client(connector.clone(), BRISK_TIMEOUT, MAX_IDLE),
-            single: client(connector.clone(), IDLE_TIMEOUT, 0),
-            http2: app.http2.then(|| Http2::new(connector)),
-            app: app.url.clone(),
+            kept: Http1::new(connector.clone(), Driven::ByItsRequest, IDLE_TIMEOUT),
+            brisk: Http1::new(connector.clone(), Driven::ByATask, BRISK_TIMEOUT),
+            http2: app.http2.then(|| Http2::new(scheme.clone(), connector)),
         })
     }
 
-    pub(crate) fn send(&self, request: Request<RequestBody>, stakes: Stakes) -> Sending {
-        if self.http2.is_some() && stakes != Stakes::Tunnel {
-            return Sending::Http2(Box::new(request), stakes);
-        }
-        Sending::Http1(self.send_http1(request, stakes), stakes)
-    }
-
-    pub(crate) async fn answer(&self, sending: Sending) -> Result<Response<AppReply>, SendError> {
-        let (sent, stakes) = match (sending, &self.http2) {
-            (Sending::Http1(sent, stakes), _) => (sent, stakes),
-            (Sending::Http2(request, stakes), None) => (self.send_http1(*request, stakes), stakes),
-            (Sending::Http2(request, stakes), Some(http2)) => {
-                match Box::pin(http2.send(*request, stakes)).await? {
-                    Sent::Answered(reply) => return Ok(reply),
-                    Sent::Declined(request) => (self.send_http1(request, stakes), stakes),
-                }
-            }
-        };
-        let reply = match sent.await {
-            Err(error) => match again(&error, &self.app).filter(|_| stakes == Stakes::Little) {
-                Some(request) => {
-                    tracing::debug!("the app closed a kept connection; asked again on a new one");
-                    self.single.request(request).await?
-                }
-                None => return Err(error.into()),
+    /// The target is in origin form, and there is a `Host`.
+    ///
+    /// # Errors
+    /// There is no connection, or no reply.
+    pub(crate) async fn send(
+        &self,
+        request: Request<RequestBody>,
+        stakes: Stakes,
+    ) -> Result<Response<AppReply>, SendError> {
+        let http2 = self.http2.as_ref().filter(|_| stakes != Stakes::Tunnel);
+        let request = match http2 {
+            None => request,
+            Some(http2) => match Box::pin(http2.send(request, stakes)).await? {
+                Sent::Answered(reply) => return Ok(reply),
+                Sent::Declined(request) => request,
             },
-            Ok(reply) => reply,
         };
-        Ok(reply.map(AppReply::from))
-    }
-
-    fn send_http1(&self, request: Request<RequestBody>, stakes: Stakes) -> ResponseFuture {
-        let client = match stakes {
-            Stakes::Little => &self.kept,
-            Stakes::Much => &self.brisk,
-            Stakes::Tunnel => &self.single,
+        let sent = match stakes {
+            Stakes::Little => self.kept.send(request).await,
+            Stakes::Much => self.brisk.send(request).await,
+            Stakes::Tunnel => self.brisk.send_anew(request).await,
         };
-        client.request(request)
+        let error = match sent {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        let Some(request) = again(&error) else { return Err(error.into()) };
+        tracing::debug!("the app closed a kept connection; asked again on a new one");
+        Ok(self.kept.send_anew(request).await?)
     }
 }
 
@@ -138,24 +112,23 @@ impl Stakes {
 impl SendError {
     /// There was not even a connection.
     pub(super) fn is_connect(&self) -> bool {
-        match self {
-            Self::Http1(error) => error.is_connect(),
-            Self::Http2(error) => matches!(error, Http2Error::Connect(_)),
-        }
+        matches!(
+            self,
+            Self::Http1(Http1Error::Connect(_)) | Self::Http2(Http2Error::Connect(_))
+        )
     }
 }
 
 /// The request that was left without a byte in reply on a connection that had served before.
-fn again(error: &legacy::Error, app: &Uri) -> Option<Request<RequestBody>> {
+fn again(error: &Http1Error) -> Option<Request<RequestBody>> {
     let asked = causes(error).find_map(|cause| {
         let cause = cause.downcast_ref::<io::Error>()?.get_ref()?;
         cause.downcast_ref::<Unanswered>()
     });
-    asked?.request(app)
+    asked?.request()
 }
 
 /// Below the 5 s after which common app servers close an idle connection.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// No app server is known that closes an idle connection sooner than after a second.
 pub(super) const BRISK_TIMEOUT: Duration = Duration::from_millis(500);
-const MAX_IDLE: usize = 512;

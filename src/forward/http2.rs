@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use http::header::{HOST, TRANSFER_ENCODING};
+use http::uri::Scheme;
 use http::{Request, Response, Uri, Version};
 use http_body_util::{Either, Empty};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use super::body::{AppReply, BoxError, RequestBody};
+use super::body::{AppReply, BoxError, RequestBody, Way};
 use super::connect::Connector;
 use super::connections::{IDLE_TIMEOUT, Stakes};
 use super::stream::AppStream;
@@ -24,6 +25,7 @@ use super::stream::AppStream;
 pub(crate) struct Http2(Arc<Lines>);
 
 struct Lines {
+    scheme: Scheme,
     connector: Connector,
     open: Mutex<Vec<Arc<Line>>>,
     /// The one that is being made, whoever waits for it.
@@ -73,11 +75,13 @@ pub(crate) enum Http2Error {
 }
 
 impl Http2 {
-    pub(crate) fn new(connector: Connector) -> Self {
+    pub(crate) fn new(scheme: Scheme, connector: Connector) -> Self {
         let (open, next, declined) = Default::default();
-        Self(Arc::new(Lines { connector, open, next, declined }))
+        Self(Arc::new(Lines { scheme, connector, open, next, declined }))
     }
 
+    /// The target is in origin form, and there is a `Host`.
+    ///
     /// # Errors
     /// There is no connection, or no reply.
     pub(crate) async fn send(
@@ -93,9 +97,9 @@ impl Http2 {
                 return Ok(Sent::Declined(request));
             };
             let mut sender = stream.0.sender.clone();
-            let mut failed = match sender.try_send_request(address(request)).await {
+            let mut failed = match sender.try_send_request(address(request, &self.0.scheme)).await {
                 Ok(reply) => {
-                    let reply = reply.map(|body| AppReply::on(stream, body));
+                    let reply = reply.map(|body| AppReply::over(Way::Stream(stream), body));
                     return Ok(Sent::Answered(reply));
                 }
                 Err(failed) => failed,
@@ -250,12 +254,12 @@ fn head(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 /// HTTP/2 has the host in the target and frames of its own (RFC 9113 sections 8.2.2 and 8.3.1).
-fn address(mut request: Request<RequestBody>) -> Request<RequestBody> {
+fn address(mut request: Request<RequestBody>, scheme: &Scheme) -> Request<RequestBody> {
     request.headers_mut().remove(TRANSFER_ENCODING);
     let host = request.headers_mut().remove(HOST);
     let mut target = request.uri().clone().into_parts();
     if let Some(host) = host.and_then(|host| host.to_str().ok()?.parse().ok()) {
-        target.authority = Some(host);
+        (target.scheme, target.authority) = (Some(scheme.clone()), Some(host));
     }
     if let Ok(target) = Uri::from_parts(target) {
         *request.uri_mut() = target;

@@ -2,7 +2,7 @@
 //!
 //! `framing.rs` and `strict.rs` say which requests are refused, since the app could read them differently.
 //! `headers.rs` and `origin.rs` hold what is edited on the way, without I/O; `client.rs` does the
-//! sending, over what `connections.rs` and `http2.rs` keep open; `upgrade.rs` is the tunnel after a 101, `fault.rs`
+//! sending, over what `http1.rs`, `pool.rs` and `http2.rs` keep open, as `connections.rs` chooses; `upgrade.rs` is the tunnel after a 101, `fault.rs`
 //! says what went wrong. What a request says
 //! about its client is settled before, in `server/edge.rs`, so that everybody decides on the same.
 
@@ -14,8 +14,10 @@ mod fault;
 mod framing;
 mod guarded;
 pub(crate) mod headers;
+mod http1;
 mod http2;
 mod origin;
+mod pool;
 mod stream;
 pub(crate) mod strict;
 mod upgrade;

@@ -5,9 +5,8 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Uri};
+use http::Request;
 use http_body_util::{Either, Empty};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::body::RequestBody;
@@ -171,24 +170,14 @@ impl AsyncWrite for AppStream {
     }
 }
 
-impl Connection for AppStream {
-    /// Nothing that hyper would copy into every reply.
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
 impl Unanswered {
-    /// The same request, to be sent to `app` again; `None` if it was not written to its end.
-    pub(crate) fn request(&self, app: &Uri) -> Option<Request<RequestBody>> {
+    /// The same request, to be sent again; `None` if it was not written to its end.
+    pub(crate) fn request(&self) -> Option<Request<RequestBody>> {
         let lines = self.asked.iter().filter(|byte| **byte == b'\n').count();
         let mut headers = vec![httparse::EMPTY_HEADER; lines];
         let mut head = httparse::Request::new(&mut headers);
         head.parse(&self.asked).ok()?.is_complete().then_some(())?;
-        let mut target = app.clone().into_parts();
-        target.path_and_query = Some(head.path?.parse().ok()?);
-        let mut request =
-            Request::builder().method(head.method?).uri(Uri::from_parts(target).ok()?);
+        let mut request = Request::builder().method(head.method?).uri(head.path?);
         for header in head.headers {
             request = request.header(header.name, header.value);
         }
