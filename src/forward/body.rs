@@ -58,7 +58,9 @@ impl Body for AppReply {
         }
         let mut incoming = this.incoming;
         let polled = match this.way {
-            Way::Connection(lent) => lent.poll(context, |context| incoming.as_mut().poll_frame(context)),
+            Way::Connection(lent) => {
+                lent.poll(context, |context| incoming.as_mut().poll_frame(context))
+            }
             Way::Stream(_) => incoming.poll_frame(context),
         };
         match ready!(polled) {

@@ -126,17 +126,19 @@ impl App {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let public =
+            self.origins.as_ref().and_then(|_| headers::public_authority(request.headers()));
         let exchange = Exchange {
             method: request.method().clone(),
-            uri: request.uri().clone(),
             request_id: request.headers().get(request_id::HEADER).cloned(),
-            public: headers::public_authority(request.headers()).cloned(),
+            public: public.cloned(),
             upgrade: Upgrade::take(&mut request),
+            uri: std::mem::take(request.uri_mut()),
         };
         if exchange.method == Method::CONNECT {
             return (Err(Fault::Connect), exchange);
         }
-        match self.target(request.uri()) {
+        match self.target(&exchange.uri) {
             Ok(target) => *request.uri_mut() = target,
             Err(error) => {
                 exchange.log(Fault::Target, &error);

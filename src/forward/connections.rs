@@ -112,10 +112,7 @@ impl Stakes {
 impl SendError {
     /// There was not even a connection.
     pub(super) fn is_connect(&self) -> bool {
-        matches!(
-            self,
-            Self::Http1(Http1Error::Connect(_)) | Self::Http2(Http2Error::Connect(_))
-        )
+        matches!(self, Self::Http1(Http1Error::Connect(_)) | Self::Http2(Http2Error::Connect(_)))
     }
 }
 

@@ -3,9 +3,10 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -87,11 +88,18 @@ impl Http1 {
         }
     }
 
+    fn reply(&self, mut link: Link, reply: Response<Incoming>) -> Response<AppReply> {
+        link.idle_limit = keep_alive_timeout(reply.headers());
+        let lent = Lent { link: Some(link), pool: Arc::clone(&self.pool) };
+        reply.map(|incoming| AppReply::over(Way::Connection(lent), incoming))
+    }
+
     async fn connect(&self) -> Result<Link, Http1Error> {
         let stream = self.connector.connect_http1().await.map_err(Http1Error::Connect)?;
         if self.driven == Driven::ByItsRequest {
             let (sender, connection) = handshake(TokioIo::new(stream.remembering())).await?;
-            return Ok(Link { sender, driver: Some(Box::new(connection)), idle_limit: None });
+            let driver = Driver::new(connection);
+            return Ok(Link { sender, driver: Some(Box::new(driver)), idle_limit: None });
         }
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(async move {
@@ -101,15 +109,7 @@ impl Http1 {
         });
         Ok(Link { sender, driver: None, idle_limit: None })
     }
-
-    fn reply(&self, mut link: Link, reply: Response<Incoming>) -> Response<AppReply> {
-        link.idle_limit = keep_alive_timeout(reply.headers());
-        let lent = Lent { link: Some(link), pool: Arc::clone(&self.pool) };
-        reply.map(|incoming| AppReply::over(Way::Connection(lent), incoming))
-    }
 }
-
-type Driver = Connection<TokioIo<AppStream>, RequestBody>;
 
 /// A connection.
 pub(super) struct Link {
@@ -130,29 +130,74 @@ impl Link {
             return reply.await;
         }
         poll_fn(|context| {
-            self.drive(context);
-            // What is said over the connection is said within `drive`: nobody else would wake this task for it.
-            reply.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            self.drive(context.waker());
+            reply.as_mut().poll(&mut unwatched())
         })
         .await
     }
 
-    /// Reads and writes what can be read and written by now.
-    fn drive(&mut self, context: &mut Context<'_>) {
-        let Some(driver) = &mut self.driver else { return };
-        if let Poll::Ready(ended) = Pin::new(driver).poll(context) {
+    /// Reads and writes what can be read and written by now; `waker` is for more.
+    fn drive(&mut self, waker: &Waker) {
+        if self.driver.as_mut().is_some_and(|driver| driver.drive(waker).is_ready()) {
             self.driver = None;
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to the app broke off");
-            }
         }
     }
 
-    /// Whether another request can be sent over it, as far as is known. Nobody is woken for it from now on.
-    pub(super) fn is_of_use(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+    /// Whether another request can be sent over it, as far as is known.
+    pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
     }
+
+    /// The same, after a look whether the app has closed it.
+    pub(super) fn is_still_ready(&mut self) -> bool {
+        self.drive(Waker::noop());
+        self.is_ready()
+    }
+}
+
+/// The reading and writing side of a connection.
+struct Driver {
+    connection: Connection<TokioIo<AppStream>, RequestBody>,
+    bell: Arc<Bell>,
+    /// Rings the bell. The connection gets no other, so that none is stored anew for each request, and a new
+    /// request does not wake whoever sent the last one.
+    ringing: Waker,
+}
+
+impl Driver {
+    fn new(connection: Connection<TokioIo<AppStream>, RequestBody>) -> Self {
+        let bell = Arc::new(Bell(AtomicWaker::new()));
+        Self { connection, ringing: Arc::clone(&bell).into(), bell }
+    }
+
+    /// Ready at the connection's end.
+    fn drive(&mut self, waker: &Waker) -> Poll<()> {
+        self.bell.0.register(waker);
+        let ended =
+            ready!(Pin::new(&mut self.connection).poll(&mut Context::from_waker(&self.ringing)));
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection to the app broke off");
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Wakes whoever uses a connection at the time.
+struct Bell(AtomicWaker);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+/// For what happens only while the connection is driven, by the one who asks.
+fn unwatched() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// A connection over which a reply comes, until this is dropped.
@@ -171,20 +216,21 @@ impl Lent {
         let Some(link) = self.link.as_mut().filter(|link| link.driver.is_some()) else {
             return polled(context);
         };
-        // Here too, nobody else wakes this task.
-        let quiet = &mut Context::from_waker(Waker::noop());
-        if let Poll::Ready(ready) = polled(quiet) {
+        if let Poll::Ready(ready) = polled(&mut unwatched()) {
             return Poll::Ready(ready);
         }
-        link.drive(context);
-        polled(quiet)
+        link.drive(context.waker());
+        polled(&mut unwatched())
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take() else { return };
-        if link.sender.is_ready() {
+        if link.is_ready() {
+            if let Some(driver) = &link.driver {
+                driver.bell.0.take();
+            }
             return self.pool.keep(link);
         }
         // What drives it may be a step behind, and after a refused upload waits for the client.

@@ -31,12 +31,12 @@ impl Pool {
         Arc::new(Self { idle_limit, state: Mutex::default() })
     }
 
-    /// One that neither side has closed.
+    /// One that is not known to be closed.
     pub(super) fn take(&self) -> Option<Link> {
         let now = Instant::now();
         loop {
-            let Idle { mut link, until } = self.state().idle.pop()?;
-            if now < until && link.is_of_use() {
+            let Idle { link, until } = self.state().idle.pop()?;
+            if now < until && link.is_ready() {
                 return Some(link);
             }
         }
@@ -71,7 +71,7 @@ async fn sweep(pool: Weak<Pool>, pause: Duration) {
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
         let mut state = pool.state();
-        state.idle.retain_mut(|idle| now < idle.until && idle.link.is_of_use());
+        state.idle.retain_mut(|idle| now < idle.until && idle.link.is_still_ready());
         state.swept = !state.idle.is_empty();
         if !state.swept {
             return;

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::server::testing::{App, Peer, Proxy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::server::testing::{App, PATIENCE, Peer, Proxy};
 
 use super::connections::BRISK_TIMEOUT;
 
@@ -134,4 +137,89 @@ async fn an_upload_takes_no_connection_that_the_app_may_be_about_to_close() {
     client.say(view).await;
     for_views.hear("\r\n\r\n").await;
     answer(&mut for_views, &mut client, view).await;
+}
+
+#[tokio::test]
+async fn an_app_that_waits_for_less_is_asked_for_less() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = proxy.connect().await;
+    let view = "GET / HTTP/1.1\r\nHost: d\r\n\r\n";
+    for hint in ["Keep-Alive: timeout=0", "Connection: close"] {
+        client.say(view).await;
+        let mut at_app = app.accept().await;
+        at_app.hear("\r\n\r\n").await;
+        at_app.say(&format!("HTTP/1.1 200 OK\r\n{hint}\r\nContent-Length: 2\r\n\r\nok")).await;
+        client.hear("ok").await;
+        assert!(at_app.is_left().await, "{hint}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_needs_is_closed() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = proxy.connect().await;
+    for request in [
+        "GET / HTTP/1.1\r\nHost: d\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody",
+    ] {
+        let mut at_app = served(&app, &mut client, request).await;
+        assert!(at_app.is_left().await, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_request_along_and_no_connection_is_used_half_way() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let view = "GET / HTTP/1.1\r\nHost: d\r\n\r\n";
+    for said in ["", "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf"] {
+        let mut client = proxy.connect().await;
+        client.say(view).await;
+        let mut at_app = app.accept().await;
+        at_app.hear("\r\n\r\n").await;
+        at_app.say(said).await;
+        if !said.is_empty() {
+            client.hear("half").await;
+        }
+        drop(client);
+        assert!(at_app.is_left().await, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_goes_on_while_the_client_takes_nothing_of_the_reply() {
+    const SIZE: usize = 32 << 20;
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = proxy.connect().await;
+    client.say(&format!("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: {SIZE}\r\n\r\n")).await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    let (mut from_proxy, mut to_proxy) = at_app.0.into_split();
+    let replying = tokio::spawn(async move {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
+        to_proxy.write_all(head.as_bytes()).await.unwrap();
+        to_proxy.write_all(&vec![b'x'; SIZE]).await
+    });
+    let sending = async {
+        client.0.write_all(&vec![b'y'; SIZE]).await.unwrap();
+        client
+    };
+    let receiving = async {
+        let mut left = SIZE as u64;
+        while left > 0 {
+            left -= tokio::io::copy(&mut (&mut from_proxy).take(left), &mut tokio::io::sink())
+                .await
+                .unwrap();
+        }
+    };
+    let (mut client, ()) =
+        timeout(PATIENCE, async { tokio::join!(sending, receiving) }).await.unwrap();
+    assert!(!replying.is_finished());
+    assert!(client.hear("\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+    let mut reply = vec![0; SIZE];
+    client.0.read_exact(&mut reply).await.unwrap();
+    assert!(reply.iter().all(|byte| *byte == b'x'));
 }
