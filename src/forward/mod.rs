@@ -21,6 +21,7 @@ mod pool;
 mod stream;
 pub(crate) mod strict;
 mod upgrade;
+mod write;
 
 #[cfg(test)]
 mod http2_tests;

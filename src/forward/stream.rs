@@ -10,6 +10,7 @@ use http_body_util::{Either, Empty};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::body::RequestBody;
+use super::write::poll_write_slices;
 
 /// What carries the bytes: a socket of any kind, with TLS or without.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -145,7 +146,7 @@ impl AsyncWrite for AppStream {
     ) -> Poll<io::Result<usize>> {
         let result = match self.deaf {
             true => Ok(slices.iter().map(|slice| slice.len()).sum()),
-            false => ready!(Pin::new(&mut self.wire).poll_write_vectored(context, slices)),
+            false => ready!(poll_write_slices(Pin::new(&mut self.wire), context, slices)),
         };
         self.written(result, slices)
     }
