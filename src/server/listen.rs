@@ -1,79 +1,55 @@
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use hyper::rt::Executor;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
+use tokio::time::{Duration, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
-use crate::config::ServerLimits;
-use crate::forward::{BoxError, Guarded};
+use crate::forward::BoxError;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
 use super::ClientInfo;
-use super::access_log::{AccessLog, Visitor};
-use super::expect::Expectation;
-use super::interim::{Interim, Interposed};
+use super::access_log::AccessLog;
 use super::limits::{Limit, Limits};
 use super::proxy_protocol::{self, Unreadable};
-use super::resting::Line;
 use super::room::Room;
 use super::signal::Shutdown;
-use super::watch::{Answered, REST_AFTER, Watch, Watched};
+use super::speak::Conversation;
 
 /// The terms on which connections are taken. Clones count together.
 #[derive(Clone)]
 pub(crate) struct Entrance {
-    pub(super) limits: Limits,
-    /// Whose connections begin with a header of the PROXY protocol.
-    proxies: Arc<[IpNet]>,
     /// For the next connection.
-    latest: Arc<ArcSwap<Terms>>,
+    terms: Arc<ArcSwap<Terms>>,
     room: Room,
     pub(super) metrics: Arc<Metrics>,
     tls: Option<TlsAcceptor>,
     access_log: Option<AccessLog>,
 }
 
-/// What of an [`Entrance`] may change while it is open.
-#[derive(Clone)]
+/// What of an [`Entrance`] may change while it is open. A connection keeps those of its beginning.
 struct Terms {
     limits: Limits,
-    proxies: Arc<[IpNet]>,
+    /// Whose connections begin with a header of the PROXY protocol.
+    proxies: Vec<IpNet>,
 }
 
 impl Entrance {
     pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
         let room = Room::new(limits.of_clients.connections);
-        let proxies: Arc<[IpNet]> = Arc::default();
-        let latest = ArcSwap::from_pointee(Terms { limits, proxies: proxies.clone() });
-        Self {
-            limits,
-            proxies,
-            latest: Arc::new(latest),
-            room,
-            metrics,
-            tls: None,
-            access_log: None,
-        }
+        let terms = Arc::new(ArcSwap::from_pointee(Terms { limits, proxies: Vec::new() }));
+        Self { terms, room, metrics, tls: None, access_log: None }
     }
 
     /// With a line for each request.
@@ -81,16 +57,15 @@ impl Entrance {
         Self { access_log, ..self }
     }
 
-    /// Connections are taken on other terms from now on; those that exist keep theirs.
+    /// Connections are taken on other terms from now on.
     pub(super) fn renew(&self, limits: Limits, proxies: &[IpNet]) {
-        self.latest.store(Arc::new(Terms { limits, proxies: proxies.into() }));
+        self.terms.store(Arc::new(Terms { limits, proxies: proxies.to_vec() }));
         self.room.resize(limits.of_clients.connections);
     }
 
-    /// On the terms of this moment.
-    pub(super) fn now(&self) -> Self {
-        let Terms { limits, proxies } = Terms::clone(&self.latest.load());
-        Self { limits, proxies, ..self.clone() }
+    /// Of this moment.
+    pub(super) fn limits(&self) -> Limits {
+        self.terms.load().limits
     }
 
     /// Nothing but TLS.
@@ -100,13 +75,8 @@ impl Entrance {
 
     /// From these networks, nothing that does not begin with a header of the PROXY protocol.
     pub(crate) fn with_proxies(self, proxies: &[IpNet]) -> Self {
-        self.renew(self.limits, proxies);
+        self.renew(self.limits(), proxies);
         self
-    }
-
-    fn is_proxy(&self, peer: SocketAddr) -> bool {
-        let ip = peer.ip().to_canonical();
-        self.proxies.iter().any(|network| network.contains(&ip))
     }
 
     /// Waits until one more connection may be served. The one that was accepted last waits here, and those
@@ -123,11 +93,18 @@ impl Entrance {
     }
 }
 
+impl Terms {
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        let ip = peer.ip().to_canonical();
+        self.proxies.iter().any(|network| network.contains(&ip))
+    }
+}
+
 /// Serves HTTP/1.1 and HTTP/2 (by ALPN over TLS, or else by prior knowledge) until `shutdown`.
 ///
 /// Requests that are being answered then may take up to `limits.drain`; afterwards their connections are
 /// closed. Every request carries a [`ClientInfo`]. Connections that became tunnels are not waited for.
-/// `make` is called for each request.
+/// `make` is called for each request; what it makes has to be ready at once, and is not polled for that.
 pub(crate) async fn serve<M, S, B>(
     listener: TcpListener,
     make: M,
@@ -141,6 +118,8 @@ pub(crate) async fn serve<M, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    prepare(&listener);
+    let entrance = Arc::new(entrance);
     let mut connections = JoinSet::new();
     let mut patience = FIRST_PATIENCE;
     loop {
@@ -157,10 +136,10 @@ pub(crate) async fn serve<M, S, B>(
                     () = shutdown.requested() => break,
                 };
                 let client = ClientInfo { peer, tls: false };
-                let (make, entrance, shutdown) = (make.clone(), entrance.now(), shutdown.clone());
+                let (make, shutdown) = (make.clone(), shutdown.clone());
+                let (entrance, terms) = (Arc::clone(&entrance), entrance.terms.load_full());
                 connections.spawn(async move {
-                    prepare(&stream);
-                    greet(stream, client, make, entrance, shutdown).await;
+                    greet(stream, client, make, &entrance, &terms, shutdown).await;
                     drop(permit);
                 });
             }
@@ -181,7 +160,7 @@ pub(crate) async fn serve<M, S, B>(
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if timeout(entrance.now().limits.drain, drained).await.is_err() {
+    if timeout(entrance.limits().drain, drained).await.is_err() {
         entrance.metrics.limit(Limit::Drain.name());
         let (limit, connections) = (Limit::Drain.name(), connections.len());
         tracing::warn!(limit, connections, "closing connections that did not finish in time");
@@ -193,7 +172,8 @@ async fn greet<M, S, B>(
     mut stream: TcpStream,
     mut client: ClientInfo,
     make: M,
-    entrance: Entrance,
+    entrance: &Entrance,
+    terms: &Terms,
     mut shutdown: Shutdown,
 ) where
     M: Fn() -> S + Clone + Send + 'static,
@@ -203,9 +183,10 @@ async fn greet<M, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if entrance.is_proxy(client.peer) {
+    let (within, metrics) = (terms.limits.of_clients.header_time, &entrance.metrics);
+    if terms.is_proxy(client.peer) {
         let introduced = tokio::select! {
-            introduced = introduction(&mut stream, client.peer, &entrance) => introduced,
+            introduced = introduction(&mut stream, client.peer, within, metrics) => introduced,
             () = shutdown.requested() => return,
         };
         match introduced {
@@ -213,10 +194,11 @@ async fn greet<M, S, B>(
             None => return,
         }
     }
-    let Some(tls) = entrance.tls.clone() else {
-        return speak(stream, client, make, entrance, shutdown).await;
+    let (limits, log) = (&terms.limits, entrance.access_log.as_ref());
+    let Some(tls) = &entrance.tls else {
+        let conversation = Conversation::new(stream, client, limits, metrics, log, shutdown);
+        return conversation.hold(make).await;
     };
-    let within = entrance.limits.of_clients.header_time;
     // Boxed, since it would leave its room empty in every connection.
     let handshake = Box::pin(timeout(within, tls.accept(stream)));
     let shaken = tokio::select! {
@@ -226,10 +208,11 @@ async fn greet<M, S, B>(
     match shaken {
         Ok(Ok(stream)) => {
             let client = ClientInfo { tls: true, ..client };
-            Box::pin(speak(stream, client, make, entrance, shutdown)).await;
+            let conversation = Conversation::new(stream, client, limits, metrics, log, shutdown);
+            Box::pin(conversation.hold(make)).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
-        Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(client.peer)),
+        Err(_) => Limit::HeaderTime.strike(metrics, Some(client.peer)),
     }
 }
 
@@ -237,9 +220,10 @@ async fn greet<M, S, B>(
 async fn introduction(
     stream: &mut TcpStream,
     proxy: SocketAddr,
-    entrance: &Entrance,
+    within: Duration,
+    metrics: &Metrics,
 ) -> Option<SocketAddr> {
-    match timeout(entrance.limits.of_clients.header_time, proxy_protocol::read(stream)).await {
+    match timeout(within, proxy_protocol::read(stream)).await {
         Ok(Ok(client)) => return Some(client.unwrap_or(proxy)),
         Ok(Err(Unreadable::Silent)) => {
             tracing::debug!(peer = %proxy, "the proxy closed its connection without a word");
@@ -248,179 +232,16 @@ async fn introduction(
             let code = Reason::ProxyHeaderInvalid;
             tracing::warn!(%code, peer = %proxy, %error, "no PROXY protocol header where one is due");
         }
-        Err(_) => Limit::HeaderTime.strike(&entrance.metrics, Some(proxy)),
+        Err(_) => Limit::HeaderTime.strike(metrics, Some(proxy)),
     }
     None
 }
 
-/// HTTP over one connection, to its end or to the first limit.
-async fn speak<I, M, S, B>(
-    io: I,
-    client: ClientInfo,
-    make: M,
-    entrance: Entrance,
-    mut shutdown: Shutdown,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    M: Fn() -> S + Clone + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
-    S::Error: Into<BoxError> + Send,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let watch = Watch::new(&entrance.limits);
-    let line = Line::new(Guarded::new(io, client.peer));
-    loop {
-        let spoken =
-            speak_until_rest(&line, &watch, client, make.clone(), &entrance, &mut shutdown);
-        // Boxed, so that nothing of it is left while the connection rests.
-        match Box::pin(spoken).await {
-            Spoken::All => return,
-            Spoken::ForNow => {}
-        }
-        if !line.rest(&watch, client, &entrance.metrics, &mut shutdown).await {
-            return;
-        }
-    }
-}
-
-enum Spoken {
-    All,
-    ForNow,
-}
-
-async fn speak_until_rest<I, M, S, B>(
-    line: &Line<I>,
-    watch: &Watch,
-    client: ClientInfo,
-    make: M,
-    entrance: &Entrance,
-    shutdown: &mut Shutdown,
-) -> Spoken
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    M: Fn() -> S + Clone + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
-    S::Error: Into<BoxError> + Send,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let http = http_builder(&entrance.limits.of_clients, Streams(watch.clone()));
-    let io = Watched::new(TokioIo::new(line.clone()), watch.clone());
-    let interim = Interim::default();
-    let io = Interposed::new(io, interim.clone());
-    let mut usual = interim.extensions(None);
-    usual.insert(client);
-    let asked = watch.clone();
-    let access_log = entrance.access_log.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let version = request.version();
-        let answering = asked.request(version);
-        let expectation = Expectation::of(&request);
-        let interim = (version == Version::HTTP_11).then(|| interim.clone());
-        match (&interim, &expectation) {
-            (Some(_), None) => request.extensions_mut().extend(usual.clone()),
-            (Some(interim), Some(expectation)) => {
-                let mut extensions = interim.extensions(Some(expectation.clone()));
-                extensions.insert(expectation.clone());
-                extensions.insert(client);
-                request.extensions_mut().extend(extensions);
-            }
-            (None, _) => drop(request.extensions_mut().insert(client)),
-        }
-        let mut visitor = access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
-        let reply = make().oneshot(request);
-        async move {
-            let mut reply = match interim {
-                Some(interim) => interim.before(reply).await?,
-                None => reply.await?,
-            };
-            let without_body = expectation.and_then(Expectation::replied);
-            if without_body.is_some() {
-                // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
-                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            if let Some(visitor) = &mut visitor {
-                visitor.answered(&reply);
-            }
-            let answered = |body| Answered::new(body, answering, version, without_body, visitor);
-            Ok::<_, S::Error>(reply.map(answered))
-        }
-    });
-    let mut serving = pin!(http.serve_connection_with_upgrades(io, service));
-    let mut leaving = false;
-    let ended = loop {
-        while let Some(limit) = watch.cut(Instant::now()) {
-            limit.strike(&entrance.metrics, Some(client.peer));
-        }
-        let check = match watch.check(Instant::now()) {
-            Ok(check) => check,
-            Err(Limit::KeepAlive) if !leaving => {
-                Limit::KeepAlive.strike(&entrance.metrics, Some(client.peer));
-                leaving = true;
-                serving.as_mut().graceful_shutdown();
-                watch.farewell();
-                continue;
-            }
-            Err(limit) => {
-                limit.strike(&entrance.metrics, Some(client.peer));
-                return Spoken::All;
-            }
-        };
-        tokio::select! {
-            ended = serving.as_mut() => break ended,
-            () = sleep_until(check.min(Instant::now() + REST_AFTER)) => {
-                if !leaving && watch.is_at_rest(Instant::now()) && line.may_rest() {
-                    return Spoken::ForNow;
-                }
-            }
-            () = shutdown.requested(), if !leaving => {
-                leaving = true;
-                serving.as_mut().graceful_shutdown();
-            }
-        }
-    };
-    if let Err(error) = ended {
-        let too_large = error.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
-        if too_large {
-            Limit::HeaderSize.strike(&entrance.metrics, Some(client.peer));
-        }
-        tracing::debug!(peer = %client.peer, error, "connection ended early");
-    }
-    Spoken::All
-}
-
-/// Where hyper answers the streams of one HTTP/2 connection.
-#[derive(Clone)]
-struct Streams(Watch);
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        self.0.spawn(stream);
-    }
-}
-
-fn http_builder(limits: &ServerLimits, streams: Streams) -> auto::Builder<Streams> {
-    let mut http = auto::Builder::new(streams);
-    http.http1()
-        .timer(TokioTimer::new())
-        // The watch does this, for less than a timer per request.
-        .header_read_timeout(None)
-        .max_buf_size((limits.header_size as usize).max(LEAST_BUFFER));
-    if limits.header_count != HYPERS_HEADER_COUNT {
-        http.http1().max_headers(limits.header_count);
-    }
-    http.http2().timer(TokioTimer::new()).max_header_list_size(limits.header_size);
-    http
-}
-
-/// A socket that refuses an option still carries HTTP.
-fn prepare(stream: &TcpStream) {
+/// The sockets that it accepts inherit these options. One that refuses them still carries HTTP.
+fn prepare(listener: &TcpListener) {
+    let socket = SockRef::from(listener);
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    let set =
-        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let set = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
     if let Err(error) = set {
         tracing::debug!(%error, "socket option refused");
     }
@@ -431,10 +252,6 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// hyper accepts no smaller one.
-const LEAST_BUFFER: usize = 8192;
-/// As long as this is the limit hyper keeps the list of headers off the heap.
-const HYPERS_HEADER_COUNT: usize = 100;
 /// Finds out about clients that vanished without a word, under a reply that may take forever.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 const FIRST_PATIENCE: Duration = Duration::from_millis(20);

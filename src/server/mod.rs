@@ -26,6 +26,7 @@ mod proxy_protocol_tests;
 mod resting;
 mod room;
 pub(crate) mod signal;
+mod speak;
 mod stack;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -163,7 +163,7 @@ impl RunningProxy {
                 }
             }
         }
-        let drain = self.stacks.entrance.now().limits.drain;
+        let drain = self.stacks.entrance.limits().drain;
         let left = drain.saturating_sub(started.elapsed()).max(LEAST_FOR_DELIVERY);
         self.stacks.transom.stop(left).await;
         self.stop_admin.pull();

@@ -2,13 +2,16 @@
 //!
 //! An HTTP connection of hyper has buffers and state of 30 KiB from its first request to its end, also while
 //! it waits for the next one. So that is dropped after a while, and made anew when the client says something.
+//! A connection begins with a rest, too: what it speaks can be told by its first bytes.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
@@ -26,14 +29,14 @@ pub(super) struct Line<I>(Arc<Mutex<End<I>>>);
 #[derive(Debug)]
 struct End<I> {
     io: Guarded<I>,
-    /// The byte that ended a rest.
-    first: Option<u8>,
+    /// What ended a rest.
+    ahead: Bytes,
     closing: bool,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
     pub(super) fn new(io: Guarded<I>) -> Self {
-        Self(Arc::new(Mutex::new(End { io, first: None, closing: false })))
+        Self(Arc::new(Mutex::new(End { io, ahead: Bytes::new(), closing: false })))
     }
 
     /// Whether an HTTP connection over it holds nothing that would be missed, if nothing is being answered.
@@ -59,9 +62,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
                 }
             };
             tokio::select! {
-                more = self.has_more() => match more {
-                    true => return true,
-                    false => break,
+                biased;
+                more = self.read_ahead() => match more {
+                    Some(true) => return true,
+                    Some(false) => watch.read(),
+                    None => break,
                 },
                 () = sleep_until(check) => {}
                 () = shutdown.requested() => break,
@@ -72,15 +77,25 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         false
     }
 
-    async fn has_more(&self) -> bool {
+    /// HTTP/2 by its preface (RFC 9113 section 3.4), over TLS or by prior knowledge; anything else is HTTP/1.
+    pub(super) fn begins_http2(&self) -> bool {
+        self.end().ahead.starts_with(PREFACE)
+    }
+
+    /// Whether what has come says which HTTP follows; `None` if none does.
+    async fn read_ahead(&self) -> Option<bool> {
         poll_fn(|context| {
             let mut end = self.end();
-            let mut byte = [0];
-            let mut buffer = ReadBuf::new(&mut byte);
+            let mut space = [const { MaybeUninit::uninit() }; AHEAD];
+            let mut buffer = ReadBuf::uninit(&mut space);
             // What fails here has no next request.
             let read = ready!(Pin::new(&mut end.io).poll_read(context, &mut buffer));
-            end.first = read.ok().and_then(|()| buffer.filled().first().copied());
-            Poll::Ready(end.first.is_some())
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(None);
+            }
+            end.ahead = [&end.ahead, buffer.filled()].concat().into();
+            let unclear = end.ahead.len() < PREFACE.len() && PREFACE.starts_with(&end.ahead);
+            Poll::Ready(Some(!unclear))
         })
         .await
     }
@@ -103,16 +118,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut end = self.end();
-        let Some(first) = end.first.filter(|_| buffer.remaining() > 0) else {
+        if end.ahead.is_empty() {
             return Pin::new(&mut end.io).poll_read(context, buffer);
-        };
-        end.first = None;
-        buffer.put_slice(&[first]);
-        // What came along with it.
-        match Pin::new(&mut end.io).poll_read(context, buffer) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(())),
         }
+        let fits = end.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&end.ahead.split_to(fits));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -149,6 +160,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<I> {
 }
 
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes; most requests are shorter.
+const AHEAD: usize = 4096;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -188,6 +202,31 @@ mod tests {
         theirs.write_all(b" HTTP/1.1\r\nHost: d\r\n\r\n").await.unwrap();
         assert_eq!(line.read(&mut read).await.unwrap(), 22);
         assert!(line.may_rest());
+    }
+
+    #[tokio::test]
+    async fn its_first_bytes_tell_which_http_follows() {
+        for (pieces, http2) in [
+            (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "rest"][..], true),
+            (&["PRI * HT", "TP/2.0\r\n\r\nSM\r\n\r\nrest"], true),
+            (&["P", "RI / HTTP/1.1\r\n"], false),
+            (&["PRI * HTTP/2.0\r\n\r\nS", "M\r\n\rGET"], false),
+            (&["G"], false),
+        ] {
+            let (mut line, mut theirs) = line();
+            let said = async {
+                for piece in pieces {
+                    theirs.write_all(piece.as_bytes()).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let (rested, ()) = tokio::join!(rest(&line, Duration::from_secs(75)), said);
+            assert!(rested);
+            assert_eq!(line.begins_http2(), http2, "{pieces:?}");
+            let mut read = vec![0; pieces.concat().len()];
+            line.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, pieces.concat().as_bytes());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -96,6 +96,14 @@ impl Watch {
         Some(limit)
     }
 
+    /// The client said something, which may be the beginning of a request.
+    pub(super) fn read(&self) {
+        let mut state = self.state();
+        if state.answering == 0 && state.head_since.is_none() && !state.http2 {
+            state.head_since = Some(Instant::now());
+        }
+    }
+
     /// A request is here in full, except for its body.
     pub(super) fn request(&self, version: Version) -> Answering {
         let mut state = self.state();
@@ -293,13 +301,6 @@ impl<S> Watched<S> {
         Self { inner, watch, written: 0, blocked: false }
     }
 
-    fn note_read(&self) {
-        let mut state = self.watch.state();
-        if state.answering == 0 && state.head_since.is_none() && !state.http2 {
-            state.head_since = Some(Instant::now());
-        }
-    }
-
     fn note_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(bytes)) => {
@@ -329,7 +330,7 @@ impl<S: Read + Unpin> Read for Watched<S> {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        self.note_read();
+        self.watch.read();
         Poll::Ready(Ok(()))
     }
 }
