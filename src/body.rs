@@ -116,7 +116,8 @@ pin_project! {
         R: 'static,
     {
         Passed { #[pin] body: R },
-        Held { #[pin] body: HeldReply<R> },
+        // Boxed, since it would make every reply's body twice as large.
+        Held { body: Pin<Box<HeldReply<R>>> },
         Full { bytes: Bytes },
         // What was read to look at it, and then the rest.
         Resumed { read: Bytes, tail: Tail<R> },
@@ -129,7 +130,7 @@ impl<R: Body<Data = Bytes> + Send + 'static> ResponseBody<R> {
     }
 
     pub(crate) fn held(body: HeldReply<R>) -> Self {
-        Self { kind: ResponseKind::Held { body } }
+        Self { kind: ResponseKind::Held { body: Box::pin(body) } }
     }
 
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
@@ -151,7 +152,7 @@ impl<R: Body<Data = Bytes> + Send + 'static> Body for ResponseBody<R> {
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         match self.project().kind.project() {
             ResponseKindProj::Passed { body } => body.poll_frame(cx),
-            ResponseKindProj::Held { body } => body.poll_frame(cx),
+            ResponseKindProj::Held { body } => body.as_mut().poll_frame(cx),
             ResponseKindProj::Full { bytes } => Poll::Ready(take(bytes).map(Ok)),
             ResponseKindProj::Resumed { read, tail } => {
                 if let Some(frame) = take(read) {

@@ -1,13 +1,13 @@
 //! Which headers belong to one hop only, and which tell the app about the hops before it.
 
-use std::io::Write as _;
+use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
@@ -18,10 +18,11 @@ use ipnet::IpNet;
 /// `TE` stays if it is exactly `trailers`, the one form that means the same on every hop.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     strip_named_by_connection(headers);
-    let trailers = headers.get(TE).is_some_and(|te| te.as_bytes() == b"trailers");
+    let mut trailers = false;
     // To look at the few names that are there costs less than to look each of these up.
-    while let Some(name) = headers.keys().find(|name| HOP_BY_HOP.contains(name)).cloned() {
-        headers.remove(name);
+    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name.as_str())).cloned() {
+        let value = headers.remove(&name);
+        trailers |= name == TE && value.is_some_and(|te| te.as_bytes() == b"trailers");
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -67,18 +68,25 @@ pub(crate) fn take_host_from_target<B>(request: &mut Request<B>) {
 /// `X-Real-IP`, since an app would believe them too.
 pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, trusted: &[IpNet]) {
     let peer = peer.ip().to_canonical();
-    let trusted = trusted.iter().any(|net| net.contains(&peer));
-    if !trusted {
-        strip_forwarding(headers);
-    }
-
     let proto = if tls { "https" } else { "http" };
-    let chain = trusted && headers.contains_key(X_FORWARDED_FOR);
-    let standard_chain = trusted && headers.contains_key(FORWARDED);
-    let (element, address) = forwarded_element(peer, proto, headers.get(HOST));
+    let host = headers.get(HOST).cloned();
+    let (element, address) = forwarded_element(peer, proto, host.as_ref());
+    let address = element.slice(address);
+    if !trusted.iter().any(|net| net.contains(&peer)) {
+        strip_forwarding(headers);
+        set(headers, X_FORWARDED_FOR, address);
+        set(headers, FORWARDED, element);
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        if let Some(host) = host {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
+        return;
+    }
+    let chain = headers.contains_key(X_FORWARDED_FOR);
+    let standard_chain = headers.contains_key(FORWARDED);
     // A proxy that speaks only one of the two must not see its client hidden behind our word in the other.
     if chain || !standard_chain {
-        append(headers, X_FORWARDED_FOR, element.slice(address));
+        append(headers, X_FORWARDED_FOR, address);
     }
     if standard_chain || !chain {
         append(headers, FORWARDED, element);
@@ -86,9 +94,7 @@ pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, 
     if !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
-    if !headers.contains_key(X_FORWARDED_HOST)
-        && let Some(host) = headers.get(HOST).cloned()
-    {
+    if let Some(host) = host.filter(|_| !headers.contains_key(X_FORWARDED_HOST)) {
         headers.insert(X_FORWARDED_HOST, host);
     }
 }
@@ -156,7 +162,28 @@ pub(crate) fn append_via(headers: &mut HeaderMap, received: Version) {
     append(headers, VIA, hop);
 }
 
+/// RFC 9110 section 7.6.1, with the older `Proxy-*` fields and the settings of an upgrade to HTTP/2.
+/// `Trailer` is not among them: trailers pass through.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
 fn is_forwarding(name: &str) -> bool {
+    // Most names are neither.
+    if !name.starts_with(['x', 'f']) {
+        return false;
+    }
     let folded = |prefix: &str| {
         name.len() >= prefix.len()
             && name
@@ -173,8 +200,12 @@ fn append(headers: &mut HeaderMap, name: HeaderName, item: impl Into<Bytes>) {
         let lines = headers.get_all(&name).iter().map(HeaderValue::as_bytes);
         list = lines.chain([&*list]).collect::<Vec<_>>().join(b", ".as_slice()).into();
     }
-    if let Ok(list) = HeaderValue::from_maybe_shared(list) {
-        headers.insert(name, list);
+    set(headers, name, list);
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+        headers.insert(name, value);
     }
 }
 
@@ -184,12 +215,28 @@ fn forwarded_element(
     proto: &str,
     host: Option<&HeaderValue>,
 ) -> (Bytes, Range<usize>) {
-    let mut element = Vec::with_capacity(FORWARDED_ELEMENT);
+    // Elements share their memory: one allocation for many.
+    thread_local!(static SPACE: RefCell<BytesMut> = RefCell::default());
+    SPACE.with_borrow_mut(|space| {
+        if space.capacity() < FORWARDED_ELEMENT {
+            *space = BytesMut::with_capacity(FORWARDED_ELEMENTS);
+        }
+        let address = write_forwarded_element(space, peer, proto, host);
+        (space.split().freeze(), address)
+    })
+}
+
+fn write_forwarded_element(
+    element: &mut BytesMut,
+    peer: IpAddr,
+    proto: &str,
+    host: Option<&HeaderValue>,
+) -> Range<usize> {
     element.extend_from_slice(b"for=");
     let address = match peer {
         IpAddr::V4(peer) => {
             let start = element.len();
-            push_v4(&mut element, peer);
+            push_v4(element, peer);
             start..element.len()
         }
         IpAddr::V6(peer) => {
@@ -212,38 +259,24 @@ fn forwarded_element(
     for piece in [";proto=", proto] {
         element.extend_from_slice(piece.as_bytes());
     }
-    (element.into(), address)
+    address
 }
 
 /// As `Display` has it, for a tenth of the cost; every request needs it.
-fn push_v4(text: &mut Vec<u8>, address: Ipv4Addr) {
+fn push_v4(text: &mut BytesMut, address: Ipv4Addr) {
     for (place, octet) in address.octets().into_iter().enumerate() {
         if place > 0 {
-            text.push(b'.');
+            text.put_u8(b'.');
         }
         if octet >= 100 {
-            text.push(b'0' + octet / 100);
+            text.put_u8(b'0' + octet / 100);
         }
         if octet >= 10 {
-            text.push(b'0' + octet / 10 % 10);
+            text.put_u8(b'0' + octet / 10 % 10);
         }
-        text.push(b'0' + octet % 10);
+        text.put_u8(b'0' + octet % 10);
     }
 }
-
-/// RFC 9110 section 7.6.1, with the older `Proxy-*` fields and the settings of an upgrade to HTTP/2.
-/// `Trailer` is not among them: trailers pass through.
-static HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("http2-settings"),
-];
 
 static NEVER_NAMED: [HeaderName; 6] =
     [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE];
@@ -253,6 +286,8 @@ const OPTIONS: [&[u8]; 2] = [b"keep-alive", b"close"];
 
 /// Room for an element with a usual host.
 const FORWARDED_ELEMENT: usize = 96;
+/// And for many of them.
+const FORWARDED_ELEMENTS: usize = 4096;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -402,7 +437,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn an_address_is_written_as_everybody_does(octets: [u8; 4]) {
-            let mut text = Vec::new();
+            let mut text = BytesMut::new();
             push_v4(&mut text, octets.into());
             proptest::prop_assert_eq!(text, Ipv4Addr::from(octets).to_string().into_bytes());
         }

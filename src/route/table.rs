@@ -109,10 +109,12 @@ impl RouteTable {
     /// Whether folding could lead this path to a rule: a cheap no for most.
     fn may_fold(&self, path: &str) -> bool {
         let capitals = self.capitals || path.bytes().any(|byte| byte.is_ascii_uppercase());
+        if !capitals && !path.ends_with('/') {
+            return false;
+        }
         let first = path.split('/').nth(1).unwrap_or_default();
         let near = |key: &String| key.eq_ignore_ascii_case(first);
-        (capitals || path.ends_with('/'))
-            && (!self.others.is_empty() || self.by_first.keys().any(near))
+        !self.others.is_empty() || self.by_first.keys().any(near)
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {

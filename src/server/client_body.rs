@@ -23,13 +23,16 @@ pin_project! {
         #[pin]
         inner: B,
         // `None` for a body that is at its end before it began, as most are.
-        pace: Option<Pace>,
-        #[pin]
-        timer: Option<Sleep>,
-        struck: Struck,
-        // Where there is an access log, and a body.
-        visit: Option<Visit>,
+        care: Option<Box<Care>>,
     }
+}
+
+struct Care {
+    pace: Pace,
+    timer: Option<Pin<Box<Sleep>>>,
+    struck: Struck,
+    /// Where there is an access log.
+    visit: Option<Visit>,
 }
 
 /// Whether a body has failed for being slow, for whoever answers its request.
@@ -43,14 +46,15 @@ pub(super) struct TooSlow(pub(super) Limit);
 
 impl<B: Body> ClientBody<B> {
     pub(super) fn new(inner: B, slowness: Slowness, visit: Option<Visit>) -> Self {
-        let comes = !inner.is_end_stream();
-        let struck = Struck(comes.then(Arc::default));
-        let visit = visit.filter(|_| comes);
-        Self { inner, pace: comes.then(|| Pace::new(slowness)), timer: None, struck, visit }
+        let care = (!inner.is_end_stream()).then(|| {
+            let (pace, struck) = (Pace::new(slowness), Struck(Some(Arc::default())));
+            Box::new(Care { pace, timer: None, struck, visit })
+        });
+        Self { inner, care }
     }
 
     pub(super) fn struck(&self) -> Struck {
-        self.struck.clone()
+        self.care.as_ref().map(|care| care.struck.clone()).unwrap_or_default()
     }
 }
 
@@ -72,9 +76,10 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut this = self.project();
+        let this = self.project();
         let polled = this.inner.poll_frame(context);
-        let Some(pace) = this.pace else { return polled.map_err(Into::into) };
+        let Some(care) = this.care else { return polled.map_err(Into::into) };
+        let Care { pace, timer, struck, visit } = &mut **care;
         if let Poll::Ready(mut frame) = polled {
             if let Some(trailers) =
                 frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut())
@@ -84,7 +89,7 @@ where
             let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
             let bytes = bytes.map_or(0, Bytes::len);
             pace.moved(bytes, Instant::now);
-            if let Some(visit) = this.visit {
+            if let Some(visit) = visit {
                 visit.received(bytes);
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
@@ -94,22 +99,20 @@ where
         }
         loop {
             // A timer that still runs was set for an earlier wait: it can only be too early.
-            match this.timer.as_mut().as_pin_mut() {
-                Some(timer) => ready!(timer.poll(context)),
-                None => {
-                    let check = pace.next_check(Instant::now());
-                    this.timer.set(Some(sleep_until(check)));
-                    continue;
-                }
-            }
+            let Some(timer) = timer else {
+                let check = pace.next_check(Instant::now());
+                *timer = Some(Box::pin(sleep_until(check)));
+                continue;
+            };
+            ready!(timer.as_mut().poll(context));
             let now = Instant::now();
             if let Some(limit) = pace.judge(now, 1) {
-                if let Some(struck) = &this.struck.0 {
+                if let Some(struck) = &struck.0 {
                     struck.get_or_init(|| limit);
                 }
                 return Poll::Ready(Some(Err(TooSlow(limit).into())));
             }
-            this.timer.set(Some(sleep_until(pace.next_check(now))));
+            timer.as_mut().reset(pace.next_check(now));
         }
     }
 

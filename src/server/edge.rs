@@ -99,27 +99,29 @@ where
         headers::take_host_from_target(&mut request);
         let map = request.headers_mut();
         headers::strip_named_by_connection(map);
-        request_id::assign(map);
+        let request_id = request_id::assign(map);
         if let Some(ClientInfo { peer, tls }) = client {
             headers::tell_client(map, peer, tls, &self.shared.trusted_proxies);
         }
         let slow = self.shared.limits.receiving();
-        let request_id = map.get(request_id::HEADER).cloned();
         let too_many = map.len() > self.shared.limits.of_clients.header_count;
         let expectation = request.extensions_mut().remove::<Expectation>();
         let visit = self.shared.visit(request.extensions(), request.headers());
-        let request = request.map(|body| ClientBody::new(body, slow, visit));
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             peer: client.map(|client| client.peer),
             request_id,
-            struck: request.body().struck(),
+            struck: Struck::default(),
             shared: Arc::clone(&self.shared),
         };
         if too_many {
             let reply = exchange.refuse(Limit::HeaderCount, Reason::TooManyHeaders);
             return Answering::Refused { reply: Some(reply) };
         }
-        let request = request.map(|body| Held::new(body, expectation));
+        let request = request.map(|body| {
+            let body = ClientBody::new(body, slow, visit);
+            exchange.struck = body.struck();
+            Held::new(body, expectation)
+        });
         let in_flight = self.shared.metrics.in_flight();
         Answering::Passed { answer: self.inner.call(request), exchange, in_flight: Some(in_flight) }
     }
@@ -129,7 +131,7 @@ where
 #[derive(Debug)]
 struct Exchange {
     peer: Option<SocketAddr>,
-    request_id: Option<HeaderValue>,
+    request_id: HeaderValue,
     struck: Struck,
     shared: Arc<Shared>,
 }
@@ -137,8 +139,7 @@ struct Exchange {
 impl Exchange {
     fn refuse(&self, limit: Limit, reason: Reason) -> Response<Bytes> {
         limit.strike(&self.shared.metrics, self.peer);
-        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
-        problem(reason, request_id.unwrap_or("-"))
+        problem(reason, self.request_id.to_str().unwrap_or("-"))
     }
 }
 

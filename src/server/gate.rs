@@ -191,8 +191,7 @@ pin_project! {
         permit: OwnedSemaphorePermit,
         idle: Option<Duration>,
         silent_since: Option<Instant>,
-        #[pin]
-        timer: Option<Sleep>,
+        timer: Option<Pin<Box<Sleep>>>,
         shared: Arc<Shared>,
     }
 }
@@ -221,23 +220,22 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut this = self.project();
+        let this = self.project();
         if let Poll::Ready(frame) = this.inner.poll_frame(context) {
             *this.silent_since = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let Some(idle) = *this.idle else { return Poll::Pending };
-        let since = *this.silent_since.get_or_insert_with(Instant::now);
+        let until = *this.silent_since.get_or_insert_with(Instant::now) + idle;
+        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
         loop {
-            // A timer that still runs was set for an earlier silence: it can only be too early.
-            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                ready!(timer.poll(context));
-                if Instant::now() >= since + idle {
-                    Limit::ReplyIdle.strike(&this.shared.metrics, None);
-                    return Poll::Ready(Some(Err(Silent.into())));
-                }
+            ready!(timer.as_mut().poll(context));
+            if Instant::now() >= until {
+                Limit::ReplyIdle.strike(&this.shared.metrics, None);
+                return Poll::Ready(Some(Err(Silent.into())));
             }
-            this.timer.set(Some(sleep_until(since + idle)));
+            // It was set for an earlier silence.
+            timer.as_mut().reset(until);
         }
     }
 

@@ -11,12 +11,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Keeps the id that the request came with if it is one, and gives it a new one otherwise.
 #[cfg(feature = "server")]
-pub(crate) fn assign(headers: &mut HeaderMap) {
+pub(crate) fn assign(headers: &mut HeaderMap) -> HeaderValue {
     let mut given = headers.get_all(HEADER).iter();
-    let usable = matches!((given.next(), given.next()), (Some(id), None) if is_valid(id));
-    if !usable {
-        headers.insert(HEADER, generate());
+    if let (Some(id), None) = (given.next(), given.next())
+        && is_valid(id)
+    {
+        return id.clone();
     }
+    let id = generate();
+    headers.insert(HEADER, id.clone());
+    id
 }
 
 /// The id of the request with these headers, `-` if it has none.
@@ -49,14 +53,21 @@ fn batch() -> Bytes {
     static PROCESS: LazyLock<u64> = LazyLock::new(rand::random);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let first = COUNT.fetch_add(BATCH, Ordering::Relaxed);
+    let process = hex(*PROCESS);
     let mut ids = Vec::with_capacity(ID_LENGTH * BATCH as usize);
     for count in first..first + BATCH {
-        let bytes = PROCESS.to_be_bytes().into_iter().chain(count.to_be_bytes());
-        ids.extend(
-            bytes.flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| HEX[usize::from(digit)]),
-        );
+        ids.extend_from_slice(&process);
+        ids.extend_from_slice(&hex(count));
     }
     ids.into()
+}
+
+fn hex(number: u64) -> [u8; 16] {
+    let mut digits = [b'0'; 16];
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        *digit = HEX[(number >> (4 * place) & 15) as usize];
+    }
+    digits
 }
 
 const ID_LENGTH: usize = 32;

@@ -15,13 +15,30 @@ impl Rfc3339 {
     }
 }
 
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rfc3339 {
+    /// For years up to 9999. A tenth of what formatting seven numbers costs; every line of a log begins with it.
+    fn text(&self) -> [u8; 24] {
         let seconds = self.0.as_secs();
         let (year, month, day) = civil(seconds / 86_400);
         let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-        let millis = self.0.subsec_millis();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+        let millis = u64::from(self.0.subsec_millis());
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let numbers =
+            [(3, year), (6, month), (9, day), (12, hour), (15, minute), (18, second), (22, millis)];
+        for (last, mut number) in numbers {
+            let places = text.iter_mut().take(last + 1).rev();
+            for digit in places.take_while(|digit| digit.is_ascii_digit()) {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.text()))
     }
 }
 

@@ -11,8 +11,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::config::AccessLogTo;
 use crate::telemetry::{LogFile, Metrics};
 
@@ -68,7 +66,8 @@ impl AccessLog {
         drop(shared.changed.wait_timeout_while(pending, LAST_PATIENCE, |p| !p.ended));
     }
 
-    fn add(&self, line: &impl Serialize) {
+    /// `write` appends one line.
+    fn add(&self, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
         let shared = &self.0.0;
         let mut pending = shared.pending();
         if pending.text.len() >= AT_MOST {
@@ -76,12 +75,11 @@ impl AccessLog {
             return;
         }
         let before = pending.text.len();
-        if serde_json::to_writer(&mut pending.text, line).is_err() {
+        if write(&mut pending.text).is_err() {
             pending.text.truncate(before);
             pending.dropped += 1;
             return;
         }
-        pending.text.push(b'\n');
         pending.lines += 1;
         let enough = before < ENOUGH && pending.text.len() >= ENOUGH;
         drop(pending);

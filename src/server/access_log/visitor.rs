@@ -33,8 +33,7 @@ pub(in crate::server) struct Visitor {
 }
 
 /// How a reply came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Complete,
     /// The client left, or its connection was closed, before the end.
@@ -99,50 +98,64 @@ impl Visitor {
 
 impl Drop for Visitor {
     fn drop(&mut self) {
-        let agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
-        let agent = agent.map(|agent| agent.get(..LONGEST_AGENT).unwrap_or(agent));
-        let agent = agent.map(String::from_utf8_lossy);
-        self.log.add(&Line {
-            time: self.time,
-            client: self.visit.client().unwrap_or(self.peer),
-            method: self.method.as_str(),
-            path: self.target.path(),
-            protocol: protocol(self.version),
-            status: self.status.map(|status| status.as_u16()),
-            received: self.visit.bytes_received(),
-            sent: self.sent,
-            ms: self.began.elapsed().as_micros() as f64 / 1000.0,
-            end: self.end,
-            lane: self.visit.lane_taken().name(),
-            code: self.code.or_else(|| self.visit.decision()),
-            request_id: self.visit.request_id(),
-            user_agent: agent.as_deref(),
-        });
+        let ended = Instant::now();
+        self.log.add(|line| self.write(line, ended));
     }
 }
 
-/// Field names are a contract. Neither queries nor referers: both may hold tokens.
-#[derive(Serialize)]
-struct Line<'a> {
-    time: Rfc3339,
-    client: IpAddr,
-    method: &'a str,
-    path: &'a str,
-    protocol: &'static str,
-    /// `null` when there was no reply.
-    status: Option<u16>,
-    /// Bytes of the request's body.
-    received: u64,
-    /// Bytes of the reply's body that were given to the connection.
-    sent: u64,
-    ms: f64,
-    end: End,
-    lane: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<Reason>,
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<&'a str>,
+impl Visitor {
+    /// Field names are a contract. Neither queries nor referers: both may hold tokens.
+    ///
+    /// Each field is written by itself, since a derived writer looks for what to escape in every name.
+    fn write(&self, line: &mut Vec<u8>, ended: Instant) -> serde_json::Result<()> {
+        let took = ended.saturating_duration_since(self.began);
+        put(line, r#"{"time":"#, &self.time)?;
+        put(line, r#","client":"#, &self.visit.client().unwrap_or(self.peer))?;
+        put(line, r#","method":"#, self.method.as_str())?;
+        put(line, r#","path":"#, self.target.path())?;
+        word(line, r#","protocol":""#, protocol(self.version));
+        // `null` when there was no reply.
+        put(line, r#","status":"#, &self.status.map(|status| status.as_u16()))?;
+        // Bytes of the request's body.
+        put(line, r#","received":"#, &self.visit.bytes_received())?;
+        // Bytes of the reply's body that were given to the connection.
+        put(line, r#","sent":"#, &self.sent)?;
+        put(line, r#","ms":"#, &(took.as_micros() as u64 as f64 / 1000.0))?;
+        word(line, r#","end":""#, self.end.name());
+        word(line, r#","lane":""#, self.visit.lane_taken().name());
+        if let Some(code) = self.code.or_else(|| self.visit.decision()) {
+            word(line, r#","code":""#, code.code());
+        }
+        put(line, r#","request_id":"#, &self.visit.request_id())?;
+        if let Some(agent) = self.user_agent.as_ref().map(HeaderValue::as_bytes) {
+            let agent = agent.get(..LONGEST_AGENT).unwrap_or(agent);
+            put(line, r#","user_agent":"#, &*String::from_utf8_lossy(agent))?;
+        }
+        line.extend_from_slice(b"}\n");
+        Ok(())
+    }
+}
+
+fn put<T: Serialize + ?Sized>(line: &mut Vec<u8>, name: &str, value: &T) -> serde_json::Result<()> {
+    line.extend_from_slice(name.as_bytes());
+    serde_json::to_writer(line, value)
+}
+
+/// One that needs no escaping.
+fn word(line: &mut Vec<u8>, name: &str, word: &'static str) {
+    for piece in [name, word, "\""] {
+        line.extend_from_slice(piece.as_bytes());
+    }
+}
+
+impl End {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Cut => "cut",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 fn protocol(version: Version) -> &'static str {
