@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::config::{Action, Config, Identity};
 use crate::explain::run_tests;
 use crate::route::Rule;
+use crate::server::tls::Certificate;
 
 /// Lists every problem of a configuration, and what it makes of it
 #[derive(Debug, clap::Args)]
@@ -28,9 +29,22 @@ impl CheckArgs {
         for warning in config.warnings() {
             eprintln!("{warning}");
         }
+        let unusable = unusable_certificate(&config);
+        if let Some(problem) = &unusable {
+            eprintln!("{problem}");
+        }
         print!("{}", summary(&config));
-        if config.tests.is_empty() { ExitCode::SUCCESS } else { test(config) }
+        let tests = if config.tests.is_empty() { ExitCode::SUCCESS } else { test(config) };
+        if unusable.is_some() { ExitCode::from(EX_USAGE) } else { tests }
     }
+}
+
+/// A start reads these files too. A running proxy only does when they change, and then stays with the
+/// last good ones, so that reading a configuration must not fail for them.
+fn unusable_certificate(config: &Config) -> Option<String> {
+    let tls = config.server.tls.as_ref()?;
+    let error = Certificate::load(tls).err()?;
+    Some(config.unusable_certificate(tls, &error.to_string()))
 }
 
 /// Runs the configuration's own tests, and tells of each that fails as of any other problem.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
-use super::Config;
+use super::{AuditConfig, Config, DwsConfig, TlsConfig};
 
 /// What a configuration says, to be compared. Hashes only, since values may be secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +84,29 @@ pub(super) fn hash(value: &impl Hash) -> u64 {
 
 /// In the place of a hash.
 pub(super) const NOT_COMPARED: u64 = 0;
+
+impl TlsConfig {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (&self.cert, &self.key) == (&other.cert, &other.key)
+    }
+}
+
+impl DwsConfig {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.url == other.url && self.api_key.expose_secret() == other.api_key.expose_secret()
+    }
+}
+
+impl AuditConfig {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let Self { path, key, every_hand_out, sync } = self;
+        let exposed =
+            |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
+        *path == other.path
+            && exposed(key) == exposed(&other.key)
+            && (*every_hand_out, *sync) == (other.every_hand_out, other.sync)
+    }
+}
 
 fn flatten(name: &str, value: &Value, settings: &mut BTreeMap<String, u64>) {
     let Value::Table(table) = value else {

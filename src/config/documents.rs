@@ -16,7 +16,7 @@ pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Kind>, Vec<
     let (mut kinds, mut rules) = (Vec::new(), Vec::new());
     for entry in documents.iter().flat_map(Table::entries) {
         let Some(table) = entry.table(format!("`[documents.{}]`", entry.key)) else { continue };
-        if names::token(entry.key).is_err() {
+        if entry.key.is_empty() || !entry.key.chars().all(fits_in_an_address) {
             let message = format!("`{}` is not a name for a kind of document", entry.key);
             let problem = Problem::error(entry.key_span.clone(), message);
             entry.report(
@@ -36,6 +36,10 @@ pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Kind>, Vec<
     (kinds, rules)
 }
 
+fn fits_in_an_address(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_".contains(c)
+}
+
 fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) -> Kind {
     let views = || {
         rules.iter().filter_map(|placed| match &placed.rule.action {
@@ -46,7 +50,8 @@ fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) 
     let source = table.get("source").and_then(|value| outgoing(&value, true));
     let probe = match table.get("probe") {
         Some(value) => {
-            value.one_or_more().iter().filter_map(|item| outgoing(item, false)).collect()
+            let items = value.at_least_one("no request that could ask the app");
+            items.iter().filter_map(|item| outgoing(item, false)).collect()
         }
         None => match &source {
             Some(source) => vec![first_byte(source.clone())],

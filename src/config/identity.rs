@@ -35,7 +35,10 @@ pub(super) fn identities(root: &Table<'_>) -> (Vec<Identity>, Vec<String>) {
 fn identity(table: &Table<'_>) -> Option<Identity> {
     let name = table.get("name").and_then(|value| value.text());
     let tokens = match table.get("tokens") {
-        Some(value) => value.one_or_more().iter().filter_map(token_place).collect(),
+        Some(value) => {
+            let places = value.at_least_one("no place to look for a token, so none is ever found");
+            places.iter().filter_map(token_place).collect()
+        }
         None => vec![TokenPlace::Bearer],
     };
     let algorithms = table.require("algorithms", "[\"HS256\"]").map(|value| algorithms(&value));
@@ -47,13 +50,13 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
         weak.warn("keys that are too weak are taken", "whoever finds the key can be any user");
     }
     let source = key.as_ref().and_then(|value| keys::key(value, &algorithms, allow_weak_keys));
-    let issuer = table.get("issuer").and_then(|value| value.text()).map(str::to_owned);
+    let issuer = table.get("issuer").and_then(|value| value.word()).map(str::to_owned);
     if let (Some(keys::Found { source: KeySource::Discovery, .. }), None) = (&source, &issuer) {
         let problem = Problem::error(table.span.clone(), "`discovery` starts at the `issuer`");
         table.reader.problems.push(problem.label("add `issuer = \"https://…\"`"));
         return None;
     }
-    let audience = table.get("audience").map(|value| texts(&value));
+    let audience = table.get("audience").map(|value| audience(&value));
     for (key, given) in [("issuer", issuer.is_some()), ("audience", audience.is_some())] {
         if !given && table.get(key).is_none() {
             let message = format!("`{key}` is not checked");
@@ -104,13 +107,13 @@ fn token_place(value: &Value<'_>) -> Option<TokenPlace> {
         "scheme" => TokenPlace::Scheme(place.parse(names::token)?),
         "cookie" => TokenPlace::Cookie(place.parse(names::token)?),
         "header" => TokenPlace::Header(place.parse(names::header)?),
-        _ => TokenPlace::Query(place.text()?.to_owned()),
+        _ => TokenPlace::Query(place.word()?.to_owned()),
     })
 }
 
 fn algorithms(value: &Value<'_>) -> Vec<Algorithm> {
     let mut algorithms = Vec::new();
-    for item in value.one_or_more() {
+    for item in value.at_least_one("no algorithm, so no token could be valid") {
         match item.text() {
             Some("none") => {
                 let label = "anybody could write such a token";
@@ -120,14 +123,12 @@ fn algorithms(value: &Value<'_>) -> Vec<Algorithm> {
             None => {}
         }
     }
-    if value.one_or_more().is_empty() {
-        value.error::<()>("no algorithm, so no token could be valid", "expected at least one");
-    }
     algorithms
 }
 
-fn texts(value: &Value<'_>) -> Vec<String> {
-    value.one_or_more().iter().filter_map(Value::text).map(str::to_owned).collect()
+fn audience(value: &Value<'_>) -> Vec<String> {
+    let items = value.at_least_one("tokens for anybody would count");
+    items.iter().filter_map(Value::word).map(str::to_owned).collect()
 }
 
 fn claim_path(text: &str) -> Result<ClaimPath, String> {

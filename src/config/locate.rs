@@ -29,10 +29,7 @@ pub(super) fn ids(table: &Table<'_>, route: Option<&Pattern>) -> Vec<Locator> {
 
 /// One locator or a list of them.
 pub(super) fn locators(value: &Value<'_>, route: Option<&Pattern>) -> Vec<Locator> {
-    let items = value.one_or_more();
-    if items.is_empty() {
-        value.error::<()>("an empty list of locators finds nothing", "expected at least one");
-    }
+    let items = value.at_least_one("an empty list of locators finds nothing");
     items.iter().filter_map(|item| locator(item, route)).collect()
 }
 

@@ -102,12 +102,24 @@ impl Config {
     /// A test that failed, shown like other problems: at what it expected, with what came instead.
     #[cfg(feature = "cli")]
     pub(crate) fn failed_test(&self, name: &str, expected: &Expected, came: &str) -> String {
-        let Source { shown, path } = &self.source;
-        let help =
-            format!("each step: transom explain --config {} --test {name:?}", path.display());
+        let path = self.source.path.display();
+        let help = format!("each step: transom explain --config {path} --test {name:?}");
         let message = format!("the test {name:?} fails");
         let problem = Problem::error(expected.place.clone(), message);
-        let problem = problem.label(format!("came instead: {came}")).help(help);
+        self.show(problem.label(format!("came instead: {came}")).help(help))
+    }
+
+    /// That nobody could connect with this certificate.
+    #[cfg(feature = "cli")]
+    pub(crate) fn unusable_certificate(&self, tls: &TlsConfig, why: &str) -> String {
+        let problem = Problem::error(tls.place.clone(), "the certificate can't be used");
+        self.show(problem.label(why))
+    }
+
+    /// A problem that only a closer look shows, as all others are shown.
+    #[cfg(feature = "cli")]
+    fn show(&self, problem: Problem) -> String {
+        let Source { shown, path } = &self.source;
         ConfigError::new(&[problem], shown, path).to_string()
     }
 

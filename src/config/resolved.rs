@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use ipnet::IpNet;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::condition::Condition;
 use crate::correlate::Locator;
@@ -72,11 +73,13 @@ pub(crate) enum AccessLogTo {
 }
 
 /// Files in PEM, read by whoever listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct TlsConfig {
     /// The certificate, and those that lead from it to a root that clients know.
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
+    /// Where they are written, for problems that reading them shows.
+    pub(crate) place: Range<usize>,
 }
 
 /// What clients may take. No duration is zero.
@@ -205,12 +208,6 @@ pub(crate) struct DwsConfig {
     pub(crate) api_key: SecretString,
 }
 
-impl DwsConfig {
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.url == other.url && self.api_key.expose_secret() == other.api_key.expose_secret()
-    }
-}
-
 #[derive(Debug, Clone)]
 pub(crate) struct StoreConfig {
     pub(crate) path: PathBuf,
@@ -231,17 +228,6 @@ pub(crate) struct AuditConfig {
     pub(crate) every_hand_out: bool,
     /// Lines outlive the machine too.
     pub(crate) sync: bool,
-}
-
-impl AuditConfig {
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let Self { path, key, every_hand_out, sync } = self;
-        let exposed =
-            |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
-        *path == other.path
-            && exposed(key) == exposed(&other.key)
-            && (*every_hand_out, *sync) == (other.every_hand_out, other.sync)
-    }
 }
 
 /// One issuer of the app's own JWTs.
@@ -484,7 +470,7 @@ pub(crate) enum TestDocument {
 pub(crate) struct Expected {
     pub(crate) what: Expectation,
     /// Bytes of the configuration.
-    pub(crate) place: std::ops::Range<usize>,
+    pub(crate) place: Range<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

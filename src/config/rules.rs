@@ -143,7 +143,7 @@ fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> Uploa
         accepted: accepted(table),
         max_size: table
             .get("max_size")
-            .and_then(|value| value.parse(size))
+            .and_then(|value| value.parse(some_size))
             .unwrap_or(DEFAULT_MAX_SIZE),
         types: table.get("types").map_or_else(viewable, |value| types(&value)),
         attributes: table.get("attributes").map(|value| attributes(&value)).unwrap_or_default(),
@@ -227,8 +227,15 @@ fn file(value: &Value<'_>) -> Option<FileSource> {
     file
 }
 
+fn some_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("nothing would be captured".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 fn types(value: &Value<'_>) -> Vec<String> {
-    let items = value.array();
+    let items = value.at_least_one("nothing would be captured");
     for item in &items {
         let Some(text) = item.text() else { continue };
         if !VIEWABLE_TYPES.contains(&text) {

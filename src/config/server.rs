@@ -107,9 +107,9 @@ fn access_log(value: &Value<'_>) -> Option<AccessLogTo> {
 fn tls(table: Table<'_>) -> Option<TlsConfig> {
     let directory = table.reader.directory;
     let file = |key| table.require(key, "\"….pem\"")?.text().map(|name| directory.join(name));
-    let (cert, key) = (file("cert"), file("key"));
+    let (cert, key, place) = (file("cert"), file("key"), table.span.clone());
     table.finish();
-    Some(TlsConfig { cert: cert?, key: key? })
+    Some(TlsConfig { cert: cert?, key: key?, place })
 }
 
 pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
@@ -172,7 +172,9 @@ pub(super) fn viewer(root: &Table<'_>) -> ViewerConfig {
     let sdk = sdk.and_then(|value| {
         value.parse(|text| {
             let own = text.starts_with('/') && !text.starts_with("//");
-            if own { Ok(text) } else { web(text).map(|_| text) }
+            let address =
+                || web(text).map_err(|expected| format!("{expected}, or a path of the app"));
+            if own { Ok(text) } else { address().map(|_| text) }
         })
     });
     if let Some(table) = table {

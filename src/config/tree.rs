@@ -191,11 +191,15 @@ impl<'a> Value<'a> {
 
     /// The items of an array.
     pub(super) fn array(&self) -> Vec<Self> {
-        if !self.inner.is_array() {
-            self.wrong_type::<()>("a list");
-            return Vec::new();
-        }
-        self.one_or_more()
+        match self.inner {
+            DeValue::Array(_) => return self.one_or_more(),
+            DeValue::Table(_) => self.error::<()>(
+                format!("`{}` must be a list, not a table", self.key),
+                "a list of tables is `[[…]]`, or `[{ … }]`",
+            ),
+            _ => self.wrong_type("a list"),
+        };
+        Vec::new()
     }
 
     /// The items of an array, or the value alone.
@@ -206,6 +210,23 @@ impl<'a> Value<'a> {
                 .iter()
                 .map(|item| Self { span: item.span(), inner: item.get_ref(), ..self.clone() })
                 .collect(),
+        }
+    }
+
+    /// The same, where none would undo what the key is for: `without` says how.
+    pub(super) fn at_least_one(&self, without: &str) -> Vec<Self> {
+        let items = self.one_or_more();
+        if items.is_empty() {
+            self.error::<()>(without, "expected at least one");
+        }
+        items
+    }
+
+    /// A text that says something.
+    pub(super) fn word(&self) -> Option<&'a str> {
+        match self.text()? {
+            "" => self.error(format!("`{}` is empty", self.key), ""),
+            text => Some(text),
         }
     }
 

@@ -17,7 +17,8 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
     let session = table.require("session", "{ json = \"/viewer_session\" }");
     let mut rule = ViewRule { id: ids(table, route), ..default_view(reading) };
     if let Some(value) = session {
-        rule.session = value.one_or_more().iter().filter_map(|v| delivery(v, reading)).collect();
+        let ways = value.at_least_one("a session that reaches nobody");
+        rule.session = ways.iter().filter_map(|way| delivery(way, reading)).collect();
         let get =
             table.get("route").and_then(|value| value.as_text().map(|t| t.starts_with("GET ")));
         if rule.session.contains(&Delivery::Page) && get == Some(false) {
@@ -31,7 +32,8 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
         rule.authorize = authorize;
     }
     if let Some(value) = table.get("identity") {
-        rule.identity = value.one_or_more().iter().filter_map(|v| identity(v, reading)).collect();
+        let names = value.at_least_one("no identity counts, so nobody could view");
+        rule.identity = names.iter().filter_map(|name| identity(name, reading)).collect();
     }
     rule.allow = table.get("allow").and_then(|value| condition(&value, ASKED));
     if let Some(value) = table.get("permissions") {
@@ -39,6 +41,14 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
     }
     if let Some(value) = table.get("grant") {
         rule.grant = value.array().iter().filter_map(grant).collect();
+    }
+    let granted = rule.grant.iter().map(|grant| grant.permissions);
+    let most = granted.fold(rule.permissions, Permissions::union);
+    if let Some(value) = table.get("permissions")
+        && most != Permissions::default()
+        && !most.read
+    {
+        value.warn("nobody may read, so there is nothing to view", "add \"read\"");
     }
     if let Some(ttl) = table.get("ttl").and_then(|value| value.parse(lifetime)) {
         rule.ttl = ttl;
@@ -131,6 +141,9 @@ fn authorize(value: &Value<'_>, reading: &Reading<'_>) -> Option<Authorize> {
 
 fn identity(value: &Value<'_>, reading: &Reading<'_>) -> Option<String> {
     let name = value.text()?;
+    if !reading.has_identity() {
+        return value.error(format!("there is no identity `{name}`"), "add it as `[[identity]]`");
+    }
     let known = reading.identity_names.iter().map(String::as_str);
     if known.clone().any(|known| known == name) {
         return Some(name.to_owned());

@@ -32,7 +32,7 @@ mod stack;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(crate) mod tls;
 mod watch;
 pub(crate) mod workers;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tower::Layer;
 
-use crate::config::Config;
+use crate::config::{Config, TlsConfig};
 use crate::engine::Engine;
 use crate::explain::{Harmless, Questions};
 use crate::forward::{BoxError, Forwarder};
@@ -77,8 +77,10 @@ impl Stacks {
         };
         let config = &next.engine.config;
         let before = self.transom.engine();
-        let files =
-            config.server.tls.as_ref().filter(|_| config.server.tls != before.config.server.tls);
+        let same = |tls: &&TlsConfig| {
+            before.config.server.tls.as_ref().is_some_and(|before| before.is_same(tls))
+        };
+        let files = config.server.tls.as_ref().filter(|tls| !same(tls));
         let certificate = files.map(Certificate::load).transpose();
         let certificate = certificate.map_err(|error| format!("`server.tls`: {error}"))?;
         let gate = self.gate.load().renewed(config.app.limits);

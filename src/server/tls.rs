@@ -183,7 +183,8 @@ mod tests {
         }
 
         fn config(&self) -> TlsConfig {
-            TlsConfig { cert: self.dir.path().join("c.pem"), key: self.dir.path().join("k.pem") }
+            let file = |name| self.dir.path().join(name);
+            TlsConfig { cert: file("c.pem"), key: file("k.pem"), place: 0..0 }
         }
 
         fn write(&self, name: &str) {

@@ -147,6 +147,31 @@ async fn check_lists_every_problem_at_once() {
     }
 }
 
+#[tokio::test]
+async fn check_reads_the_certificate_that_a_start_would_need() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let text = "app = { url = \"http://127.0.0.1:3000\" }
+dws = { api_key = \"a key\" }
+server = { tls = { cert = \"c.pem\", key = \"k.pem\" } }";
+    std::fs::write(&path, text).unwrap();
+    let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    let check = async || {
+        let output = process::run(&["check", "--config", &path.display().to_string()]).await;
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    std::fs::write(dir.path().join("c.pem"), made.cert.pem()).unwrap();
+    let (status, told) = check().await;
+    assert_eq!(status, Some(64), "{told}");
+    for part in ["error: the certificate can't be used", "config.toml:3:18", "can't read ", "k.pem"]
+    {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
+    std::fs::write(dir.path().join("k.pem"), made.signing_key.serialize_pem()).unwrap();
+    let (status, told) = check().await;
+    assert_eq!(status, Some(0), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_app_gone_is_a_502_that_tells_nothing() {
     let mut world = World::usual().start(Form::Binary).await;

@@ -74,7 +74,10 @@ fn sections() {
         ("audit = \"audit.jsonl\"", "`audit` must be a table, not a string"),
         ("[audit]\npath = \"a\"\nline_per = \"handout\"", "`handout` is not a value of `line_per`"),
         ("[audit]\npath = \"a\"\nkey = \"short\"", "this key has fewer than 32 bytes"),
-        ("[viewer]\nsdk = \"sdk.js\"", "expected an address that starts with http:// or https://"),
+        (
+            "[viewer]\nsdk = \"sdk.js\"",
+            "expected an address that starts with http:// or https://, or a path of the app",
+        ),
         (
             "[documents.\"a b\"]\nsource = \"GET /{id}\"",
             "`a b` is not a name for a kind of document",
@@ -177,6 +180,11 @@ fn identities() {
         ),
         (format!("{hs}{key}user = \"\""), "error: the name of a claim is missing"),
         (
+            format!("{hs}{key}tokens = []"),
+            "error: no place to look for a token, so none is ever found",
+        ),
+        (format!("{hs}{key}tokens = [{{ query = \"\" }}]"), "error: `query` is empty"),
+        (
             format!(
                 "{hs}{key}[[identity]]\nname = \"a\"\nissuer = \"i\"\naudience = \"a\"\n{hs}{key}"
             ),
@@ -207,6 +215,16 @@ fn identities() {
     );
     let with = good(&format!("{discovery}issuer = \"https://id.example\""));
     assert!(matches!(with.identities[0].key, KeySource::Discovery));
+    for (written, title) in [
+        ("issuer = \"\"\naudience = \"a\"", "error: `issuer` is empty"),
+        ("issuer = \"i\"\naudience = []", "error: tokens for anybody would count"),
+        ("issuer = \"i\"\naudience = [\"\"]", "error: `audience` is empty"),
+    ] {
+        let titles = titles(&format!(
+            "documents.f.source = \"GET /f/{{id}}\"\n[[identity]]\nname = \"a\"\n{hs}{key}{written}"
+        ));
+        assert_eq!(titles, [title], "{written}");
+    }
     let unchecked = titles(&format!(
         "documents.f.source = \"GET /f/{{id}}\"\n[[identity]]\nname = \"a\"\n{hs}{key}"
     ));
@@ -253,6 +271,8 @@ fn documents() {
             upload("max_size = \"1 mib\""),
             "`1 mib` is not a size such as \"100 MiB\": did you mean `MiB`? as its unit",
         ),
+        (upload("max_size = \"0\""), "nothing would be captured"),
+        (upload("types = []"), "nothing would be captured"),
         (upload("accepted = \"request.path == ''\""), "`accepted` is not a condition"),
     ] {
         assert!(titles.contains(&format!("error: {title}")), "{title}: {titles:?}");
@@ -270,6 +290,12 @@ fn documents() {
             "documents.f.probe = { route = \"GET /f/{id}\", headers = { cookie = \"a\" } }",
             "error: `cookie` is not for the configuration",
         ),
+        ("documents.f.probe = []", "error: no request that could ask the app"),
+        (
+            "[documents.\"..\"]\nsource = \"GET /{id}\"",
+            "error: `..` is not a name for a kind of document",
+        ),
+        ("[documents.f.view]\nroute = \"GET /{id}\"", "error: `view` must be a list, not a table"),
         (
             "documents.f.probe = \"DELETE /f/{id}\"",
             "error: DELETE would change what is only to be looked at; use GET",
@@ -310,6 +336,8 @@ fn views() {
         (view("authorize = [\"token\"]"), "there is no `[[identity]]` that could verify a token"),
         (view("authorize = [\"app\", \"probe\"]"), "the app is asked in one way"),
         (view("identity = \"b\""), "there is no identity `b`"),
+        (view("identity = []"), "no identity counts, so nobody could view"),
+        (session("[]"), "a session that reaches nobody"),
         (view("allow = \"claim.x\""), "`allow` is not a condition"),
         (view("permissions = [\"raed\"]"), "`raed` is not a value of `permissions`"),
         (view("permissions = []"), "a session without any permission"),
@@ -318,6 +346,10 @@ fn views() {
     ] {
         assert_eq!(titles, [format!("error: {title}")]);
     }
+    let unread = "warning: nobody may read, so there is nothing to view";
+    assert_eq!(view("permissions = [\"write\"]"), [unread]);
+    let read = "grant = [{ when = \"has(claims.r)\", permissions = [\"read\"] }]";
+    assert_eq!(view(&format!("permissions = [\"write\"]\n{read}")), [""; 0]);
     let early = "[[documents.f.view]]\nroute = \"GET /v\"\nid = { query = \"id\" }\nsession = { request_header = \"X-S\" }\n";
     assert_eq!(
         titles(early),
