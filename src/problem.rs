@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::reason::Reason;
 
-/// A problem reply. `detail` is for the person who reads it and holds no secret.
+/// A problem reply. It says what its code says, and nothing of this case that could be a secret.
 pub(crate) fn problem(reason: Reason, request_id: &str) -> Response<Bytes> {
     let status = reason.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({

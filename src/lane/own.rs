@@ -66,7 +66,7 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
             Trail::decided(&parts.extensions, reason);
             Visit::decided(&parts.extensions, reason);
             if Trail::of_asked(&parts.extensions).is_none() {
-                note(engine, &key, reason);
+                note(engine, &key, reason, id);
             }
             granted.map(|granted| (granted, key))
         }
@@ -88,11 +88,13 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
     }
 }
 
-fn note(engine: &Engine, key: &DocumentKey, reason: Reason) {
+fn note(engine: &Engine, key: &DocumentKey, reason: Reason, request_id: &str) {
     engine.metrics.outcome(Step::Session, reason);
     match reason {
-        Reason::SessionGiven => debug!(code = %reason, document = %key, "session given"),
-        _ => info!(code = %reason, document = %key, "no session"),
+        Reason::SessionGiven => {
+            debug!(code = %reason, document = %key, request_id, "session given")
+        }
+        _ => info!(code = %reason, document = %key, request_id, "no session"),
     }
 }
 
