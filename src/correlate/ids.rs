@@ -106,7 +106,8 @@ fn texts(path: &JsonPath, json: &Value) -> Vec<String> {
         .iter()
         .map(|value| match value {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
+            // Fractions, and whole numbers of more than 64 bits, of which two could become one.
+            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
             _ => None,
         })
         .collect::<Option<_>>()

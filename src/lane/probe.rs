@@ -82,11 +82,14 @@ async fn ask<S: Inner<B>, B>(
             let with = tell::credentials(&asked, token_headers(engine));
             (finding, format!("asked with {method} {path}, {with}; {status} is: {told}"))
         });
+        let request_id = request_id::of(&asked);
         match answer {
             Answer::Yes => return Ok(()),
-            Answer::No(why) => debug!(document = %key, path, status, why, "the app said no"),
+            Answer::No(why) => {
+                debug!(document = %key, path, status, why, request_id, "the app said no");
+            }
             Answer::Unknown(why) => {
-                warn!(document = %key, path, status, why, "no word from the app");
+                warn!(document = %key, path, status, why, request_id, "no word from the app");
                 unknown = true;
             }
         }

@@ -85,8 +85,10 @@ in_both_forms! {
             assert_eq!(upload(&world).await, 201);
         }
         world.counted("capture", "id_invalid").await;
-        for body in ["{\"data\":{\"id\":\"\"}}", "{\"data\":{\"id\":null}}", "{\"data\":{\"id\":[1]}}", "{}", ""] {
-            world.app.answers(move |_, _| app::reply(201, &[], body));
+        let bodies = ["\"\"", "null", "[1]", "1.5", "36893488147419103232"]
+            .map(|id| format!("{{\"data\":{{\"id\":{id}}}}}"));
+        for body in bodies.into_iter().chain(["{}".to_owned(), String::new()]) {
+            world.app.answers(move |_, _| app::reply(201, &[], body.clone()));
             assert_eq!(upload(&world).await, 201);
         }
         world.counted("capture", "id_missing").await;
