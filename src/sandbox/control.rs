@@ -33,7 +33,7 @@ pub(super) async fn handle(shared: &Shared, path: &str, request: Request<Request
             shared.live().journal.clear();
             done()
         }
-        (&Method::POST, "faults") => match read::<FaultRule>(request).await {
+        (&Method::POST, "faults") => match fault(request).await {
             Ok(_) if shared.live().faults.len() >= MAX_RULES => {
                 reply::text(StatusCode::CONFLICT, "too many fault rules; DELETE /control/faults")
             }
@@ -120,6 +120,10 @@ async fn reset(shared: &Shared) -> Reply {
         Ok(()) => done(),
         Err(error) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+async fn fault(request: Request<RequestBody>) -> Result<FaultRule, String> {
+    FaultRule::read(&json_body(request).await.ok_or("not JSON")?)
 }
 
 async fn read<T: DeserializeOwned>(request: Request<RequestBody>) -> Result<T, String> {

@@ -10,7 +10,7 @@ use http::header::RETRY_AFTER;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::reply::{self, Reply};
 use super::routes::RouteName;
@@ -67,6 +67,27 @@ pub(super) enum Fault {
 pub(super) enum RetryAfter {
     Seconds(u64),
     Text(String),
+}
+
+impl FaultRule {
+    /// # Errors
+    /// A sentence for whoever wrote it.
+    pub(super) fn read(written: &Value) -> Result<Self, String> {
+        let rule = Self::deserialize(written).map_err(|error| error.to_string())?;
+        // serde can't refuse unknown fields beside flattened ones.
+        let known = serde_json::to_value(&rule).map_err(|error| error.to_string())?;
+        let mut names = written.as_object().into_iter().flat_map(Map::keys);
+        if let Some(unknown) = names.find(|name| known.get(name).is_none()) {
+            return Err(format!("this fault has no field `{unknown}`"));
+        }
+        match rule {
+            Self { times: Some(0), .. } => Err("`times` counts from 1".to_owned()),
+            Self { fault: Fault::Status { status, .. }, .. } if !(200..=599).contains(&status) => {
+                Err(format!("{status} is no status of an answer"))
+            }
+            rule => Ok(rule),
+        }
+    }
 }
 
 /// Takes the fault for a request of `route`: the first rule that fits.
@@ -194,5 +215,23 @@ mod tests {
         assert_eq!(take(&mut rules, RouteName::Upload).unwrap().name(), "status 503");
         assert_eq!(take(&mut rules, RouteName::Upload).unwrap().name(), "hang");
         assert_eq!(rules.len(), 1);
+    }
+
+    #[test]
+    fn a_rule_that_is_not_understood_is_none() {
+        let read = |rule: Value| FaultRule::read(&rule).unwrap_err();
+        let status = |more: Value| {
+            let mut rule = json!({ "route": "upload", "fault": "status", "status": 503 });
+            rule.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+            rule
+        };
+        assert!(FaultRule::read(&status(json!({ "retry_after": 7, "times": 1 }))).is_ok());
+        assert_eq!(read(status(json!({ "count": 1 }))), "this fault has no field `count`");
+        assert_eq!(read(status(json!({ "times": 0 }))), "`times` counts from 1");
+        assert_eq!(read(status(json!({ "status": 99 }))), "99 is no status of an answer");
+        assert_eq!(
+            read(json!({ "route": "any", "fault": "hang", "delay_ms": 1 })),
+            "this fault has no field `delay_ms`"
+        );
     }
 }
