@@ -10,6 +10,7 @@ use crate::config::ServerLimits;
 
 use super::Limits;
 use super::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
+use super::watch::REST_AFTER;
 
 /// RFC 9113 section 6.
 const DATA: u8 = 0;
@@ -274,6 +275,22 @@ async fn others_are_served(app: &App, proxy: &Proxy) {
     at_app.hear("\r\n\r\n").await;
     at_app.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     client.hear("ok").await;
+}
+
+/// Its streams and its headers' table belong to the connection, and would be missed.
+#[tokio::test]
+async fn a_connection_never_rests() {
+    let app = App::start().await;
+    let proxy = proxy(&app, ServerLimits::default()).await;
+    let mut client = Http2::connect(&proxy, 65_535).await;
+    for stream in [1, 3, 5] {
+        client.get(stream).await;
+        let mut at_app = asked(&app).await;
+        at_app.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+        let heard = client.hear(DATA).await;
+        assert_eq!((heard.stream, &heard.payload[..]), (stream, &b"ok"[..]));
+        sleep(3 * REST_AFTER).await;
+    }
 }
 
 const MOMENT: Duration = Duration::from_millis(300);

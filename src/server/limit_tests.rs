@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AppLimits, ServerLimits};
 
 use super::Limits;
-use super::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
+use super::testing::{App, PATIENCE, PATIENT, Peer, Proxy, tls};
 use super::watch::REST_AFTER;
 
 async fn proxy(app: &App, clients: ServerLimits, of_app: AppLimits) -> Proxy {
@@ -50,7 +50,22 @@ async fn a_head_that_never_ends() {
 async fn a_connection_that_rested_is_served_as_before() {
     let app = App::start().await;
     let proxy = proxy(&app, ServerLimits::default(), AppLimits::default()).await;
-    let mut client = proxy.connect().await;
+    asks_and_rests(&app, proxy.connect().await).await;
+}
+
+#[tokio::test]
+async fn a_connection_in_tls_that_rested_is_served_as_before() {
+    let (acceptor, trusting) = tls();
+    let app = App::start().await;
+    let proxy = Proxy::entered_by(&app.url(), PATIENT, AppLimits::default(), |entrance| {
+        entrance.with_tls(acceptor)
+    })
+    .await;
+    let client = proxy.connect().await.secured(&trusting).await;
+    asks_and_rests(&app, client).await;
+}
+
+async fn asks_and_rests<S: AsyncRead + AsyncWrite + Unpin>(app: &App, mut client: Peer<S>) {
     for pause in [3 * REST_AFTER, 3 * REST_AFTER, Duration::ZERO] {
         client.say("GET /x HTTP/1.1\r\n").await;
         sleep(pause).await;

@@ -6,8 +6,8 @@ use tokio::time::{Duration, timeout};
 
 use crate::config::{AppLimits, ServerLimits};
 
-use super::Limits;
-use super::testing::{App, PATIENCE, PATIENT, Proxy};
+use super::testing::{App, PATIENCE, PATIENT, Proxy, tls};
+use super::{Entrance, Limits};
 
 const V2_IPV4: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\x12\x67\x01\xbb";
@@ -21,7 +21,7 @@ const V2_TLVS: &[u8] =
 async fn behind(networks: &[&str], app: &App, clients: ServerLimits) -> Proxy {
     let networks: Vec<_> = networks.iter().map(|network| network.parse().unwrap()).collect();
     let limits = Limits { of_clients: clients, ..PATIENT };
-    let change = |entrance: super::Entrance| entrance.with_proxies(&networks);
+    let change = |entrance: Entrance| entrance.with_proxies(&networks);
     Proxy::entered_by(&app.url(), limits, AppLimits::default(), change).await
 }
 
@@ -95,6 +95,25 @@ async fn without_a_header_a_proxy_is_not_served() {
     // None of them came through.
     let told = client_told(&app, &proxy, b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n").await;
     assert_eq!(told, "192.0.2.7");
+}
+
+#[tokio::test]
+async fn tls_begins_behind_the_header() {
+    let (acceptor, trusting) = tls();
+    let app = App::start().await;
+    let networks = ["127.0.0.0/8".parse().unwrap()];
+    let change = |entrance: Entrance| entrance.with_proxies(&networks).with_tls(acceptor);
+    let proxy = Proxy::entered_by(&app.url(), PATIENT, AppLimits::default(), change).await;
+    for header in [&b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"[..], V2_TLVS] {
+        let mut client = proxy.connect().await;
+        client.0.write_all(header).await.unwrap();
+        let mut client = client.secured(&trusting).await;
+        client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+        let head = app.accept().await.hear("\r\n\r\n").await;
+        for told in ["x-forwarded-for: 192.0.2.7\r\n", "x-forwarded-proto: https\r\n"] {
+            assert!(head.contains(told), "{head}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,18 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::config::{AppConfig, AppLimits, ServerLimits};
+use crate::config::{AppConfig, AppLimits, ServerLimits, TlsConfig};
 use crate::forward::Forwarder;
 use crate::telemetry::Metrics;
 
 use super::edge::Edge;
 use super::gate::{self, Gate};
 use super::signal::{self, Trigger};
+use super::tls::Certificate;
 use super::{Entrance, Limits, serve};
 
 /// The forwarder behind the listener, with nothing between them.
@@ -104,6 +109,14 @@ impl App {
     }
 }
 
+impl Peer {
+    /// The same in TLS, once the handshake is done.
+    pub(crate) async fn secured(self, trusting: &TlsConnector) -> Peer<TlsStream<TcpStream>> {
+        let name = NAME.try_into().unwrap();
+        Peer(timeout(PATIENCE, trusting.connect(name, self.0)).await.unwrap().unwrap())
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub(crate) async fn say(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
@@ -137,6 +150,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 }
 
+/// TLS with a certificate of its own, and for clients who trust that.
+pub(crate) fn tls() -> (TlsAcceptor, TlsConnector) {
+    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path
+    };
+    let cert = file("cert.pem", made.cert.pem());
+    let key = file("key.pem", made.signing_key.serialize_pem());
+    let acceptor = Certificate::load(&TlsConfig { cert, key, place: 0..0 }).unwrap().acceptor();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (acceptor.unwrap(), TlsConnector::from(Arc::new(client)))
+}
+
+const NAME: &str = "d.test";
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const PATIENT: Limits = Limits { of_clients: ServerLimits::USUAL, drain: PATIENCE };
