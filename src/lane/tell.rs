@@ -1,5 +1,6 @@
 //! What the lanes tell to whoever has a request explained. Nothing is decided here.
 
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName};
 use serde_json::Value;
@@ -153,6 +154,29 @@ pub(super) fn deliveries<'d>(
             (Finding::Told, told)
         });
     }
+}
+
+/// Whether the request is of the kind that a viewer page answers.
+pub(super) fn navigation(is_one: bool, extensions: &Extensions) {
+    Trail::step(extensions, "page", || match is_one {
+        true => (Finding::Yes, "a browser's navigation".to_owned()),
+        false => {
+            let told = "no browser's navigation, which alone gets a page: a GET with Accept: text/html, or \
+                        what Sec-Fetch-Mode and -Dest say, without Range and ?download";
+            (Finding::No, told.to_owned())
+        }
+    });
+}
+
+/// Whether the app's answer is a document that a page could show.
+pub(super) fn shown(is_shown: bool, reply: &HeaderMap, extensions: &Extensions) {
+    Trail::step(extensions, "page", || {
+        let kind = reply.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
+        match is_shown {
+            true => (Finding::Yes, format!("its Content-Type, {kind}, is a document's")),
+            false => (Finding::No, format!("its Content-Type, {kind}, is of none of the `types`")),
+        }
+    });
 }
 
 /// `{"data":{"viewer_session":"<session>"}}`

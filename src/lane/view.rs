@@ -168,6 +168,7 @@ impl<'e> View<'e> {
                 Delivery::Json(pointer) => after.json = Some(pointer),
                 Delivery::Page => {
                     after.page = is_navigation(&parts.method, &parts.uri, &parts.headers);
+                    tell::navigation(after.page, &parts.extensions);
                 }
                 Delivery::ResponseHeader(_) | Delivery::Cookie(_) => after.other.push(delivery),
             }
@@ -204,7 +205,14 @@ impl<'e> View<'e> {
             return reply.map(ResponseBody::passed);
         }
         let page = after.page && self.shows(reply.headers());
-        let json = after.json.filter(|_| !page && may_be_json(&reply));
+        if after.page {
+            tell::shown(page, reply.headers(), &asked.extensions);
+        }
+        let mut json = after.json.filter(|_| !page);
+        if let (Some(_), Err(reason)) = (json, may_be_json(&reply)) {
+            note(self.engine, asked, Some(&self.key), reason);
+            json = None;
+        }
         let (mut head, body) = reply.into_parts();
         let mut content = Content::Untouched(body);
         let mut edit = None;
@@ -353,7 +361,7 @@ fn came_over_tls(asked: &Parts) -> bool {
 }
 
 /// A complete, uncompressed reply of a bounded length that is not of a kind that streams.
-fn may_be_json<R>(reply: &Response<R>) -> bool {
+fn may_be_json<R>(reply: &Response<R>) -> Result<(), Reason> {
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT];
     let length = reply.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let too_long = length.and_then(|text| text.parse().ok()).is_some_and(|n: usize| n > MAX_REPLY);
@@ -365,7 +373,12 @@ fn may_be_json<R>(reply: &Response<R>) -> bool {
         kind.windows(4).any(|window| window.eq_ignore_ascii_case(b"json"))
             || starts_with(b"text/") && !starts_with(b"text/event-stream")
     });
-    !bodiless.contains(&reply.status()) && !too_long && textual && !is_encoded(reply.headers())
+    match () {
+        () if bodiless.contains(&reply.status()) || !textual => Err(Reason::ReplyNotJson),
+        () if too_long => Err(Reason::ReplyTooLarge),
+        () if is_encoded(reply.headers()) => Err(Reason::ReplyEncoded),
+        () => Ok(()),
+    }
 }
 
 /// A reply's body, perhaps read.

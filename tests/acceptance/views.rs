@@ -102,6 +102,9 @@ in_both_forms! {
             assert_eq!(reply.status(), status);
             assert!(reply.text().await.unwrap() == body);
         }
+        for code in ["reply_not_json", "pointer_unmatched", "reply_too_large", "reply_encoded"] {
+            world.counted("session", code).await;
+        }
         world.app.answers(|_, _| app::reply(200, &[("content-length", "11"), ("etag", "\"v1\"")], ""));
         let head = world.request_as("ann", Method::HEAD, &path).send().await.unwrap();
         assert_eq!(head.headers()["etag"], "\"v1\"");

@@ -238,6 +238,9 @@ mod tests {
         route = "GET /api/files/{id}"
         session = { json = "/data/session" }
         allow = "claims.role != 'guest'"
+        [[documents.files.view]]
+        route = "GET /files/{id}"
+        session = { page = true }
         [[documents.files.delete]]
         route = "DELETE /api/files/{id}"
     "#;
@@ -288,7 +291,8 @@ mod tests {
         let (text, explanation) = told("GET /api/files/7", 200).await;
         assert_eq!(
             text,
-            "GET /api/files/7\n  no   route        documents.files.delete[0]: DELETE /api/files/{id}: another method\n  \
+            "GET /api/files/7\n  no   route        documents.files.view[1]: GET /files/{id}: the path does not match\n  \
+             no   route        documents.files.delete[0]: DELETE /api/files/{id}: another method\n  \
              yes  route        documents.files.view[0]: GET /api/files/{id}\n  \
              yes  token        identity `app` vouches for user `ann`\n  \
              yes  app          its own answer, 200, is a yes\n  \
@@ -302,5 +306,10 @@ mod tests {
         assert_eq!(explanation.permissions, ["read"]);
         let (text, _) = told("GET /api/files/nobody", 200).await;
         assert!(text.contains("looked in: Authorization: Bearer (identity `app`)"), "{text}");
+        let (text, _) = told("GET /files/7", 200).await;
+        assert!(
+            text.contains("  no   page   no browser's navigation, which alone gets a page"),
+            "{text}"
+        );
     }
 }
