@@ -92,7 +92,7 @@ fn note(engine: &Engine, key: &DocumentKey, reason: Reason, request_id: &str) {
     engine.metrics.outcome(Step::Session, reason);
     match reason {
         Reason::SessionGiven => {
-            debug!(code = %reason, document = %key, request_id, "session given")
+            debug!(code = %reason, document = %key, request_id, "session given");
         }
         _ => info!(code = %reason, document = %key, request_id, "no session"),
     }
