@@ -143,6 +143,13 @@ impl Link {
         }
     }
 
+    /// Wakes nobody until it is driven again.
+    fn hush(&self) {
+        if let Some(driver) = &self.driver {
+            driver.bell.0.take();
+        }
+    }
+
     /// Whether another request can be sent over it, as far as is known.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
@@ -216,6 +223,8 @@ impl Lent {
         let Some(link) = self.link.as_mut().filter(|link| link.driver.is_some()) else {
             return polled(context);
         };
+        // Taking a piece tells the connection that there is room. It hears of that when it is driven.
+        link.hush();
         if let Poll::Ready(ready) = polled(&mut unwatched()) {
             return Poll::Ready(ready);
         }
@@ -228,9 +237,7 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take() else { return };
         if link.is_ready() {
-            if let Some(driver) = &link.driver {
-                driver.bell.0.take();
-            }
+            link.hush();
             return self.pool.keep(link);
         }
         // What drives it may be a step behind, and after a refused upload waits for the client.
