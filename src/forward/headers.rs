@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
@@ -112,15 +112,20 @@ pub(crate) fn strip_forwarding(headers: &mut HeaderMap) {
 /// The client that trusted proxies speak for: in a chain that [`tell_client`] has dealt with, the last address
 /// that is not one of theirs.
 pub(crate) fn first_client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |client: &IpAddr| trusted.iter().any(|net| net.contains(client));
     let mut client = peer.to_canonical();
+    // Nearly always, and the lines need not be read then.
+    if !is_trusted(&client) {
+        return client;
+    }
     let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
     let lines = lines.filter_map(|line| line.to_str().ok());
     for address in lines.flat_map(|line| line.rsplit(',')) {
-        if !trusted.iter().any(|net| net.contains(&client)) {
-            break;
-        }
         let Ok(before) = address.trim().parse::<IpAddr>() else { break };
         client = before.to_canonical();
+        if !is_trusted(&client) {
+            break;
+        }
     }
     client
 }
@@ -236,7 +241,8 @@ fn write_forwarded_element(
     let address = match peer {
         IpAddr::V4(peer) => {
             let start = element.len();
-            push_v4(element, peer);
+            let (text, length) = v4_text(peer);
+            element.extend_from_slice(text.get(..length).unwrap_or_default());
             start..element.len()
         }
         IpAddr::V6(peer) => {
@@ -262,20 +268,26 @@ fn write_forwarded_element(
     address
 }
 
-/// As `Display` has it, for a tenth of the cost; every request needs it.
-fn push_v4(text: &mut BytesMut, address: Ipv4Addr) {
+/// As `Display` has it, for a tenth of the cost; every request needs it. And how long it is.
+fn v4_text(address: Ipv4Addr) -> ([u8; 15], usize) {
+    let (mut text, mut length) = ([0; 15], 0);
+    let mut push = |byte| {
+        text[length] = byte;
+        length += 1;
+    };
     for (place, octet) in address.octets().into_iter().enumerate() {
         if place > 0 {
-            text.put_u8(b'.');
+            push(b'.');
         }
         if octet >= 100 {
-            text.put_u8(b'0' + octet / 100);
+            push(b'0' + octet / 100);
         }
         if octet >= 10 {
-            text.put_u8(b'0' + octet / 10 % 10);
+            push(b'0' + octet / 10 % 10);
         }
-        text.put_u8(b'0' + octet % 10);
+        push(b'0' + octet % 10);
     }
+    (text, length)
 }
 
 static NEVER_NAMED: [HeaderName; 6] =
@@ -437,9 +449,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn an_address_is_written_as_everybody_does(octets: [u8; 4]) {
-            let mut text = BytesMut::new();
-            push_v4(&mut text, octets.into());
-            proptest::prop_assert_eq!(text, Ipv4Addr::from(octets).to_string().into_bytes());
+            let (text, length) = v4_text(octets.into());
+            let expected = Ipv4Addr::from(octets).to_string();
+            proptest::prop_assert_eq!(&text[..length], expected.as_bytes());
         }
     }
 

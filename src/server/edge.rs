@@ -56,11 +56,16 @@ impl<S> Edge<S> {
 
 impl Shared {
     /// Notes what the access log tells of any request.
-    fn visit(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<Visit> {
+    fn visit(
+        &self,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+        request_id: &HeaderValue,
+    ) -> Option<Visit> {
         let visit = self.access_log.then(|| Visit::of(extensions).cloned())??;
         let peer = extensions.get::<ClientInfo>().map(|client| client.peer.ip());
         let client = peer.map(|peer| headers::first_client(headers, peer, &self.trusted_proxies));
-        visit.came(client, headers.get(request_id::HEADER));
+        visit.came(client, request_id);
         Some(visit)
     }
 }
@@ -84,9 +89,9 @@ where
         if let Err(reason) = strict::check(&request) {
             Trail::lane(request.extensions(), "refused");
             Trail::decided(request.extensions(), reason);
-            request_id::assign(request.headers_mut());
-            self.shared.visit(request.extensions(), request.headers());
-            let id = request_id::of(request.headers());
+            let id = request_id::assign(request.headers_mut());
+            self.shared.visit(request.extensions(), request.headers(), &id);
+            let id = id.to_str().unwrap_or("-");
             let peer = client.map(|client| client.peer);
             tracing::info!(code = %reason, ?peer, request_id = id, "request refused");
             let mut reply = problem(reason, id);
@@ -106,7 +111,7 @@ where
         let slow = self.shared.limits.receiving();
         let too_many = map.len() > self.shared.limits.of_clients.header_count;
         let expectation = request.extensions_mut().remove::<Expectation>();
-        let visit = self.shared.visit(request.extensions(), request.headers());
+        let visit = self.shared.visit(request.extensions(), request.headers(), &request_id);
         let mut exchange = Exchange {
             peer: client.map(|client| client.peer),
             request_id,

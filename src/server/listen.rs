@@ -183,10 +183,13 @@ async fn greet<M, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (within, metrics) = (terms.limits.of_clients.header_time, &entrance.metrics);
+    let metrics = &entrance.metrics;
     if terms.is_proxy(client.peer) {
+        // Boxed, as TLS below: it would leave its room empty in every connection.
+        let within = terms.limits.of_clients.header_time;
+        let introduction = Box::pin(introduction(&mut stream, client.peer, within, metrics));
         let introduced = tokio::select! {
-            introduced = introduction(&mut stream, client.peer, within, metrics) => introduced,
+            introduced = introduction => introduced,
             () = shutdown.requested() => return,
         };
         match introduced {
@@ -194,13 +197,32 @@ async fn greet<M, S, B>(
             None => return,
         }
     }
+    if let Some(tls) = &entrance.tls {
+        return Box::pin(secure(tls, stream, client, make, entrance, terms, shutdown)).await;
+    }
     let (limits, log) = (&terms.limits, entrance.access_log.as_ref());
-    let Some(tls) = &entrance.tls else {
-        let conversation = Conversation::new(stream, client, limits, metrics, log, shutdown);
-        return conversation.hold(make).await;
-    };
-    // Boxed, since it would leave its room empty in every connection.
-    let handshake = Box::pin(timeout(within, tls.accept(stream)));
+    Conversation::new(stream, client, limits, metrics, log, shutdown).hold(make).await;
+}
+
+/// HTTP behind a handshake.
+async fn secure<M, S, B>(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    client: ClientInfo,
+    make: M,
+    entrance: &Entrance,
+    terms: &Terms,
+    mut shutdown: Shutdown,
+) where
+    M: Fn() -> S + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (limits, metrics, log) = (&terms.limits, &entrance.metrics, entrance.access_log.as_ref());
+    let handshake = Box::pin(timeout(limits.of_clients.header_time, tls.accept(stream)));
     let shaken = tokio::select! {
         shaken = handshake => shaken,
         () = shutdown.requested() => return,
@@ -208,8 +230,7 @@ async fn greet<M, S, B>(
     match shaken {
         Ok(Ok(stream)) => {
             let client = ClientInfo { tls: true, ..client };
-            let conversation = Conversation::new(stream, client, limits, metrics, log, shutdown);
-            Box::pin(conversation.hold(make)).await;
+            Conversation::new(stream, client, limits, metrics, log, shutdown).hold(make).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
         Err(_) => Limit::HeaderTime.strike(metrics, Some(client.peer)),

@@ -73,7 +73,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
             }
         }
         // With TLS there is something to say; who does not hear it by now is gone.
-        let _ = timeout(FAREWELL, self.clone().shutdown()).await;
+        let _ = Box::pin(timeout(FAREWELL, self.clone().shutdown())).await;
         false
     }
 

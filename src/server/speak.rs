@@ -130,12 +130,12 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         if self.line.begins_http2() {
             let http = http2_builder(self.of_clients, Streams(self.watch.clone()));
             let serving = pin!(http.serve_connection(io, service));
-            self.follow(serving, |http| http.graceful_shutdown()).await
+            self.follow(serving, http2::Connection::graceful_shutdown).await
         } else {
             let io = Interposed::new(io, sayings);
             let http = http1_builder(self.of_clients).serve_connection(io, service);
             let serving = pin!(http.with_upgrades());
-            self.follow(serving, |http| http.graceful_shutdown()).await
+            self.follow(serving, http1::UpgradeableConnection::graceful_shutdown).await
         }
     }
 

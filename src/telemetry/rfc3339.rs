@@ -17,7 +17,7 @@ impl Rfc3339 {
 
 impl Rfc3339 {
     /// For years up to 9999. A tenth of what formatting seven numbers costs; every line of a log begins with it.
-    fn text(&self) -> [u8; 24] {
+    pub(crate) fn text(&self) -> [u8; 24] {
         let seconds = self.0.as_secs();
         let (year, month, day) = civil(seconds / 86_400);
         let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);

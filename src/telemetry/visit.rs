@@ -51,13 +51,11 @@ impl Visit {
 /// For the listener, which writes the line.
 #[cfg(feature = "server")]
 impl Visit {
-    pub(crate) fn came(&self, client: Option<IpAddr>, request_id: Option<&HeaderValue>) {
+    pub(crate) fn came(&self, client: Option<IpAddr>, request_id: &HeaderValue) {
         if let Some(client) = client {
             self.0.client.get_or_init(|| client);
         }
-        if let Some(id) = request_id {
-            self.0.request_id.get_or_init(|| id.clone());
-        }
+        self.0.request_id.get_or_init(|| request_id.clone());
     }
 
     pub(crate) fn received(&self, bytes: usize) {

@@ -109,8 +109,9 @@ impl Visitor {
     /// Each field is written by itself, since a derived writer looks for what to escape in every name.
     fn write(&self, line: &mut Vec<u8>, ended: Instant) -> serde_json::Result<()> {
         let took = ended.saturating_duration_since(self.began);
-        put(line, r#"{"time":"#, &self.time)?;
-        put(line, r#","client":"#, &self.visit.client().unwrap_or(self.peer))?;
+        line.extend_from_slice(br#"{"time":""#);
+        line.extend_from_slice(&self.time.text());
+        put(line, r#"","client":"#, &self.visit.client().unwrap_or(self.peer))?;
         put(line, r#","method":"#, self.method.as_str())?;
         put(line, r#","path":"#, self.target.path())?;
         word(line, r#","protocol":""#, protocol(self.version));
