@@ -42,7 +42,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
     /// Whether an HTTP connection over it holds nothing that would be missed, if nothing is being answered.
     pub(super) fn may_rest(&self) -> bool {
         let end = self.end();
-        !end.closing && end.io.is_between_requests()
+        !end.closing && end.ahead.is_empty() && end.io.is_between_requests()
     }
 
     /// Waits for the next request; `false`: it will not come, and the connection is closed.
