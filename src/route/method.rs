@@ -16,6 +16,11 @@ pub(crate) fn effective(
     query: Option<&str>,
     fields: &[(String, String)],
 ) -> Result<Method, Unclear> {
+    // As with nearly every request.
+    let in_query = query.is_some_and(|query| !query.is_empty());
+    if !in_query && fields.is_empty() && !headers.keys().any(is_override) {
+        return Ok(method.clone());
+    }
     let mut overriding: Option<Method> = None;
     let named = OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(name));
     let in_headers = named.map(|value| value.to_str().map(str::to_owned).map_err(|_| Unclear));
@@ -41,6 +46,11 @@ pub(crate) fn effective(
         Some(other) if *method == Method::POST => Ok(other),
         Some(_) => Err(Unclear),
     }
+}
+
+/// One look at each name there is costs less than a search for each of these.
+fn is_override(name: &HeaderName) -> bool {
+    matches!(name.as_str().len(), 13 | 17 | 22) && OVERRIDE_HEADERS.contains(name)
 }
 
 static OVERRIDE_HEADERS: [HeaderName; 3] = [

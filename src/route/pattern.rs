@@ -1,6 +1,7 @@
 //! What a route looks like, and whether a request has that look.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::decode;
 
@@ -21,12 +22,12 @@ pub(super) enum Segment {
     /// Decoded text.
     Literal(String),
     One {
-        name: String,
+        name: Arc<str>,
         class: Class,
     },
     /// One or more segments.
     Rest {
-        name: String,
+        name: Arc<str>,
     },
 }
 
@@ -57,11 +58,11 @@ pub(crate) struct Fold {
 
 /// Values of a match, percent-decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Captures(pub(crate) Vec<(String, String)>);
+pub(crate) struct Captures(pub(crate) Vec<(Arc<str>, String)>);
 
 impl Captures {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| **key == *name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -116,7 +117,7 @@ impl Pattern {
     /// Names it captures.
     pub(crate) fn names(&self) -> Vec<&str> {
         let query = self.query.iter().map(|part| &part.value);
-        self.segments.iter().chain(query).filter_map(Segment::name).collect()
+        self.segments.iter().chain(query).filter_map(Segment::name).map(|name| &**name).collect()
     }
 
     /// As it was written.
@@ -125,30 +126,31 @@ impl Pattern {
     }
 
     /// Matches a raw (still percent-encoded) path and query; captures are percent-decoded once.
-    /// Allocates only when it matches or when a segment is percent-encoded.
+    /// Allocates only when all literals and the query match, or when a segment is percent-encoded.
     pub(crate) fn captures(&self, path: &str, query: Option<&str>) -> Option<Captures> {
-        let accepts = |segment: &Segment, raw: &str| segment.accepts(raw, self.fold.case);
-        if !self.walk(path, accepts) || !self.query.iter().all(|part| part.find(query).is_some()) {
+        let literal = |segment: &Segment, raw: &str| segment.accepts(raw, self.fold.case);
+        let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        // Those behind a capture are looked at first, and else everything at one go.
+        let late = self.segments.iter().skip_while(|segment| is_literal(segment)).any(is_literal);
+        if late && !self.walk(path, |segment, raw| !is_literal(segment) || literal(segment, raw)) {
+            return None;
+        }
+        if !self.query.iter().all(|part| part.find(query).is_some()) {
             return None;
         }
         let mut captures = Captures::default();
-        self.walk(path, |segment, raw| {
-            let value = match segment {
-                Segment::Literal(_) => None,
-                Segment::One { .. } => decode::segment(raw).map(Cow::into_owned),
-                Segment::Rest { .. } => {
-                    let segments = raw.split('/').filter_map(decode::segment);
-                    Some(segments.collect::<Vec<_>>().join("/"))
-                }
-            };
-            if let (Some(name), Some(value)) = (segment.name(), value) {
-                captures.0.push((name.to_owned(), value));
-            }
+        let captured = self.walk(path, |segment, raw| {
+            let Some(name) = segment.name() else { return literal(segment, raw) };
+            let Some(value) = segment.value(raw) else { return false };
+            captures.0.push((name.clone(), value));
             true
         });
+        if !captured {
+            return None;
+        }
         for part in &self.query {
             if let (Some(name), Some(value)) = (part.value.name(), part.find(query)) {
-                captures.0.push((name.to_owned(), value.into_owned()));
+                captures.0.push((name.clone(), value.into_owned()));
             }
         }
         Some(captures)
@@ -245,24 +247,34 @@ impl Segment {
         if name.is_empty() || !name.chars().all(word) {
             return Err(format!("`{text}`: a capture's name has letters, digits and `_`"));
         }
-        let name = name.to_owned();
+        let name = name.into();
         Ok(if rest { Self::Rest { name } } else { Self::One { name, class } })
     }
 
-    fn name(&self) -> Option<&str> {
+    fn name(&self) -> Option<&Arc<str>> {
         match self {
             Self::Literal(_) => None,
             Self::One { name, .. } | Self::Rest { name } => Some(name),
         }
     }
 
+    /// Whether a literal is there.
     fn accepts(&self, raw: &str, fold_case: bool) -> bool {
-        match self {
-            Self::Rest { .. } => raw.split('/').all(|raw| decode::segment(raw).is_some()),
-            // Most segments of most requests end here, without a look at each byte.
-            Self::Literal(_) if !raw.contains('%') => self.accepts_text(raw, fold_case),
-            _ => decode::segment(raw).is_some_and(|text| self.accepts_text(&text, fold_case)),
+        // Most segments of most requests end here, without a look at each byte.
+        if !raw.contains('%') {
+            return self.accepts_text(raw, fold_case);
         }
+        decode::segment(raw).is_some_and(|text| self.accepts_text(&text, fold_case))
+    }
+
+    /// What is captured of this raw text, if it is accepted.
+    fn value(&self, raw: &str) -> Option<String> {
+        if let Self::Rest { .. } = self {
+            let segments = raw.split('/').map(decode::segment);
+            return Some(segments.collect::<Option<Vec<_>>>()?.join("/"));
+        }
+        let text = decode::segment(raw)?;
+        self.accepts_text(&text, false).then(|| text.into_owned())
     }
 
     pub(super) fn accepts_text(&self, text: &str, fold_case: bool) -> bool {
@@ -339,7 +351,8 @@ mod tests {
 
     fn matched(pattern: &str, path: &str) -> Option<Vec<(String, String)>> {
         let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-        Pattern::parse(pattern).unwrap().captures(path, query).map(|captures| captures.0)
+        let captures = Pattern::parse(pattern).unwrap().captures(path, query)?.0.into_iter();
+        Some(captures.map(|(name, value)| (name.to_string(), value)).collect())
     }
 
     #[track_caller]
