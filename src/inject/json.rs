@@ -1,12 +1,8 @@
 //! Sets one value of a JSON text by editing bytes, so that the order, the spacing and the numbers of
 //! everything else stay as the app wrote them.
 
-use std::borrow::Cow;
-use std::ops::Range;
-
-use serde::de::IgnoredAny;
-
 use super::Pointer;
+use super::locate::{Place, locate, plain};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SpliceError {
@@ -16,13 +12,9 @@ pub(crate) enum SpliceError {
     PointerUnmatched,
 }
 
-/// Where in a JSON text a value goes, and what has to stand around it.
+/// Where in a JSON text the value of a pointer goes.
 #[derive(Debug)]
-pub(crate) struct Edit {
-    range: Range<usize>,
-    before: Vec<u8>,
-    after: &'static str,
-}
+pub(crate) struct Edit(Place);
 
 impl Edit {
     /// Finds the place for a value at `pointer`.
@@ -31,80 +23,39 @@ impl Edit {
     /// existing object will be added as its first; arrays don't grow. Of members with the same name
     /// the last counts, as for most parsers.
     pub(crate) fn find(body: &[u8], pointer: &Pointer) -> Result<Self, SpliceError> {
-        let text = std::str::from_utf8(body).map_err(|_| SpliceError::NotJson)?;
-        serde_json::from_str::<IgnoredAny>(text).map_err(|_| SpliceError::NotJson)?;
-        Ok(match locate(body, pointer).ok_or(SpliceError::PointerUnmatched)? {
-            Place::Value(range) => Self { range, before: Vec::new(), after: "" },
-            Place::NewMember { at, name, comma } => {
-                let mut before = Vec::with_capacity(name.len() + 3);
-                quote_into(&mut before, name);
-                before.push(b':');
-                Self { range: at..at, before, after: if comma { "," } else { "" } }
-            }
-        })
+        locate(body, &pointer.0)?.map(Self).ok_or(SpliceError::PointerUnmatched)
     }
 
-    /// Puts the JSON string `value` there, and leaves every other byte of `body`, in which the place
-    /// was found, as it is.
-    pub(crate) fn put(&self, body: &[u8], value: &str) -> Vec<u8> {
-        let (head, tail) = (body.get(..self.range.start), body.get(self.range.end..));
-        let longest = body.len() + self.before.len() + value.len() + 3;
-        let mut edited = Vec::with_capacity(longest);
-        edited.extend_from_slice(head.unwrap_or_default());
-        edited.extend_from_slice(&self.before);
+    /// Puts the JSON string `value` there, and leaves every other byte of `body` as it is. Body and pointer
+    /// are those for which the place was found.
+    pub(crate) fn put(&self, body: &[u8], pointer: &Pointer, value: &str) -> Vec<u8> {
+        let (range, name, comma) = match &self.0 {
+            Place::Value(range) => (range.clone(), None, false),
+            Place::NewMember { at, comma } => (*at..*at, pointer.0.last(), *comma),
+        };
+        let (head, tail) = (body.get(..range.start), body.get(range.end..));
+        let (head, tail) = (head.unwrap_or_default(), tail.unwrap_or_default());
+        let member = name.map_or(0, |name| name.len() + QUOTES + 1) + usize::from(comma);
+        // Exact, unless something has to be escaped.
+        let length = head.len() + member + value.len() + QUOTES + tail.len();
+        let mut edited = Vec::with_capacity(length);
+        edited.extend_from_slice(head);
+        if let Some(name) = name {
+            quote_into(&mut edited, name);
+            edited.push(b':');
+        }
         quote_into(&mut edited, value);
-        edited.extend_from_slice(self.after.as_bytes());
-        edited.extend_from_slice(tail.unwrap_or_default());
+        if comma {
+            edited.push(b',');
+        }
+        edited.extend_from_slice(tail);
         edited
     }
 }
 
-/// Where the edit goes.
-enum Place<'p> {
-    Value(Range<usize>),
-    /// Right after the `{` of an object, with a comma when other members follow.
-    NewMember {
-        at: usize,
-        name: &'p str,
-        comma: bool,
-    },
-}
-
-/// `body` is valid JSON. `None`: the pointer leads nowhere.
-fn locate<'p>(body: &[u8], pointer: &'p Pointer) -> Option<Place<'p>> {
-    let mut scanner = Scanner { body, at: 0 };
-    scanner.skip_whitespace();
-    let mut tokens = pointer.0.iter().peekable();
-    while let Some(token) = tokens.next() {
-        let start = scanner.at;
-        scanner.at = match scanner.peek()? {
-            b'{' => match scanner.member(token) {
-                Member::At(at) => at,
-                Member::Absent { comma } if tokens.peek().is_none() => {
-                    return Some(Place::NewMember { at: start + 1, name: token, comma });
-                }
-                Member::Absent { .. } => return None,
-            },
-            b'[' => scanner.element(index(token)?)?,
-            _ => return None,
-        };
-    }
-    let start = scanner.at;
-    scanner.skip_value();
-    Some(Place::Value(start..scanner.at))
-}
-
-/// RFC 6901 section 4: no leading zeros, and `-` names no existing element.
-fn index(token: &str) -> Option<usize> {
-    let digits = token.bytes().all(|byte| byte.is_ascii_digit());
-    let plain = digits && (token == "0" || !token.starts_with('0'));
-    plain.then(|| token.parse().ok()).flatten()
-}
-
 fn quote_into(json: &mut Vec<u8>, text: &str) {
-    // A JWT, and most names. Without an early end, which would keep the compiler from taking many bytes at once.
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+    // A JWT, and most names.
+    if plain(text.as_bytes()) == text.len() {
         json.push(b'"');
         json.extend_from_slice(text.as_bytes());
         json.push(b'"');
@@ -113,133 +64,7 @@ fn quote_into(json: &mut Vec<u8>, text: &str) {
     }
 }
 
-enum Member {
-    /// The position of its value.
-    At(usize),
-    Absent {
-        comma: bool,
-    },
-}
-
-/// Walks valid JSON without recursion. On anything else it may end anywhere, but does not panic
-/// and always ends.
-struct Scanner<'b> {
-    body: &'b [u8],
-    at: usize,
-}
-
-impl Scanner<'_> {
-    /// Stands at `{`. Finds the last member of this name.
-    fn member(&mut self, name: &str) -> Member {
-        self.at += 1;
-        let mut found = None;
-        let mut comma = false;
-        loop {
-            self.skip_whitespace();
-            if self.peek() != Some(b'"') {
-                return found.map_or(Member::Absent { comma }, Member::At);
-            }
-            comma = true;
-            let key = self.at;
-            self.skip_string();
-            let same = self.is_name(key..self.at, name);
-            self.skip_whitespace();
-            self.at += 1; // the colon
-            self.skip_whitespace();
-            if same {
-                found = Some(self.at);
-            }
-            self.skip_value();
-            self.skip_comma();
-        }
-    }
-
-    /// Stands at `[`. Finds the position of an element.
-    fn element(&mut self, index: usize) -> Option<usize> {
-        self.at += 1;
-        for _ in 0..index {
-            self.skip_whitespace();
-            if self.peek()? == b']' {
-                return None;
-            }
-            self.skip_value();
-            self.skip_comma();
-        }
-        self.skip_whitespace();
-        (self.peek()? != b']').then_some(self.at)
-    }
-
-    /// Whether the quoted key in this range means `name`, however it is escaped.
-    fn is_name(&self, key: Range<usize>, name: &str) -> bool {
-        let key = self.body.get(key).unwrap_or_default();
-        if let [b'"', plain @ .., b'"'] = key
-            && !plain.contains(&b'\\')
-        {
-            return plain == name.as_bytes();
-        }
-        serde_json::from_slice::<Cow<'_, str>>(key).is_ok_and(|key| key == name)
-    }
-
-    fn skip_value(&mut self) {
-        let mut depth = 0_usize;
-        loop {
-            match self.peek() {
-                None => return,
-                Some(b'"') => self.skip_string(),
-                Some(b'{' | b'[') => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                Some(b'}' | b']') => {
-                    depth = depth.saturating_sub(1);
-                    self.at += 1;
-                }
-                Some(b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                Some(_) => self.skip_while(|byte| !b",:]}[{\" \t\n\r".contains(&byte)),
-            }
-            if depth == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Stands at the opening quote.
-    fn skip_string(&mut self) {
-        self.at += 1;
-        loop {
-            let rest = self.body.get(self.at..).unwrap_or_default();
-            self.at += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-            match self.peek() {
-                Some(b'\\') => self.at += 2,
-                Some(_) => {
-                    self.at += 1;
-                    return;
-                }
-                None => return,
-            }
-        }
-    }
-
-    fn skip_comma(&mut self) {
-        self.skip_whitespace();
-        if self.peek() == Some(b',') {
-            self.at += 1;
-        }
-    }
-
-    fn skip_whitespace(&mut self) {
-        self.skip_while(|byte| b" \t\n\r".contains(&byte));
-    }
-
-    fn skip_while(&mut self, skip: impl Fn(u8) -> bool) {
-        let rest = self.body.get(self.at..).unwrap_or_default();
-        self.at += rest.iter().position(|&byte| !skip(byte)).unwrap_or(rest.len());
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.body.get(self.at).copied()
-    }
-}
+const QUOTES: usize = 2;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -250,7 +75,7 @@ mod tests {
     use super::*;
 
     fn splice(body: &[u8], pointer: &Pointer, value: &str) -> Result<Vec<u8>, SpliceError> {
-        Edit::find(body, pointer).map(|edit| edit.put(body, value))
+        Edit::find(body, pointer).map(|edit| edit.put(body, pointer, value))
     }
 
     fn edit(body: &str, pointer: &str) -> Result<String, SpliceError> {
@@ -357,7 +182,7 @@ mod tests {
             Value::Object(members) => {
                 members.get_mut(first).is_some_and(|inner| set(inner, rest, value))
             }
-            Value::Array(items) => index(first)
+            Value::Array(items) => crate::inject::locate::index(first)
                 .and_then(|at| items.get_mut(at))
                 .is_some_and(|inner| set(inner, rest, value)),
             _ => false,
@@ -393,8 +218,8 @@ mod tests {
         ) {
             let body = serde_json::to_vec_pretty(&document).unwrap();
             let pointer = Pointer(tokens);
-            let Some(place) = locate(&body, &pointer) else { return Ok(()) };
-            let range = match place {
+            let Ok(edit) = Edit::find(&body, &pointer) else { return Ok(()) };
+            let range = match edit.0 {
                 Place::Value(range) => range,
                 Place::NewMember { at, .. } => at..at,
             };
@@ -408,9 +233,7 @@ mod tests {
             body in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:\\ 01s"[..])], 0..40),
             tokens in prop::collection::vec("[s01]", 0..3),
         ) {
-            let pointer = Pointer(tokens);
-            let _ = splice(&body, &pointer, "S");
-            let _ = locate(&body, &pointer);
+            let _ = splice(&body, &Pointer(tokens), "S");
         }
     }
 }

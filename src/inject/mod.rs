@@ -1,10 +1,11 @@
 //! Puts the session where its user finds it.
 //!
-//! `json.rs` edits a reply's bytes, `cookie.rs` writes the cookie, `reply.rs` keeps the headers of
+//! `json.rs` edits a reply's bytes where `locate.rs` says, `cookie.rs` writes the cookie, `reply.rs` keeps the headers of
 //! such replies true and private, and `owned.rs` keeps clients from sending what only Transom may.
 
 mod cookie;
 mod json;
+mod locate;
 mod owned;
 mod pointer;
 mod reply;

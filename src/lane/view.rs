@@ -252,8 +252,10 @@ impl<'e> View<'e> {
         let sent = self.rule.session.iter().filter(in_json).chain(after.other.iter().copied());
         tell::deliveries(sent, &asked.extensions);
         let jwt = granted.session.jwt.expose_secret();
-        if let (Some(edit), Content::Read { bytes, .. }) = (edit, &mut content) {
-            *bytes = edit.put(bytes, jwt).into();
+        if let (Some(edit), Some(pointer), Content::Read { bytes, .. }) =
+            (edit, json, &mut content)
+        {
+            *bytes = edit.put(bytes, pointer, jwt).into();
             describe_edited(&mut head.headers, bytes.len());
         }
         put_into_headers(&mut head.headers, &after.other, &granted, asked);
