@@ -32,6 +32,7 @@
 mod audit;
 mod auth;
 mod body;
+mod cache;
 mod capture;
 mod client;
 mod condition;

@@ -24,7 +24,7 @@ use crate::config::Action;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
-use crate::lane;
+use crate::lane::{self, LaneFuture};
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::telemetry::{Lane, Step, Visit};
@@ -89,7 +89,7 @@ where
         let engine = Guard::into_inner(engine);
         let future: LaneFuture<R, S::Error> = match lane {
             Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
-            Lane::View => Box::pin(lane::view(engine, inner, request, found)),
+            Lane::View => return lane::view(&engine, inner, request, found),
             Lane::Own | Lane::Pass => Box::pin(lane::own(engine, inner, request)),
         };
         ResponseFuture::Lane { future }
@@ -201,9 +201,6 @@ fn tell_route<B>(request: &Request<B>, rule: &Rule, why_not: &str) {
     });
 }
 
-type LaneFuture<R, E> =
-    Pin<Box<dyn Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static>>;
-
 pin_project! {
     /// The reply to come.
     #[project = ResponseFutureProj]
@@ -215,6 +212,8 @@ pin_project! {
     {
         #[doc(hidden)]
         Pass { #[pin] future: F },
+        #[doc(hidden)]
+        View { #[pin] future: lane::Viewed<F, R, E> },
         #[doc(hidden)]
         Lane { future: LaneFuture<R, E> },
     }
@@ -233,6 +232,7 @@ where
                 let reply = ready!(future.poll(cx));
                 Poll::Ready(reply.map(|reply| reply.map(ResponseBody::passed)))
             }
+            ResponseFutureProj::View { future } => future.poll(cx),
             ResponseFutureProj::Lane { future } => future.as_mut().poll(cx),
         }
     }

@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use moka::Expiry;
-use moka::sync::Cache;
 
 use super::Caller;
+use crate::cache::Cache;
 use crate::weight;
 
 /// Holds successes only, each for the version of the keys that vouched for it.
@@ -26,21 +25,13 @@ struct Entry {
     caller: Caller,
     /// `exp` plus leeway, in Unix seconds.
     ends: u64,
+    begun: Instant,
     life: Duration,
 }
 
 impl TokenCache {
     pub(super) fn new() -> Self {
-        let cache = Cache::builder()
-            .max_capacity(MAX_WEIGHT)
-            .weigher(|_, entry: &Entry| {
-                let Caller { identity: _, user, claims, expires: _ } = &entry.caller;
-                let fixed = weight::ENTRY + size_of::<(CacheKey, Entry)>();
-                weight::of([fixed, user.len(), weight::value(claims)])
-            })
-            .expire_after(OwnLife)
-            .build();
-        Self(cache)
+        Self(Cache::new(MAX_WEIGHT, weight))
     }
 
     pub(super) fn key(identity: usize, generation: u64, token: &str) -> CacheKey {
@@ -49,30 +40,39 @@ impl TokenCache {
         CacheKey { identity, generation, token: sum }
     }
 
-    /// The wall clock may have jumped since the entry was made, so its end is checked again.
     pub(super) fn get(&self, key: &CacheKey, now: u64) -> Option<Caller> {
-        self.0.get(key).filter(|entry| now < entry.ends).map(|entry| entry.caller)
+        let entry = self.0.get(key)?;
+        if entry.is_good(now) {
+            return Some(entry.caller);
+        }
+        self.0.remove_if(key, |entry| !entry.is_good(now));
+        None
     }
 
     pub(super) fn insert(&self, key: CacheKey, caller: &Caller, leeway: Duration, now: u64) {
         let ends = caller.expires.saturating_add(leeway.as_secs());
         let life = LIFE.min(Duration::from_secs(ends.saturating_sub(now)));
-        self.0.insert(key, Entry { caller: caller.clone(), ends, life });
+        self.0.insert(key, Entry { caller: caller.clone(), ends, begun: Instant::now(), life });
     }
 }
 
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache").field("entries", &self.0.entry_count()).finish()
+        f.debug_struct("TokenCache").field("entries", &self.0.len()).finish()
     }
 }
 
-struct OwnLife;
-
-impl Expiry<CacheKey, Entry> for OwnLife {
-    fn expire_after_create(&self, _: &CacheKey, entry: &Entry, _: Instant) -> Option<Duration> {
-        Some(entry.life)
+impl Entry {
+    /// The wall clock may have jumped since the entry was made, so both clocks have a say.
+    fn is_good(&self, now: u64) -> bool {
+        now < self.ends && self.begun.elapsed() < self.life
     }
+}
+
+fn weight(_: &CacheKey, entry: &Entry) -> u32 {
+    let Caller { identity: _, user, claims, expires: _ } = &entry.caller;
+    let fixed = weight::ENTRY + size_of::<(CacheKey, Entry)>();
+    weight::of([fixed, user.len(), weight::value(claims)])
 }
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -101,6 +101,18 @@ mod tests {
     }
 
     #[test]
+    fn what_has_lived_its_life_is_gone() {
+        let cache = TokenCache::new();
+        let key = TokenCache::key(0, 0, "token");
+        cache.insert(key, &caller(json!({})), Duration::ZERO, NOW + 9);
+        let aged = |entry: Entry| Entry { begun: entry.begun - LIFE, ..entry };
+        let entry = cache.0.get(&key).unwrap();
+        cache.0.insert(key, aged(entry));
+        assert!(cache.get(&key, NOW).is_none());
+        assert_eq!(cache.0.len(), 0);
+    }
+
+    #[test]
     fn an_entry_lives_no_longer_than_a_minute_or_its_token() {
         let cache = TokenCache::new();
         let life = |expires: u64| {
@@ -120,8 +132,7 @@ mod tests {
                 let key = TokenCache::key(index, 0, "");
                 cache.insert(key, &caller(claims.clone()), Duration::ZERO, NOW);
             }
-            cache.0.run_pending_tasks();
-            let entries = cache.0.entry_count();
+            let entries = cache.0.len();
             assert!((most / 2..=most + 10).contains(&entries), "{entries}");
         }
     }

@@ -108,6 +108,29 @@ impl Authenticator {
         })
     }
 
+    /// What [`authenticate`](Self::authenticate) would find out without a look at any key: the caller of a token
+    /// that was found good a moment ago, or that there is no token. `None`: it has to be asked.
+    pub(crate) fn recall(
+        &self,
+        request: &http::request::Parts,
+        only: &[String],
+    ) -> Option<Result<Caller, Refusal>> {
+        let mut found = None;
+        for (index, verifier) in self.verifiers.iter().enumerate() {
+            if !counts(verifier, only) {
+                continue;
+            }
+            match verifier.look(request) {
+                Ok(None) => {}
+                Ok(Some(token)) if found.is_none() => found = Some((index, verifier, token)),
+                _ => return None,
+            }
+        }
+        let Some((index, verifier, token)) = found else { return Some(Err(Refusal::missing())) };
+        let key = TokenCache::key(index, verifier.generation(), &token);
+        self.cache.get(&key, unix_now()).map(Ok)
+    }
+
     /// `only`: names of the identities that count; empty means all.
     ///
     /// Where several identities find a token, the one whose `issuer` the token names is asked first,
@@ -130,7 +153,7 @@ impl Authenticator {
         let mut found = Vec::new();
         for (index, verifier) in self.verifiers.iter().enumerate() {
             let tell = Tell { extensions: &request.extensions, identity: verifier.name() };
-            if !only.is_empty() && !only.iter().any(|name| name == verifier.name()) {
+            if !counts(verifier, only) {
                 tell.says("identity", Finding::Told, "does not count for this route (`identity`)");
                 continue;
             }
@@ -170,6 +193,10 @@ impl Authenticator {
         }
         Err(refusal)
     }
+}
+
+fn counts(verifier: &Verifier, only: &[String]) -> bool {
+    only.is_empty() || only.iter().any(|name| name == verifier.name())
 }
 
 fn tell_of_order<T>(request: &http::request::Parts, found: &[(usize, &Verifier, T)]) {

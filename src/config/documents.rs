@@ -1,5 +1,7 @@
 //! `[documents.<kind>]`: how to get at the documents of a kind, and its rules.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::locate::locators;
@@ -11,7 +13,7 @@ use super::{Action, AppSays, Delivery, Kind, ViewRule, names};
 use crate::route::Outgoing;
 
 /// All kinds in the order of the file, and their rules.
-pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Kind>, Vec<Placed>) {
+pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Arc<Kind>>, Vec<Placed>) {
     let documents = root.get("documents").and_then(|value| value.table("`[documents]`"));
     let (mut kinds, mut rules) = (Vec::new(), Vec::new());
     for entry in documents.iter().flat_map(Table::entries) {
@@ -24,7 +26,7 @@ pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Kind>, Vec<
             );
         }
         let own = super::rules::rules(&table, entry.key, kinds.len(), reading);
-        kinds.push(kind(&table, entry.key, &own, reading));
+        kinds.push(Arc::new(kind(&table, entry.key, &own, reading)));
         rules.extend(own);
         table.finish();
     }
@@ -43,7 +45,7 @@ fn fits_in_an_address(c: char) -> bool {
 fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) -> Kind {
     let views = || {
         rules.iter().filter_map(|placed| match &placed.rule.action {
-            Action::View(view) => Some((placed, view)),
+            Action::View(view) => Some((placed, &**view)),
             _ => None,
         })
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
@@ -28,7 +29,7 @@ pub struct Config {
     pub(crate) audit: Option<AuditConfig>,
     pub(crate) identities: Vec<Identity>,
     /// In the order of the file; a rule names its kind by index.
-    pub(crate) kinds: Vec<Kind>,
+    pub(crate) kinds: Vec<Arc<Kind>>,
     pub(crate) routes: RouteTable,
     pub(crate) tests: Vec<TestCase>,
     pub(crate) warnings: Vec<super::ConfigWarning>,
@@ -320,7 +321,7 @@ pub(crate) struct Kind {
 pub(crate) enum Action {
     Upload(UploadRule),
     Delete(DeleteRule),
-    View(ViewRule),
+    View(Arc<ViewRule>),
 }
 
 /// `upload`, and `replace` with `only_known`.

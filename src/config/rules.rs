@@ -57,7 +57,7 @@ pub(super) fn rules(
             let action = match action {
                 "view" => {
                     let view = view(&table, pattern, reading);
-                    Some(Action::View(ViewRule { name: name.clone(), ..view }))
+                    Some(Action::View(ViewRule { name: name.clone(), ..view }.into()))
                 }
                 "delete" => Some(Action::Delete(delete(&table, pattern))),
                 "move" | "changed" => {

@@ -120,6 +120,11 @@ impl Outbox {
         self.finish(move |core| async move { delete(&core, key, prefix).await }).await
     }
 
+    /// The mapping as it is now, if that can be told without asking anybody.
+    pub(crate) fn known(&self, key: &DocumentKey) -> Option<Arc<Mapping>> {
+        self.shared.core.store.known(key)
+    }
+
     /// The mapping as it is now.
     pub(crate) async fn mapping(&self, key: &DocumentKey) -> Result<Option<Arc<Mapping>>, Reason> {
         let mapping = self.shared.core.store.get(key).await;

@@ -39,7 +39,7 @@ pub(super) fn stand_in<B>(config: &Config, request: &Request<B>, status: StatusC
     let views = config.routes.candidates(uri.path(), uri.query()).into_iter();
     let view = views.filter(|found| found.rule.method == *method).find_map(|found| {
         match &found.rule.action {
-            Action::View(view) => Some(view),
+            Action::View(view) => Some(&**view),
             _ => None,
         }
     });

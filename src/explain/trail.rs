@@ -148,11 +148,11 @@ impl Trail {
     }
 
     /// What stands for the session that DWS would be asked for; none is minted for a question.
-    pub(crate) fn session(wanted: &Wanted, expires: u64) -> Arc<Session> {
+    pub(crate) fn session(wanted: &Wanted<'_>, expires: u64) -> Arc<Session> {
         Arc::new(Session {
             jwt: "the-session".to_owned().into(),
             header: HeaderValue::from_static("the-session"),
-            document_id: wanted.document_id.clone(),
+            document_id: wanted.document_id.to_owned(),
             expires,
             permissions: wanted.permissions,
             server_url: None,

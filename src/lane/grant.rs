@@ -5,33 +5,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use http::Extensions;
 use http::request::Parts;
 use secrecy::ExposeSecret;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::behalf::{CREDENTIALS, query_tokens, token_headers};
 use super::fetch::fetch;
+use super::policy::Policy;
 use super::{Inner, tell};
 use crate::audit::{Audit, Entry, Who, token_hash};
 use crate::auth::{Caller, Refusal};
 use crate::config::{AppSays, ViewRule};
-use crate::correlate::request_value;
 use crate::document::DocumentKey;
 use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mapping::{Mapping, MappingState, now_ms};
+use crate::mapping::{Mapping, now_ms};
 use crate::reason::Reason;
-use crate::session::{Holder, Variables, Wanted, allowed, document_value, permissions};
+use crate::session::Holder;
 use crate::telemetry::{Rfc3339, request_id};
 
 /// Somebody who asks for a document.
 #[derive(Debug)]
 pub(crate) struct Asker {
-    caller: Option<Caller>,
-    holder: Holder,
-    anew: bool,
+    pub(super) caller: Option<Caller>,
+    pub(super) holder: Holder,
+    pub(super) anew: bool,
 }
 
 impl Asker {
@@ -49,13 +49,28 @@ impl Asker {
                 return Err(refusal.reason);
             }
         };
+        Ok(Self::new(engine, caller, parts))
+    }
+
+    /// The same where nobody is asked for keys; not for a request that is explained. `None`: it takes
+    /// [`recognise`](Self::recognise).
+    pub(crate) fn at_once(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Option<Self> {
+        let caller = match engine.authenticator.recall(parts, &rule.identity)? {
+            Ok(caller) => Some(caller),
+            Err(_) if !rule.authorize.token => None,
+            Err(_) => return None,
+        };
+        Some(Self::new(engine, caller, parts))
+    }
+
+    fn new(engine: &Engine, caller: Option<Caller>, parts: &Parts) -> Self {
         let holder = match &caller {
             Some(caller) => {
                 Holder::User { identity: caller.identity.clone(), user: caller.user.clone() }
             }
             None => Holder::Credentials(credentials(engine, parts)),
         };
-        Ok(Self { caller, holder, anew: false })
+        Self { caller, holder, anew: false }
     }
 
     /// Whether the session handed out before has been refused.
@@ -128,6 +143,41 @@ pub(crate) struct Granted {
     pub(crate) session: Arc<Session>,
 }
 
+/// What [`grant`] would say, where all that it asks for is in memory; not for a request that is explained. `None`:
+/// it has to be asked. `head` may be missing where the rule does not look at the request.
+pub(crate) fn grant_at_once(
+    engine: &Engine,
+    rule: &ViewRule,
+    key: &DocumentKey,
+    asker: &Asker,
+    head: Option<&Parts>,
+    purpose: Purpose,
+) -> Option<Result<Granted, Reason>> {
+    let nobody_listens = Extensions::new();
+    let policy = Policy::new(engine, rule, asker, head, &nobody_listens);
+    if let Err(reason) = policy.check_without_document() {
+        return Some(Err(reason));
+    }
+    let mapping = engine.outbox.known(key).filter(|mapping| is_settled(mapping))?;
+    let wanted = match policy.wanted(&mapping) {
+        Ok(wanted) => wanted,
+        Err(reason) => return Some(Err(reason)),
+    };
+    let session = match engine.broker.recall(&wanted)? {
+        Ok(session) => session,
+        Err(reason) => return Some(Err(reason)),
+    };
+    let on_record = match &engine.audit {
+        None => true,
+        Some(audit) => purpose.way_out().is_some() && is_on_record(audit, &session),
+    };
+    if !on_record {
+        return None;
+    }
+    engine.metrics.session_cache(true);
+    Some(Ok(Granted { mapping, session }))
+}
+
 /// Policy, document, session, in this order; the app has said yes before. A document that DWS has lost is
 /// looked for once more in the app.
 pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
@@ -179,60 +229,22 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
     purpose: Purpose,
 ) -> Result<Granted, Refused> {
     let waiting = purpose.waiting();
-    let request = match looks_at(rule, "request") {
-        true => {
-            let uri = &parts.uri;
-            request_value(&parts.method, uri.path(), uri.query(), &parts.headers, None)
-        }
-        false => Value::Null,
-    };
-    let nobody = Value::Object(serde_json::Map::new());
-    let claims = asker.caller.as_ref().map_or(&nobody, |caller| &*caller.claims);
-    let document_decides = rule.allow.as_ref().is_some_and(|allow| allow.uses("document"));
-    let variables = Variables { claims, document: &Value::Null, request: &request };
-    if !document_decides {
-        check_allow(engine, rule, &variables, parts)?;
-    }
+    let policy = Policy::new(engine, rule, asker, Some(parts), &parts.extensions);
+    policy.check_without_document()?;
     let mapping = known(engine, inner, rule, key, asker, parts, waiting).await;
     let told = mapping.as_deref().map_err(|reason| *reason);
     tell::document(engine, key, told, &parts.extensions);
     let mapping = mapping?;
-    let identity = asker.caller.as_ref().map(|caller| &*caller.identity);
-    let document = match looks_at(rule, "document") {
-        true => document_value(Some(&mapping), identity),
-        false => Value::Null,
-    };
-    let variables = Variables { document: &document, ..variables };
-    if document_decides {
-        check_allow(engine, rule, &variables, parts)?;
-    }
-    let MappingState::Ready { document_id } = &mapping.state else {
-        return Err(Refused::Because(match mapping.state {
-            MappingState::Pending { .. } => Reason::DocumentPending,
-            MappingState::Lost { .. } => Reason::DocumentLost,
-            _ => Reason::DocumentUnknown,
-        }));
-    };
-    let wanted = Wanted {
-        holder: asker.holder.clone(),
-        document_id: document_id.clone(),
-        stored_at: mapping.updated_at,
-        permissions: permissions(rule, &variables),
-        ttl: rule.ttl,
-        until: asker.caller.as_ref().map(|caller| caller.expires),
-        anew: asker.anew,
-    };
-    tell::grants(engine, rule, &variables, &parts.extensions);
-    Trail::step(&parts.extensions, "permissions", || {
-        (Finding::Told, wanted.permissions.names().join(", "))
-    });
+    let wanted = policy.wanted(&mapping)?;
     let patience = (waiting == Waiting::WithTheApp).then_some(PATIENCE);
     let session = match Trail::of_asked(&parts.extensions) {
         Some(_) => Trail::session(&wanted, wanted.end(now_ms() / 1000)?),
         None => {
-            let session = engine.broker.session(wanted, patience).await;
+            let session = engine.broker.session(&wanted, patience).await;
             let session = session.map_err(|reason| match reason {
-                Reason::DocumentLost => Refused::Lost { document_id: document_id.clone() },
+                Reason::DocumentLost => {
+                    Refused::Lost { document_id: wanted.document_id.to_owned() }
+                }
                 reason => Refused::Because(reason),
             })?;
             match (&engine.audit, purpose.way_out()) {
@@ -260,10 +272,10 @@ async fn record(
     session: &Session,
     via: &'static str,
 ) -> Result<(), Reason> {
-    let again = session.recorded.initialized();
-    if again && !audit.wants_every_hand_out() {
+    if is_on_record(audit, session) {
         return Ok(());
     }
+    let again = session.recorded.initialized();
     let asked = [
         (asker.caller.is_some(), "token"),
         (rule.authorize.app != AppSays::NotAsked, "app"),
@@ -296,23 +308,9 @@ async fn record(
     }
 }
 
-fn check_allow(
-    engine: &Engine,
-    rule: &ViewRule,
-    variables: &Variables<'_>,
-    parts: &Parts,
-) -> Result<(), Reason> {
-    let allowed = allowed(rule, variables);
-    match &rule.allow {
-        Some(allow) => {
-            let named = variables.named();
-            tell::condition(engine, "allow", allow, &named, allowed, &parts.extensions);
-        }
-        None => Trail::step(&parts.extensions, "allow", || {
-            (Finding::Told, "the rule has no `allow`".to_owned())
-        }),
-    }
-    if allowed { Ok(()) } else { Err(Reason::DeniedByPolicy) }
+/// Whether this session needs no line in the audit log, or no other one.
+fn is_on_record(audit: &Audit, session: &Session) -> bool {
+    session.recorded.initialized() && !audit.wants_every_hand_out()
 }
 
 /// The mapping of a document that is known, there, and not on its way; or what [`awaited`] finds.
@@ -326,14 +324,14 @@ async fn known<S: Inner<B>, B: Send + 'static>(
     waiting: Waiting,
 ) -> Result<Arc<Mapping>, Reason> {
     match engine.outbox.mapping(key).await? {
-        Some(mapping)
-            if mapping.pending_job().is_none() && mapping.state.lost_document().is_none() =>
-        {
-            Ok(mapping)
-        }
+        Some(mapping) if is_settled(&mapping) => Ok(mapping),
         // Boxed, since it is large and rare, and would be a part of every view otherwise.
         _ => Box::pin(awaited(engine, inner, rule, key, asker, parts, waiting)).await,
     }
+}
+
+fn is_settled(mapping: &Mapping) -> bool {
+    mapping.pending_job().is_none() && mapping.state.lost_document().is_none()
 }
 
 /// The mapping, after having a document fetched that nobody has seen or DWS has lost, and waiting for one that is
@@ -415,12 +413,6 @@ async fn obtain<S: Inner<B>, B: Send + 'static>(
 /// The reason where the app gives no document either.
 fn without(lost: Option<&Mapping>) -> Reason {
     if lost.is_some() { Reason::DocumentLost } else { Reason::DocumentUnknown }
-}
-
-/// Variables that no condition of the rule looks at need not be built.
-fn looks_at(rule: &ViewRule, variable: &str) -> bool {
-    let conditions = rule.grant.iter().filter_map(|grant| grant.when.as_ref()).chain(&rule.allow);
-    conditions.into_iter().any(|condition| condition.uses(variable))
 }
 
 /// One hash of everything that the app may know a caller by.

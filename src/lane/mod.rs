@@ -5,6 +5,7 @@ mod capture;
 mod fetch;
 mod grant;
 mod own;
+mod policy;
 mod probe;
 mod tell;
 mod uploader;
@@ -14,25 +15,25 @@ pub(crate) use capture::capture;
 pub(crate) use own::{is_own, own};
 #[cfg(feature = "server")]
 pub(crate) use probe::Probe;
-pub(crate) use view::view;
+pub(crate) use view::{Viewed, view};
+
+use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::Body;
 use tower::Service;
 
-use crate::body::RequestBody;
+use crate::body::{RequestBody, ResponseBody};
 
 /// An inner service as the lanes see it; says once what every lane needs of it.
 pub(crate) trait Inner<B>: Clone + Send + 'static {
     type Reply: Body<Data = Bytes, Error: Send> + Send + 'static;
     type Error: Send + 'static;
+    type Future: Future<Output = Result<Response<Self::Reply>, Self::Error>> + Send + 'static;
 
     /// Calls the instance at hand, which has been polled ready.
-    fn forward(
-        &mut self,
-        request: Request<RequestBody<B>>,
-    ) -> impl Future<Output = Result<Response<Self::Reply>, Self::Error>> + Send;
+    fn forward(&mut self, request: Request<RequestBody<B>>) -> Self::Future;
 
     /// Calls a fresh instance, waiting until it is ready.
     fn ask(
@@ -51,11 +52,9 @@ where
 {
     type Reply = R;
     type Error = S::Error;
+    type Future = S::Future;
 
-    fn forward(
-        &mut self,
-        request: Request<RequestBody<B>>,
-    ) -> impl Future<Output = Result<Response<R>, S::Error>> + Send {
+    fn forward(&mut self, request: Request<RequestBody<B>>) -> S::Future {
         self.call(request)
     }
 
@@ -66,6 +65,10 @@ where
         tower::ServiceExt::oneshot(self.clone(), request)
     }
 }
+
+/// An answer that somebody has to be waited for.
+pub(crate) type LaneFuture<R, E> =
+    Pin<Box<dyn Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static>>;
 
 /// Asks the app for an uncompressed reply, since it is going to be read.
 fn ask_for_identity(headers: &mut HeaderMap) {

@@ -119,7 +119,7 @@ pub(super) fn document(
         }
         Err(Reason::DocumentUnknown) => {
             let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
-            (Finding::No, format!("{key} never came by{}", source(kind, key)))
+            (Finding::No, format!("{key} never came by{}", source(kind.map(|kind| &**kind), key)))
         }
         Err(reason) => (Finding::No, format!("{key}: {reason}")),
     });

@@ -30,10 +30,14 @@ async fn reads_its_writes(store: &impl MappingStore) {
         let id = format!("D{round}");
         put(store, ready(&key, &id)).await;
         assert_eq!(store.get(&key).await.unwrap().unwrap().held_document(), Some(id.as_str()));
+        if let Some(known) = store.known(&key) {
+            assert_eq!(known.held_document(), Some(id.as_str()));
+        }
     }
     let batch = Batch { remove: vec![key.clone()], ..Batch::default() };
     assert_eq!(store.apply(batch).await.unwrap(), Applied::Done);
     assert_eq!(store.get(&key).await.unwrap(), None);
+    assert_eq!(store.known(&key), None);
 }
 
 async fn is_all_or_nothing(store: &impl MappingStore) {

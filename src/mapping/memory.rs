@@ -35,6 +35,10 @@ impl MappingStore for MemoryStore {
         Box::pin(async move { Ok(self.tables().mappings.get(key).cloned().map(Arc::new)) })
     }
 
+    fn known(&self, key: &DocumentKey) -> Option<Arc<Mapping>> {
+        self.tables().mappings.get(key).cloned().map(Arc::new)
+    }
+
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {
         Box::pin(async move { Ok(self.tables().apply(batch)) })
     }

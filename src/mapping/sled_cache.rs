@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use moka::sync::Cache;
-
 use super::{Mapping, MappingState, Provenance};
+use crate::cache::Cache;
 use crate::document::DocumentKey;
 use crate::weight;
 
@@ -18,8 +17,7 @@ pub(super) struct MappingCache {
 
 impl MappingCache {
     pub(super) fn new() -> Self {
-        let entries = Cache::builder().weigher(weight).max_capacity(CACHE_BYTES).build();
-        Self { entries, generation: Mutex::new(0) }
+        Self { entries: Cache::new(CACHE_BYTES, weight), generation: Mutex::new(0) }
     }
 
     pub(super) fn get(&self, key: &DocumentKey) -> Option<Option<Arc<Mapping>>> {

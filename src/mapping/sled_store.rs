@@ -115,6 +115,10 @@ impl MappingStore for SledStore {
         })
     }
 
+    fn known(&self, key: &DocumentKey) -> Option<Arc<Mapping>> {
+        self.cache.get(key).flatten()
+    }
+
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {
         Box::pin(self.write(batch))
     }

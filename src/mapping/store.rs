@@ -45,6 +45,10 @@ pub trait MappingStore: Send + Sync + 'static {
         &'a self,
         key: &'a DocumentKey,
     ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>>;
+    /// What a `get` that starts now would find, if that is in memory; `None` says nothing. Waits for nobody.
+    fn known(&self, _key: &DocumentKey) -> Option<Arc<Mapping>> {
+        None
+    }
     /// Applies a batch.
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>>;
     /// Up to `limit` mappings after `after` in the order of their keys.

@@ -61,6 +61,11 @@ pub(crate) struct Fold {
 pub(crate) struct Captures(pub(crate) Vec<(Arc<str>, String)>);
 
 impl Captures {
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(key, _)| **key == *name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| **key == *name).map(|(_, value)| value.as_str())
     }

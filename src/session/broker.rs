@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use moka::future::Cache;
-use moka::ops::compute::Op;
+use quick_cache::Equivalent;
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use super::flights::Flights;
 use super::liveness::Liveness;
+use crate::cache::Cache;
 use crate::config::Permissions;
 use crate::dws::{DwsClient, DwsError, DwsErrorKind, Session, SessionRequest};
 use crate::mapping::now_ms;
@@ -24,7 +25,8 @@ use crate::weight;
 pub(crate) struct Broker {
     dws: Arc<DwsClient>,
     metrics: Arc<Metrics>,
-    cache: Cache<Key, Minted>,
+    cache: Arc<Cache<Key, Minted>>,
+    flights: Flights<Key, Result<Minted, Reason>>,
     liveness: Liveness,
     several_identities: bool,
     pause: Arc<Pause>,
@@ -42,10 +44,10 @@ pub(crate) enum Holder {
 }
 
 /// The session that a caller should get.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) holder: Holder,
-    pub(crate) document_id: String,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) holder: &'a Holder,
+    pub(crate) document_id: &'a str,
     /// When DWS got the document, in Unix milliseconds.
     pub(crate) stored_at: u64,
     pub(crate) permissions: Permissions,
@@ -62,7 +64,7 @@ struct Minted {
     at: Instant,
 }
 
-impl Wanted {
+impl Wanted<'_> {
     /// When the session has to end at the latest: it outlives neither `ttl` nor the caller's own token.
     pub(crate) fn end(&self, now: u64) -> Result<u64, Reason> {
         // A session that shows nothing is of no use, however much it lets its holder change.
@@ -84,6 +86,43 @@ struct Key {
     permissions: Permissions,
 }
 
+/// A key that is only looked for. Hashed as the key, field by field.
+#[derive(PartialEq, Eq, Hash)]
+struct KeyRef<'a> {
+    holder: &'a Holder,
+    document_id: &'a str,
+    permissions: Permissions,
+}
+
+impl<'a> KeyRef<'a> {
+    fn of(wanted: &Wanted<'a>) -> Self {
+        let Wanted { holder, document_id, permissions, .. } = *wanted;
+        Self { holder, document_id, permissions }
+    }
+
+    fn to_key(&self) -> Key {
+        let (holder, document_id) = (self.holder.clone(), self.document_id.to_owned());
+        Key { holder, document_id, permissions: self.permissions }
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        let Key { holder, document_id, permissions } = key;
+        *self == KeyRef { holder, document_id, permissions: *permissions }
+    }
+}
+
+impl Minted {
+    /// Whether it serves somebody who wants one until `until`, and perhaps another than the one of before.
+    fn is_good(&self, now: u64, until: u64, anew: bool) -> bool {
+        let Self { session, at } = self;
+        let age = at.elapsed();
+        let lasts = session.expires.saturating_sub(now) >= (until - now) / 2 && age < LONGEST;
+        session.expires <= until && lasts && !(anew && age >= RENEWABLE)
+    }
+}
+
 impl Broker {
     /// With `several_identities`, DWS is told of users by their identity too.
     ///
@@ -94,11 +133,11 @@ impl Broker {
         metrics: Arc<Metrics>,
         several_identities: bool,
     ) -> Self {
-        let cache = Cache::builder().weigher(weight).max_capacity(CACHE_BYTES);
-        let cache = cache.time_to_live(LONGEST).build();
+        let cache = Arc::new(Cache::new(CACHE_BYTES, weight));
         let liveness = Liveness::new(dws.clone());
         let (pause, background) = (Arc::default(), Handle::current());
-        Self { dws, metrics, cache, liveness, several_identities, pause, background }
+        let flights = Flights::default();
+        Self { dws, metrics, cache, flights, liveness, several_identities, pause, background }
     }
 
     /// Whom sessions are asked for.
@@ -116,31 +155,32 @@ impl Broker {
     /// `dws_unavailable`, `quota_exhausted`, `session_too_wide`, `document_lost`, or `token_expired` when no life is left.
     pub(crate) async fn session(
         &self,
-        wanted: Wanted,
+        wanted: &Wanted<'_>,
         patience: Option<Duration>,
     ) -> Result<Arc<Session>, Reason> {
+        if let Some(known) = self.recall(wanted) {
+            return known.inspect(|_| self.metrics.session_cache(true));
+        }
         let now = unix_now();
         let until = wanted.end(now)?;
-        let key = Key {
-            holder: wanted.holder,
-            document_id: wanted.document_id,
-            permissions: wanted.permissions,
-        };
+        let key = KeyRef::of(wanted).to_key();
         let (anew, stored_at) = (wanted.anew, wanted.stored_at);
-        let good = move |Minted { session, at }: &Minted| {
-            let lasts = session.expires.saturating_sub(now) >= (until - now) / 2;
-            session.expires <= until && lasts && !(anew && at.elapsed() >= RENEWABLE)
-        };
-        if let Some(minted) = self.cache.get(&key).await
-            && good(&minted)
-        {
-            self.metrics.session_cache(true);
-            return Ok(minted.session);
-        }
+        let good = move |minted: &Minted| minted.is_good(now, until, anew);
         self.metrics.session_cache(false);
         let trust = Trust::of(stored_at, anew);
         // Boxed, since it is rare, and would be a part of every view otherwise.
         Box::pin(self.minted(key, until, patience, trust, good)).await
+    }
+
+    /// The same without asking DWS for one: `None` if it has to be. Not counted as a look into the cache.
+    pub(crate) fn recall(&self, wanted: &Wanted<'_>) -> Option<Result<Arc<Session>, Reason>> {
+        let now = unix_now();
+        let until = match wanted.end(now) {
+            Ok(until) => until,
+            Err(reason) => return Some(Err(reason)),
+        };
+        let minted = self.cache.get(&KeyRef::of(wanted))?;
+        minted.is_good(now, until, wanted.anew).then_some(Ok(minted.session))
     }
 
     async fn minted(
@@ -173,35 +213,42 @@ impl Broker {
         trust: Trust,
         good: impl Fn(&Minted) -> bool,
     ) -> Result<Arc<Session>, Reason> {
-        let stale = |entry: Option<moka::Entry<Key, Minted>>| {
-            let remove = entry.is_some_and(|entry| !good(entry.value()));
-            std::future::ready(if remove { Op::Remove } else { Op::Nop })
-        };
-        self.cache.entry_by_ref(&key).and_compute_with(stale).await;
-        let minted = self.cache.try_get_with_by_ref(&key, async {
-            let user_id = key.holder.user_id(self.several_identities);
-            let request = SessionRequest {
-                document_id: &key.document_id,
-                permissions: key.permissions,
-                expires: until,
-                user_id: user_id.as_deref(),
-            };
-            let session = self.session_of_what_is_there(request, trust).await?;
-            if !session.permissions.read {
-                return Err(DwsError {
-                    kind: DwsErrorKind::Unreadable,
-                    status: None,
-                    retry_after: None,
-                    detail: "the session does not let its holder read".to_owned(),
-                });
-            }
-            self.metrics.minted();
-            Ok(Minted { session: Arc::new(session), at: Instant::now() })
+        self.cache.remove_if(&key, |minted| !good(minted));
+        let flight = self.flights.join(&key, || match self.cache.get(&key) {
+            Some(minted) => Err(minted),
+            None => Ok(self.clone().fly(key.clone(), until, trust)),
         });
-        match minted.await {
-            Ok(minted) => {
+        match flight {
+            Ok(flight) => flight.await.map(|minted| minted.session),
+            Err(minted) => Ok(minted.session),
+        }
+    }
+
+    async fn fly(self, key: Key, until: u64, trust: Trust) -> Result<Minted, Reason> {
+        let user_id = key.holder.user_id(self.several_identities);
+        let request = SessionRequest {
+            document_id: &key.document_id,
+            permissions: key.permissions,
+            expires: until,
+            user_id: user_id.as_deref(),
+        };
+        let session = self.session_of_what_is_there(request, trust).await;
+        let session = session.and_then(|session| match session.permissions.read {
+            true => Ok(session),
+            false => Err(DwsError {
+                kind: DwsErrorKind::Unreadable,
+                status: None,
+                retry_after: None,
+                detail: "the session does not let its holder read".to_owned(),
+            }),
+        });
+        match session {
+            Ok(session) => {
+                self.metrics.minted();
+                let minted = Minted { session: Arc::new(session), at: Instant::now() };
+                self.cache.insert(key, minted.clone());
                 self.pause.end();
-                Ok(minted.session)
+                Ok(minted)
             }
             Err(error) => {
                 let reason = reason_of(&error);
@@ -396,6 +443,29 @@ mod tests {
         assert_eq!(weight(&text, "", ""), nothing + 1000);
         assert_eq!(weight("", &text, ""), nothing + 2000, "as text and as a header");
         assert_eq!(weight("", "", &text), nothing + 2000, "in the key and in the session");
+    }
+
+    #[test]
+    fn a_session_is_found_by_what_is_wanted() {
+        let cache = Cache::new(CACHE_BYTES, |_: &Key, (): &()| 1);
+        let holders =
+            ["ann", "ben"].map(|user| Holder::User { identity: "app".into(), user: user.into() });
+        let permissions = |write| Permissions { read: true, write, download: false };
+        let wanted = |holder, document_id, write| KeyRef {
+            holder,
+            document_id,
+            permissions: permissions(write),
+        };
+        cache.insert(wanted(&holders[0], "D1", false).to_key(), ());
+        assert!(cache.get(&wanted(&holders[0], "D1", false)).is_some());
+        for other in [
+            wanted(&holders[1], "D1", false),
+            wanted(&holders[0], "D2", false),
+            wanted(&holders[0], "D1", true),
+            wanted(&Holder::Credentials([0; 32]), "D1", false),
+        ] {
+            assert!(cache.get(&other).is_none());
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod answer;
 mod broker;
 mod decisions;
+mod flights;
 mod liveness;
 mod policy;
 mod viewer_session;

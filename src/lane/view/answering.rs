@@ -1,0 +1,287 @@
+//! What is done with the app's answer to a view.
+
+use std::marker::PhantomData;
+
+use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, response};
+use secrecy::ExposeSecret;
+
+use super::content::{Content, may_be_json};
+use super::viewed::{Finish, Finished};
+use super::{View, is_in_head, note, say};
+use crate::body::ResponseBody;
+use crate::client::ClientInfo;
+use crate::config::{AppSays, Delivery};
+use crate::inject::{describe_edited, forbid_storing, set_cookie};
+use crate::lane::grant::{Asker, Granted, Purpose, grant, grant_at_once};
+use crate::lane::policy::looks_at;
+use crate::lane::probe::probe;
+use crate::lane::{Inner, tell};
+use crate::reason::Reason;
+use crate::telemetry::{Visit, request_id};
+use crate::viewer::Page;
+
+/// A view whose request is with the app.
+pub(super) struct Answering<S, B> {
+    view: View,
+    asker: Asker,
+    /// The client can show a page.
+    page: bool,
+    asked: Asked,
+    inner: S,
+    body: PhantomData<fn(B)>,
+}
+
+/// What is known of the request now that the app has it.
+pub(super) enum Asked {
+    /// All of its head.
+    Kept(Box<Parts>),
+    /// As much as is looked at where nothing is asked, fetched, explained or put on record: to copy a head
+    /// costs a view more than all its caches.
+    Noted { visit: Option<Visit>, request_id: Option<HeaderValue>, over_tls: bool },
+}
+
+impl View {
+    /// `page`: the client can show one.
+    pub(super) fn remember(&self, parts: &Parts, page: bool) -> Asked {
+        let Self { engine, rule, kind, .. } = self;
+        let needed = page
+            || rule.authorize.app == AppSays::Probe
+            || kind.source.is_some()
+            || engine.audit.is_some()
+            || looks_at(rule, "request")
+            || self.told;
+        if needed {
+            return Asked::Kept(Box::new(parts.clone()));
+        }
+        let cookie = |delivery: &Delivery| matches!(delivery, Delivery::Cookie(_));
+        Asked::Noted {
+            visit: Visit::of(&parts.extensions).cloned(),
+            request_id: parts.headers.get(request_id::HEADER).cloned(),
+            over_tls: rule.session.iter().any(cookie) && came_over_tls(parts),
+        }
+    }
+}
+
+impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S, B> {
+    fn finish(self: Box<Self>, reply: Response<S::Reply>) -> Finished<S::Reply, S::Error> {
+        let status = reply.status();
+        if let Asked::Kept(head) = &self.asked {
+            tell::own_answer(status, head);
+        }
+        if !status.is_success() {
+            if let Some(reason) = refusal_of(status) {
+                self.note(reason);
+            }
+            return Finished::Now(reply.map(ResponseBody::passed));
+        }
+        let page = self.page && self.shows(reply.headers());
+        if let (true, Asked::Kept(asked)) = (self.page, &self.asked) {
+            tell::shown(page, reply.headers(), &asked.extensions);
+        }
+        if !page && self.view.pointer().is_some() {
+            match may_be_json(&reply) {
+                Ok(()) => return Finished::Later(Box::pin(self.finish_json(reply))),
+                Err(reason) => self.note(reason),
+            }
+        }
+        if !page && !self.view.delivers_in_head() {
+            return Finished::Now(reply.map(ResponseBody::passed));
+        }
+        let (head, body) = reply.into_parts();
+        let body = ResponseBody::passed(body);
+        match self.granted_at_once(page) {
+            Some(granted) => Finished::Now(self.deliver(granted, page, false, head, body)),
+            None => Finished::Later(Box::pin(self.finish_later(page, head, body))),
+        }
+    }
+}
+
+impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
+    pub(super) fn new(view: View, asker: Asker, page: bool, asked: Asked, inner: S) -> Self {
+        Self { view, asker, page, asked, inner, body: PhantomData }
+    }
+
+    async fn finish_later(
+        mut self: Box<Self>,
+        page: bool,
+        head: response::Parts,
+        body: ResponseBody<S::Reply>,
+    ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
+        let granted = self.granted(page).await;
+        Ok(self.deliver(granted, page, false, head, body))
+    }
+
+    async fn finish_json(
+        mut self: Box<Self>,
+        reply: Response<S::Reply>,
+    ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
+        let (mut head, body) = reply.into_parts();
+        let mut content = Content::read(body).await;
+        // Looked for before a session is asked for: sessions may cost.
+        let edit = self.view.pointer().and_then(|pointer| {
+            content.find(pointer).inspect_err(|reason| self.note(*reason)).ok()
+        });
+        if edit.is_none() && !self.view.delivers_in_head() {
+            return Ok(Response::from_parts(head, content.into_body()));
+        }
+        let granted = match self.granted_at_once(false) {
+            Some(granted) => granted,
+            // Boxed, since it is large, and most views find all of it at hand.
+            None => Box::pin(self.granted(false)).await,
+        };
+        if let (Some(edit), Some(pointer), Ok(granted)) = (&edit, self.view.pointer(), &granted) {
+            let jwt = granted.session.jwt.expose_secret();
+            content.bytes = edit.put(&content.bytes, pointer, jwt).into();
+            describe_edited(&mut head.headers, content.bytes.len());
+        }
+        Ok(self.deliver(granted, false, edit.is_some(), head, content.into_body()))
+    }
+
+    /// As [`granted`](Self::granted), unless somebody has to be asked.
+    fn granted_at_once(&self, page: bool) -> Option<Result<Granted, Reason>> {
+        let View { engine, rule, key, .. } = &self.view;
+        if self.view.told || rule.authorize.app == AppSays::Probe {
+            return None;
+        }
+        let head = match &self.asked {
+            Asked::Kept(head) => Some(&**head),
+            Asked::Noted { .. } => None,
+        };
+        grant_at_once(engine, rule, key, &self.asker, head, purpose(page))
+    }
+
+    async fn granted(&mut self, page: bool) -> Result<Granted, Reason> {
+        let View { engine, rule, kind, key, .. } = &self.view;
+        let blank;
+        let head = match &self.asked {
+            Asked::Kept(head) => &**head,
+            Asked::Noted { .. } => {
+                blank = Request::new(()).into_parts().0;
+                &blank
+            }
+        };
+        if rule.authorize.app == AppSays::Probe {
+            // Boxed, since a probe's future is large, and most views need none.
+            Box::pin(probe(engine, &mut self.inner, kind, key, head)).await?;
+        }
+        grant(engine, &mut self.inner, rule, key, &self.asker, head, purpose(page)).await
+    }
+
+    /// `in_json`: the session, if there is one, is in the body.
+    fn deliver(
+        &self,
+        granted: Result<Granted, Reason>,
+        page: bool,
+        in_json: bool,
+        mut head: response::Parts,
+        body: ResponseBody<S::Reply>,
+    ) -> Response<ResponseBody<S::Reply>> {
+        let granted = match granted {
+            Ok(granted) => granted,
+            Err(reason) => {
+                self.note(reason);
+                return Response::from_parts(head, body);
+            }
+        };
+        self.note(Reason::SessionGiven);
+        if let Asked::Kept(asked) = &self.asked {
+            if page {
+                tell::deliveries([&Delivery::Page], &asked.extensions);
+                return self.page(asked, &granted);
+            }
+            let session = &self.view.rule.session;
+            let json = |delivery: &&Delivery| in_json && matches!(delivery, Delivery::Json(_));
+            let sent = session.iter().filter(json);
+            let sent = sent.chain(session.iter().filter(|delivery| is_in_head(delivery)));
+            tell::deliveries(sent, &asked.extensions);
+        }
+        self.put_into_headers(&mut head.headers, &granted);
+        forbid_storing(&mut head.headers);
+        Response::from_parts(head, body)
+    }
+
+    fn page(&self, asked: &Parts, granted: &Granted) -> Response<ResponseBody<S::Reply>> {
+        let View { engine, key, .. } = &self.view;
+        let page = Page {
+            sdk: &engine.config.viewer.sdk,
+            prefix: &engine.config.server.prefix,
+            key,
+            title: granted.mapping.title.as_deref(),
+            data_plane: granted.session.server_url.as_deref(),
+            original: asked.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
+        };
+        page.reply().map(ResponseBody::full)
+    }
+
+    fn put_into_headers(&self, headers: &mut HeaderMap, granted: &Granted) {
+        for delivery in &self.view.rule.session {
+            match delivery {
+                Delivery::ResponseHeader(name) => {
+                    headers.insert(name.clone(), granted.session.header.clone());
+                }
+                Delivery::Cookie(name) => {
+                    let now = crate::mapping::now_ms() / 1000;
+                    let life = granted.session.expires.saturating_sub(now);
+                    let jwt = granted.session.jwt.expose_secret();
+                    let over_tls = match &self.asked {
+                        Asked::Kept(head) => came_over_tls(head),
+                        Asked::Noted { over_tls, .. } => *over_tls,
+                    };
+                    headers.append(SET_COOKIE, set_cookie(name, jwt, life, over_tls));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the app answered with a document that the viewer can show.
+    fn shows(&self, headers: &HeaderMap) -> bool {
+        let essence = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .map(|value| value.trim().to_ascii_lowercase());
+        essence.is_some_and(|essence| {
+            essence == "application/octet-stream" || self.view.kind.types.contains(&essence)
+        })
+    }
+
+    fn note(&self, reason: Reason) {
+        let View { engine, key, .. } = &self.view;
+        match &self.asked {
+            Asked::Kept(head) => note(engine, head, Some(key), reason),
+            Asked::Noted { visit, request_id, .. } => {
+                if let Some(visit) = visit {
+                    visit.decide(reason);
+                }
+                let id = request_id.as_ref().and_then(|id| id.to_str().ok());
+                say(engine, Some(key), reason, || id.unwrap_or("-"));
+            }
+        }
+    }
+}
+
+fn purpose(page: bool) -> Purpose {
+    if page { Purpose::Page } else { Purpose::Reply }
+}
+
+/// What the app's refusal means; `None` for replies that say nothing about the caller (304).
+fn refusal_of(status: StatusCode) -> Option<Reason> {
+    match status {
+        StatusCode::NOT_MODIFIED => None,
+        status if status.is_server_error() => Some(Reason::AppUnavailable),
+        _ => Some(Reason::DeniedByApp),
+    }
+}
+
+/// The listener lets only trusted proxies speak for the client's own connection.
+fn came_over_tls(asked: &Parts) -> bool {
+    match asked.headers.get(&X_FORWARDED_PROTO) {
+        Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
+        None => asked.extensions.get::<ClientInfo>().is_some_and(|client| client.tls),
+    }
+}
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
