@@ -111,7 +111,7 @@ mod tests {
         let reply = page("7", Some("Plan.pdf"), Some("/files/7/content"));
         assert_eq!(reply.status(), 200);
         for (name, value) in [
-            ("cache-control", "private, no-store"),
+            ("cache-control", "no-store"),
             ("content-type", "text/html; charset=utf-8"),
             ("referrer-policy", "strict-origin"),
             ("x-content-type-options", "nosniff"),

@@ -45,7 +45,7 @@ pub(crate) fn refusal(reason: Reason, prefix: &str, request_id: &str) -> Respons
 /// Headers of every page of ours. The referrer is the origin alone: ids stay here.
 pub(super) fn describe_page(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -62,7 +62,7 @@ mod tests {
     fn says_what_happened_and_how_to_ask_about_it() {
         let reply = refusal(Reason::DeniedByApp, "/.transom", "r-1");
         assert_eq!(reply.status(), 403);
-        assert_eq!(reply.headers()["cache-control"], "private, no-store");
+        assert_eq!(reply.headers()["cache-control"], "no-store");
         let policy = reply.headers()["content-security-policy"].to_str().unwrap();
         let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
         let page = reply.body();
