@@ -151,13 +151,7 @@ async fn no_line_is_lost_to_a_rotation_or_a_stop() {
 async fn standard_output_will_do() {
     let world = World::usual().server_settings("access_log = \"stdout\"").start(Form::Binary).await;
     world.get_as("ann", "/somewhere").await;
-    for _ in 0..200 {
-        if world.log().contains("\"path\":\"/somewhere\"") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{}", world.log());
+    world.logged("\"path\":\"/somewhere\"").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +161,7 @@ async fn a_full_disk_costs_lines_and_nothing_else() {
     assert_eq!(world.get_as("ann", "/somewhere").await.text().await.unwrap(), "nothing here");
     for _ in 0..200 {
         if world.metrics().await.contains("transom_access_lines_total{result=\"dropped\"} 1\n") {
-            assert!(world.log().contains("No space left on device"), "{}", world.log());
+            world.logged("No space left on device").await;
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -149,7 +149,7 @@ in_both_forms! {
             let ready: Value = ready.json().await.unwrap();
             let audit = ready["dependencies"].as_array().unwrap().iter().find(|d| d["name"] == "audit").unwrap();
             assert_eq!(audit["status"], "degraded");
-            assert!(world.log().contains("can't be written: No space left on device"), "{}", world.log());
+            world.logged("can't be written: No space left on device").await;
         }
     }
 }

@@ -115,7 +115,7 @@ async fn without_a_source_the_caller_is_told_until_there_is_another_upload() {
             world.log()
         );
     }
-    assert!(world.log().contains("DWS no longer has a document"));
+    world.logged("DWS no longer has a document").await;
     assert!(world.dws.sessions_minted().await <= 2, "one before the loss, one that showed it");
     let put = world.request_as("ann", Method::PUT, &format!("/api/files/{id}/content"));
     let put = put.header("content-type", "application/pdf").body(files::pdf("again"));

@@ -155,7 +155,7 @@ async fn a_bad_file_changes_nothing_and_says_why() {
     assert_eq!(world.figure("transom_config_last_reload_successful").await, 0.0);
     assert_eq!(world.figure(RELOADS_REFUSED).await, 1.0);
     for problem in ["unknown key `prob`", "8 parsecs"] {
-        assert!(world.log().contains(problem), "{problem}: {}", world.log());
+        world.logged(problem).await;
     }
     let id = world.upload_as("ann", "a.pdf").await;
     world.session_in_the_end("ann", &id).await;
@@ -197,12 +197,10 @@ async fn what_needs_a_start_is_named() {
                 .replace("\"8 MiB\"", "\"1 KiB\"")
         })
         .await;
-    let log = world.log();
     for setting in ["server.listen", "server.workers", "store.path"] {
-        let warning = format!("`{setting}` has changed; it takes effect at the next start");
-        assert!(log.contains(&warning), "{warning}: {log}");
+        world.logged(&format!("`{setting}` has changed; it takes effect at the next start")).await;
     }
-    assert!(!log.contains("`server.drain` has changed"), "{log}");
+    assert!(!world.log().contains("`server.drain` has changed"), "{}", world.log());
     let told = readiness(&world, |text| text.contains("at the next start also")).await;
     assert!(told.contains("server.listen, server.workers, store.path"), "{told}");
     assert!(!world.dir().join("other").exists());

@@ -312,6 +312,17 @@ impl World {
         panic!("{name} never came so far:\n{}\n{}", self.metrics().await, self.log());
     }
 
+    /// Its log comes here through a pipe, a little later than what it tells of. Binary form only.
+    pub async fn logged(&self, part: &str) {
+        for _ in 0..200 {
+            if self.log().contains(part) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{part:?} was never logged:\n{}", self.log());
+    }
+
     pub fn log(&self) -> String {
         match &self.transom {
             Running::Process(process) => process.log(),
