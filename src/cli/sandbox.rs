@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::config::size;
 use crate::sandbox::{Quota, Sandbox, SandboxOptions};
 
 /// Runs a local stand-in of DWS Viewer, with fault switches and a request journal.
@@ -25,8 +26,8 @@ pub(crate) struct SandboxArgs {
     /// Keeps documents and counters in this directory; without it they are gone with the process.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Largest document, such as 512KiB or 2GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100MiB", value_parser = parse_size)]
+    /// Largest document, such as 512KiB or "2 GiB".
+    #[arg(long, value_name = "SIZE", default_value = "100MiB", value_parser = size)]
     size_limit: u64,
     /// Keeps hash and size of documents only, not their bytes.
     #[arg(long)]
@@ -114,33 +115,4 @@ async fn stop_signal() -> io::Result<()> {
 #[cfg(not(unix))]
 async fn stop_signal() -> io::Result<()> {
     tokio::signal::ctrl_c().await
-}
-
-fn parse_size(text: &str) -> Result<u64, String> {
-    let (number, unit) =
-        text.split_at(text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len()));
-    let factor: u64 = match unit.trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        other => return Err(format!("unknown unit `{other}`; use KiB, MiB or GiB")),
-    };
-    let number: u64 = number.parse().map_err(|_| "no number".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("7"), Ok(7));
-        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_size("5 MiB"), Ok(5 << 20));
-        assert!(parse_size("5MB").is_err());
-        assert!(parse_size("MiB").is_err());
-        assert!(parse_size("99999999999GiB").is_err());
-    }
 }

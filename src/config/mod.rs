@@ -39,6 +39,8 @@ pub(crate) use problem::nearest;
 pub use resolved::Config;
 pub(crate) use resolved::*;
 pub(crate) use tree::sounds_secret;
+#[cfg(feature = "cli")]
+pub(crate) use units::size;
 
 use problem::{Problem, Problems, Severity};
 use rules::Reading;

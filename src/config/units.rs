@@ -17,7 +17,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `"100 MiB"`, `"10 MB"`, `"123"`, in bytes. The error is a sentence for the operator.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let Some((_, bytes)) = SIZES.iter().find(|(name, _)| *name == unit) else {
         let names = SIZES.iter().map(|s| s.0).filter(|name| !name.is_empty());
