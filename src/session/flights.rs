@@ -49,7 +49,7 @@ where
     }
 }
 
-/// The end of a flight, also of one that nobody waits for any more or that panics.
+/// The end of a flight, also of one that panics. Whoever joins has to see it through.
 struct Landing<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> {
     flights: Flights<K, T>,
     key: K,
