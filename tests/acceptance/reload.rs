@@ -116,6 +116,7 @@ async fn a_changed_file_is_taken_without_being_asked_for() {
     mount(&world, "second", &text.replace(&limit("7 MiB"), &limit("4 MiB")));
     world.until_figure(RELOADS_TAKEN, |taken| taken == 4.0).await;
 
+    world.logged_times("the new configuration is in use", 4).await;
     let log = world.log();
     assert_eq!(log.matches("the new configuration is in use").count(), 4, "{log}");
     assert!(log.contains("documents.files.upload"), "{log}");

@@ -314,13 +314,17 @@ impl World {
 
     /// Its log comes here through a pipe, a little later than what it tells of. Binary form only.
     pub async fn logged(&self, part: &str) {
+        self.logged_times(part, 1).await;
+    }
+
+    pub async fn logged_times(&self, part: &str, times: usize) {
         for _ in 0..200 {
-            if self.log().contains(part) {
+            if self.log().matches(part).count() >= times {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{part:?} was never logged:\n{}", self.log());
+        panic!("{part:?} was not logged {times} times:\n{}", self.log());
     }
 
     pub fn log(&self) -> String {

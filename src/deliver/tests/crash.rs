@@ -74,7 +74,7 @@ async fn the_durable_store_carries_the_journal_over() {
     world.dws.script_uploads([Act::Fail(DwsErrorKind::Busy), Act::Work]);
     world.capture(&key("1"), b"one").await;
     // Not while it is being sent: then nobody could know the outcome.
-    while world.jobs().await[0].last_error.is_none() {
+    while world.jobs().await.first().is_some_and(|job| job.last_error.is_none()) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     world.restart().await;
