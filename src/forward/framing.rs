@@ -87,6 +87,10 @@ impl Framing {
         self.place == Place::Head && !self.head.started && self.line.is_empty()
     }
 
+    pub(crate) fn is_in_body(&self) -> bool {
+        matches!(self.place, Place::Bytes(..) | Place::ChunkSize | Place::Trailers)
+    }
+
     fn skip(&mut self, rest: &[u8], left: u64, after: After) -> usize {
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         self.place = match (left - here as u64, after) {

@@ -36,6 +36,11 @@ impl<S> Guarded<S> {
     pub(crate) fn is_between_requests(&self) -> bool {
         self.refused.is_none() && self.framing.is_between_requests()
     }
+
+    /// Whether more of a body is to come that nothing is wrong with.
+    pub(crate) fn is_in_body(&self) -> bool {
+        self.refused.is_none() && self.framing.is_in_body()
+    }
 }
 
 impl<S: AsyncRead> AsyncRead for Guarded<S> {

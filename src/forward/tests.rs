@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::io::AsyncWriteExt;
 
 /// An app, a proxy before it, a client connected to that.
 async fn chain() -> (App, Proxy, Peer) {
@@ -314,6 +315,19 @@ async fn an_app_may_refuse_an_upload_before_its_end() {
     drop(at_app);
     let reply = client.hear("\r\n\r\nno").await;
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+}
+
+#[tokio::test]
+async fn who_goes_on_sending_can_still_read_the_refusal() {
+    const SIZE: usize = 8 << 20;
+    let (app, _proxy, mut client) = chain().await;
+    client.say(&format!("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: {SIZE}\r\n\r\n")).await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    at_app.say("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno").await;
+    drop(at_app);
+    client.0.write_all(&vec![b'x'; SIZE]).await.unwrap();
+    assert!(client.hear_all().await.starts_with("HTTP/1.1 413 "));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod interim_tests;
 #[cfg(test)]
 mod limit_tests;
 mod limits;
+mod linger;
 mod listen;
 mod operator;
 mod pace;

@@ -45,6 +45,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         !end.closing && end.ahead.is_empty() && end.io.is_between_requests()
     }
 
+    /// Whether our end is closed and a request's body has not come to its own.
+    pub(super) fn was_left_unheard(&self) -> bool {
+        let end = self.end();
+        end.closing && end.io.is_in_body()
+    }
+
     /// Waits for the next request; `false`: it will not come, and the connection is closed.
     pub(super) async fn rest(
         &self,

@@ -24,6 +24,7 @@ use super::access_log::{AccessLog, Visitor};
 use super::expect::Expectation;
 use super::interim::{Interim, Interposed};
 use super::limits::{Limit, Limits};
+use super::linger::linger;
 use super::resting::Line;
 use super::signal::Shutdown;
 use super::watch::{Answered, REST_AFTER, Watch, Watched};
@@ -71,8 +72,11 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         while self.line.rest(&self.watch, self.client, self.metrics, &mut self.shutdown).await {
             // Boxed, so that nothing of it is left while the connection rests.
             if let Spoken::All = Box::pin(self.speak(make.clone())).await {
-                return;
+                break;
             }
+        }
+        if self.line.was_left_unheard() {
+            Box::pin(linger(self.line, &mut self.shutdown)).await;
         }
     }
 
