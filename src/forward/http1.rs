@@ -13,6 +13,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 
 use super::body::{AppReply, BoxError, RequestBody, Way};
 use super::connect::Connector;
@@ -125,7 +126,8 @@ impl Link {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        let mut reply = pin!(self.sender.try_send_request(request));
+        // tokio's budget would have it wait for a wake that goes nowhere.
+        let mut reply = pin!(unconstrained(self.sender.try_send_request(request)));
         if self.driver.is_none() {
             return reply.await;
         }
