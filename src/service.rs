@@ -74,14 +74,12 @@ where
             let nothing = Response::new(ResponseBody::full(Bytes::new()));
             return ResponseFuture::Lane { future: Box::pin(std::future::ready(Ok(nothing))) };
         }
-        if lane != Lane::Pass {
-            Visit::lane(request.extensions(), lane);
-        }
         if lane == Lane::Pass {
             let passed = |body| RequestBody::passed(body).without(&engine.owned);
             let future = self.inner.call(request.map(passed));
             return ResponseFuture::Pass { future };
         }
+        Visit::lane(request.extensions(), lane);
         // The instance that was polled ready is the one to call (tower `Service`, "Be careful when cloning").
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);

@@ -1,10 +1,10 @@
 //! Passes requests on to the app, and its replies back.
 //!
 //! `framing.rs` and `strict.rs` say which requests are refused, since the app could read them differently.
-//! `headers.rs` and `origin.rs` hold what is edited on the way, without I/O; `client.rs` does the
-//! sending, over what `http1.rs`, `pool.rs` and `http2.rs` keep open, as `connections.rs` chooses; `upgrade.rs` is the tunnel after a 101, `fault.rs`
-//! says what went wrong. What a request says
-//! about its client is settled before, in `server/edge.rs`, so that everybody decides on the same.
+//! `headers.rs` and `origin.rs` hold what is edited on the way, without I/O. `client.rs` does the sending;
+//! `connections.rs` chooses what it goes over, which `http1.rs` (with `pool.rs` for what waits) and `http2.rs`
+//! hold. `upgrade.rs` is the tunnel after a 101, `fault.rs` says what went wrong. What a request says about its
+//! client is settled before, in `server/edge.rs`, so that everybody decides on the same.
 
 mod body;
 mod client;

@@ -4,21 +4,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{Duration, timeout};
 
 use super::resting::Line;
-use super::signal::Shutdown;
 
 /// Hears the client out, and keeps nothing of it. A socket that is closed with bytes unread resets its connection,
 /// and the reset overtakes the reply that the client should read (RFC 9112 section 9.6).
-pub(super) async fn linger<I>(mut line: Line<I>, shutdown: &mut Shutdown)
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-{
+pub(super) async fn linger<I: AsyncRead + AsyncWrite + Unpin>(mut line: Line<I>) {
     let mut unheard = vec![0; PIECE];
     let hearing =
         async { while let Ok(Ok(1..)) = timeout(SILENCE, line.read(&mut unheard)).await {} };
-    tokio::select! {
-        _ = timeout(LONGEST, hearing) => {}
-        () = shutdown.requested() => {}
-    }
+    let _ = timeout(LONGEST, hearing).await;
 }
 
 const PIECE: usize = 16 * 1024;

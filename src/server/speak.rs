@@ -76,7 +76,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             }
         }
         if self.line.was_left_unheard() {
-            Box::pin(linger(self.line, &mut self.shutdown)).await;
+            Box::pin(linger(self.line)).await;
         }
     }
 
