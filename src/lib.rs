@@ -49,6 +49,7 @@ mod explain;
 mod forward;
 mod health;
 mod inject;
+mod interim;
 mod lane;
 mod layer;
 pub mod mapping;

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::bare::{BareError, BareReply};
 use super::http1::Lent;
 use super::http2::Stream;
 
@@ -25,45 +26,67 @@ pin_project! {
     /// of a reply may take its request for unsent, and send it again.
     pub(crate) struct AppReply {
         #[pin]
-        incoming: Incoming,
-        failed: Option<hyper::Error>,
-        // Until the body is gone.
-        way: Way,
+        source: Source,
+        failed: Option<ReplyError>,
     }
 }
 
-/// What a reply comes over.
+pin_project! {
+    #[project = SourceProj]
+    enum Source {
+        Bare { reply: BareReply },
+        Hyper {
+            #[pin]
+            incoming: Incoming,
+            // Until the body is gone.
+            way: Way,
+        },
+    }
+}
+
+/// What hyper reads a reply from, taken for as long as this exists.
+#[allow(dead_code, reason = "see above")]
 pub(super) enum Way {
     Connection(Lent),
-    Stream(#[allow(dead_code, reason = "it is taken for as long as this exists")] Stream),
+    Stream(Stream),
+}
+
+/// Why the app's reply has no end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplyError {
+    #[error(transparent)]
+    Bare(#[from] BareError),
+    #[error(transparent)]
+    Hyper(#[from] hyper::Error),
 }
 
 impl AppReply {
     pub(super) fn over(way: Way, incoming: Incoming) -> Self {
-        Self { incoming, failed: None, way }
+        Self { source: Source::Hyper { incoming, way }, failed: None }
+    }
+
+    pub(super) fn bare(reply: BareReply) -> Self {
+        Self { source: Source::Bare { reply }, failed: None }
     }
 }
 
 impl Body for AppReply {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ReplyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
         let this = self.project();
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let mut incoming = this.incoming;
-        let polled = match this.way {
-            Way::Connection(lent) => {
-                lent.poll(context, |context| incoming.as_mut().poll_frame(context))
-            }
-            Way::Stream(_) => incoming.poll_frame(context),
+        let frame = match this.source.project() {
+            SourceProj::Bare { reply } => ready!(reply.poll_frame(context)).map(from),
+            SourceProj::Hyper { incoming, .. } => ready!(incoming.poll_frame(context)).map(from),
         };
-        match ready!(polled) {
+        match frame {
             Some(Err(error)) => {
                 *this.failed = Some(error);
                 context.waker().wake_by_ref();
@@ -74,12 +97,23 @@ impl Body for AppReply {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.failed.is_none() && self.incoming.is_end_stream()
+        let ended = match &self.source {
+            Source::Bare { reply } => reply.is_end_stream(),
+            Source::Hyper { incoming, .. } => incoming.is_end_stream(),
+        };
+        ended && self.failed.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            Source::Bare { reply } => reply.size_hint(),
+            Source::Hyper { incoming, .. } => incoming.size_hint(),
+        }
     }
+}
+
+fn from<T, E: Into<ReplyError>>(result: Result<T, E>) -> Result<T, ReplyError> {
+    result.map_err(Into::into)
 }
 
 /// What goes to the app. One type for all bodies lets all requests share one connection pool.

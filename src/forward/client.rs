@@ -16,8 +16,8 @@ use tower::Service;
 use crate::config::AppConfig;
 use crate::telemetry::request_id;
 
-use super::body::{AppReply, BoxError, ReplyBody, RequestBody, request_body};
-use super::connections::{Connections, Stakes};
+use super::body::{AppReply, BoxError, ReplyBody, request_body};
+use super::connections::{Connections, Prepared, Stakes};
 use super::fault::{Causes, Fault};
 use super::headers;
 use super::origin::Origins;
@@ -52,9 +52,6 @@ struct Exchange {
     public: Option<HeaderValue>,
     upgrade: Option<Upgrade>,
 }
-
-/// A request as the app gets it.
-type Prepared = (Request<RequestBody>, Stakes);
 
 impl Forwarder {
     /// # Errors
@@ -113,7 +110,7 @@ where
         let (prepared, exchange) = app.prepare(request);
         Box::pin(async move {
             Ok(match prepared {
-                Ok((request, stakes)) => app.ask(request, stakes, exchange).await,
+                Ok(request) => app.ask(request, exchange).await,
                 Err(fault) => fault.reply(exchange.request_id()),
             })
         })
@@ -149,7 +146,7 @@ impl App {
         *request.version_mut() = Version::HTTP_11;
         let bodiless = request.body().is_end_stream();
         let stakes = Stakes::of(&exchange.method, bodiless, exchange.upgrade.is_some());
-        (Ok((request.map(request_body), stakes)), exchange)
+        (Ok(self.connections.prepare(request.map(request_body), stakes)), exchange)
     }
 
     fn edit_headers<B: Body>(&self, request: &mut Request<B>, exchange: &Exchange) {
@@ -191,13 +188,8 @@ impl App {
         Ok(Uri::from(path))
     }
 
-    async fn ask(
-        &self,
-        request: Request<RequestBody>,
-        stakes: Stakes,
-        exchange: Exchange,
-    ) -> Response<ReplyBody> {
-        match self.connections.send(request, stakes).await {
+    async fn ask(&self, request: Prepared, exchange: Exchange) -> Response<ReplyBody> {
+        match self.connections.send(request).await {
             Ok(reply) => {
                 self.note(ANSWERED);
                 self.accept(reply, exchange)

@@ -1,24 +1,24 @@
 //! Which of the connections to the app a request goes out on.
 
-use std::io;
 use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{Method, Request, Response};
+use hyper::ext::on_informational;
 
 use crate::config::AppConfig;
+use crate::interim::OnInterim;
 
+use super::bare::{Asked, Bare, BareError};
 use super::body::{AppReply, BoxError, RequestBody};
 use super::connect::Connector;
-use super::fault::causes;
-use super::http1::{Driven, Http1, Http1Error};
+use super::http1::{Http1, Http1Error};
 use super::http2::{Http2, Http2Error, Sent};
-use super::stream::Unanswered;
 
 /// Connections of each kind; see [`Stakes`] for what goes where.
 pub(crate) struct Connections {
     /// Used for as long as common app servers keep them.
-    kept: Http1,
+    bare: Bare,
     /// Used again within a moment or not at all.
     brisk: Http1,
     http2: Option<Http2>,
@@ -37,9 +37,17 @@ pub(crate) enum Stakes {
     Tunnel,
 }
 
+/// A request as it goes out.
+pub(super) enum Prepared {
+    Bare(Asked),
+    Any(Box<Request<RequestBody>>, Stakes),
+}
+
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
+    #[error(transparent)]
+    Bare(#[from] BareError),
     #[error(transparent)]
     Http1(#[from] Http1Error),
     #[error(transparent)]
@@ -53,41 +61,49 @@ impl Connections {
         let connector = Connector::new(app)?;
         let scheme = app.url.scheme().unwrap_or(&Scheme::HTTP);
         Ok(Self {
-            kept: Http1::new(connector.clone(), Driven::ByItsRequest, IDLE_TIMEOUT),
-            brisk: Http1::new(connector.clone(), Driven::ByATask, BRISK_TIMEOUT),
+            bare: Bare::new(connector.clone(), IDLE_TIMEOUT),
+            brisk: Http1::new(connector.clone(), BRISK_TIMEOUT),
             http2: app.http2.then(|| Http2::new(scheme.clone(), connector)),
         })
     }
 
     /// The target is in origin form, and there is a `Host`.
-    ///
+    pub(super) fn prepare(&self, request: Request<RequestBody>, stakes: Stakes) -> Prepared {
+        match (stakes, &self.http2) {
+            (Stakes::Little, None) => Prepared::Bare(Asked::of(request)),
+            _ => Prepared::Any(Box::new(request), stakes),
+        }
+    }
+
     /// # Errors
     /// There is no connection, or no reply.
-    pub(crate) async fn send(
+    pub(super) async fn send(&self, request: Prepared) -> Result<Response<AppReply>, SendError> {
+        match request {
+            Prepared::Bare(asked) => Ok(self.bare.ask(asked).await?),
+            // Boxed, as nothing of it is needed for most requests.
+            Prepared::Any(request, stakes) => Box::pin(self.send_any(*request, stakes)).await,
+        }
+    }
+
+    async fn send_any(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         stakes: Stakes,
     ) -> Result<Response<AppReply>, SendError> {
         let http2 = self.http2.as_ref().filter(|_| stakes != Stakes::Tunnel);
+        hear_interim(&mut request);
         let request = match http2 {
             None => request,
-            Some(http2) => match Box::pin(http2.send(request, stakes)).await? {
+            Some(http2) => match http2.send(request, stakes).await? {
                 Sent::Answered(reply) => return Ok(reply),
                 Sent::Declined(request) => request,
             },
         };
-        let sent = match stakes {
-            Stakes::Little => self.kept.send(request).await,
-            Stakes::Much => self.brisk.send(request).await,
-            Stakes::Tunnel => self.brisk.send_anew(request).await,
-        };
-        let error = match sent {
-            Ok(reply) => return Ok(reply),
-            Err(error) => error,
-        };
-        let Some(request) = again(&error) else { return Err(error.into()) };
-        tracing::debug!("the app closed a kept connection; asked again on a new one");
-        Ok(self.kept.send_anew(request).await?)
+        Ok(match stakes {
+            Stakes::Little => self.bare.ask(Asked::of(request)).await?,
+            Stakes::Much => self.brisk.send(request).await?,
+            Stakes::Tunnel => self.brisk.send_anew(request).await?,
+        })
     }
 }
 
@@ -112,17 +128,20 @@ impl Stakes {
 impl SendError {
     /// There was not even a connection.
     pub(super) fn is_connect(&self) -> bool {
-        matches!(self, Self::Http1(Http1Error::Connect(_)) | Self::Http2(Http2Error::Connect(_)))
+        matches!(
+            self,
+            Self::Bare(BareError::Connect(_))
+                | Self::Http1(Http1Error::Connect(_))
+                | Self::Http2(Http2Error::Connect(_))
+        )
     }
 }
 
-/// The request that was left without a byte in reply on a connection that had served before.
-fn again(error: &Http1Error) -> Option<Request<RequestBody>> {
-    let asked = causes(error).find_map(|cause| {
-        let cause = cause.downcast_ref::<io::Error>()?.get_ref()?;
-        cause.downcast_ref::<Unanswered>()
-    });
-    asked?.request()
+/// hyper looks elsewhere for who hears it.
+fn hear_interim(request: &mut Request<RequestBody>) {
+    if let Some(on_interim) = request.extensions().get::<OnInterim>().cloned() {
+        on_informational(request, move |reply| on_interim.hear(reply.status(), reply.headers()));
+    }
 }
 
 /// Below the 5 s after which common app servers close an idle connection.

@@ -2,10 +2,12 @@
 //!
 //! `framing.rs` and `strict.rs` say which requests are refused, since the app could read them differently.
 //! `headers.rs` and `origin.rs` hold what is edited on the way, without I/O. `client.rs` does the sending;
-//! `connections.rs` chooses what it goes over, which `http1.rs` (with `pool.rs` for what waits) and `http2.rs`
-//! hold. `upgrade.rs` is the tunnel after a 101, `fault.rs` says what went wrong. What a request says about its
-//! client is settled before, in `server/edge.rs`, so that everybody decides on the same.
+//! `connections.rs` chooses what it goes over: `bare` for most requests, `http1.rs` for those with a body (`pool.rs`
+//! holds what waits of both), `http2.rs` where the app speaks it. `upgrade.rs` is the tunnel after a 101,
+//! `fault.rs` says what went wrong. What a request says about its client is settled before, in `server/edge.rs`,
+//! so that everybody decides on the same.
 
+mod bare;
 mod body;
 mod client;
 mod connect;

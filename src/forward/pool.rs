@@ -7,44 +7,52 @@ use http::{HeaderMap, HeaderName};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use super::http1::Link;
+/// A connection that waits.
+pub(super) trait Reusable: Send + 'static {
+    /// Whether another request can be sent over it, as far as is known.
+    fn is_ready(&mut self) -> bool;
 
-/// The one that was used last is used next, so that those that are too many grow old.
-pub(super) struct Pool {
-    idle_limit: Duration,
-    state: Mutex<State>,
+    /// For how long the app keeps it, as it said last.
+    fn idle_limit(&self) -> Option<Duration>;
 }
 
-#[derive(Default)]
-struct State {
-    idle: Vec<Idle>,
+/// The one that was used last is used next, so that those that are too many grow old.
+pub(super) struct Pool<C> {
+    idle_limit: Duration,
+    state: Mutex<State<C>>,
+}
+
+struct State<C> {
+    idle: Vec<Idle<C>>,
     swept: bool,
 }
 
-struct Idle {
-    link: Link,
+struct Idle<C> {
+    connection: C,
     until: Instant,
 }
 
-impl Pool {
+impl<C: Reusable> Pool<C> {
     pub(super) fn new(idle_limit: Duration) -> Arc<Self> {
-        Arc::new(Self { idle_limit, state: Mutex::default() })
+        let state = State { idle: Vec::new(), swept: false };
+        Arc::new(Self { idle_limit, state: Mutex::new(state) })
     }
 
     /// One that is not known to be closed.
-    pub(super) fn take(&self) -> Option<Link> {
+    pub(super) fn take(&self) -> Option<C> {
         let now = Instant::now();
         loop {
-            let Idle { link, until } = self.state().idle.pop()?;
-            if now < until && link.is_ready() {
-                return Some(link);
+            let Idle { mut connection, until } = self.state().idle.pop()?;
+            if now < until && connection.is_ready() {
+                return Some(connection);
             }
         }
     }
 
     /// Keeps one that is ready for its next request.
-    pub(super) fn keep(self: &Arc<Self>, link: Link) {
-        let limit = link.idle_limit.map_or(self.idle_limit, |said| said.min(self.idle_limit));
+    pub(super) fn keep(self: &Arc<Self>, connection: C) {
+        let said = connection.idle_limit();
+        let limit = said.map_or(self.idle_limit, |said| said.min(self.idle_limit));
         let until = Instant::now() + limit;
         let mut state = self.state();
         if state.idle.len() >= MAX_IDLE {
@@ -56,22 +64,22 @@ impl Pool {
             runtime.spawn(sweep(Arc::downgrade(self), self.idle_limit / SWEEPS));
             state.swept = true;
         }
-        state.idle.push(Idle { link, until });
+        state.idle.push(Idle { connection, until });
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Closes what nobody took in time and what the app has closed, until nothing is left.
-async fn sweep(pool: Weak<Pool>, pause: Duration) {
+async fn sweep<C: Reusable>(pool: Weak<Pool<C>>, pause: Duration) {
     loop {
         sleep(pause).await;
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
         let mut state = pool.state();
-        state.idle.retain_mut(|idle| now < idle.until && idle.link.is_still_ready());
+        state.idle.retain_mut(|idle| now < idle.until && idle.connection.is_ready());
         state.swept = !state.idle.is_empty();
         if !state.swept {
             return;

@@ -1,21 +1,14 @@
 //! Connections that the app closes when it likes.
 #![allow(clippy::unwrap_used)]
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::time::Duration;
 
-use http::Request;
-use http_body_util::{Either, Empty};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::config::AppConfig;
 use crate::server::testing::{App, PATIENCE, Peer, Proxy};
 
-use super::connect::Connector;
 use super::connections::BRISK_TIMEOUT;
-use super::http1::{Driven, Http1};
 
 const REPLY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -229,32 +222,4 @@ async fn a_body_goes_on_while_the_client_takes_nothing_of_the_reply() {
     let mut reply = vec![0; SIZE];
     client.0.read_exact(&mut reply).await.unwrap();
     assert!(reply.iter().all(|byte| *byte == b'x'));
-}
-
-/// tokio gives each turn of a task a budget of 128; nobody else tells the task of its reply.
-#[tokio::test]
-async fn a_task_whose_turn_is_used_up_still_gets_its_reply() {
-    for used in 118..128 {
-        let app = App::start().await;
-        let config = AppConfig::at(app.url().parse().unwrap());
-        let http1 = Http1::new(Connector::new(&config).unwrap(), Driven::ByItsRequest, PATIENCE);
-        // A task of its own, which nothing else here has polled again.
-        let task = tokio::spawn(async move {
-            let request = Request::get("/").header("host", "d").body(Either::Left(Empty::new()));
-            let mut asking = pin!(http1.send(request.unwrap()));
-            let spent = poll_fn(|context| {
-                for _ in 0..used {
-                    let _ = pin!(tokio::task::consume_budget()).poll(context);
-                }
-                asking.as_mut().poll(context)
-            });
-            spent.await.unwrap().status()
-        });
-        let mut at_app = app.accept().await;
-        at_app.hear("\r\n\r\n").await;
-        // More than is read before somebody takes it.
-        at_app.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: 32000\r\n\r\n{:32000}", "")).await;
-        let status = timeout(PATIENCE, task).await.unwrap_or_else(|_| panic!("{used}"));
-        assert_eq!(status.unwrap(), 200);
-    }
 }

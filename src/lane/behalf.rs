@@ -12,6 +12,7 @@ use crate::body::RequestBody;
 use crate::config::TokenPlace;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::interim::OnInterim;
 use crate::route::Outgoing;
 use crate::telemetry::{Visit, request_id};
 
@@ -39,6 +40,7 @@ pub(super) fn on_behalf<B>(
     *request.extensions_mut() = caller.extensions.clone();
     // The client hears interim replies to its own request only.
     hyper::ext::on_informational(&mut request, |_| {});
+    request.extensions_mut().remove::<OnInterim>();
     // This is no visit of the client's.
     request.extensions_mut().remove::<Visit>();
     Some(request)

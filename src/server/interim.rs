@@ -15,10 +15,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
-use hyper::ext::on_informational;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::forward::headers;
+use crate::interim::OnInterim;
 
 use super::expect::Expectation;
 
@@ -37,22 +37,17 @@ struct Shared {
 }
 
 impl Interim {
-    /// Has the extensions of a request for the app (hyper's client looks there) lead here what the app says
-    /// before its reply.
-    ///
-    /// They serve every request of the connection, one after the other: an allocation for each would be for
-    /// the sake of apps that hardly exist. A word on a request that was given up is none on the next, since
-    /// hyper closes such a connection to the app before it reads on.
-    pub(super) fn extensions(&self, expectation: Option<Expectation>) -> http::Extensions {
+    /// What of a request for the app leads here what the app says before its reply. It serves every request of the
+    /// connection, one after the other: a word on a request that was given up is none on the next, since the
+    /// connection to the app is closed then before another is read.
+    pub(super) fn listener(&self, expectation: Option<Expectation>) -> OnInterim {
         let interim = self.clone();
-        let mut carrier = http::Request::new(());
-        on_informational(&mut carrier, move |reply| match (reply.status(), &expectation) {
+        OnInterim::new(move |status, headers| match (status, &expectation) {
             // The client gets its 100 from hyper, as soon as its body is read.
             (StatusCode::CONTINUE, Some(expectation)) => expectation.is_met(),
             (StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS, _) => {}
-            (status, _) => interim.push(status, reply.headers().clone()),
-        });
-        std::mem::take(carrier.extensions_mut())
+            (status, _) => interim.push(status, headers.clone()),
+        })
     }
 
     fn push(&self, status: StatusCode, mut headers: HeaderMap) {

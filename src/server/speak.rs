@@ -91,8 +91,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     {
         let io = Watched::new(TokioIo::new(self.line.clone()), self.watch.clone());
         let interim = Interim::default();
-        let mut usual = interim.extensions(None);
-        usual.insert(self.client);
+        let usual = interim.listener(None);
         let (sayings, client) = (interim.clone(), self.client);
         let (watch, access_log) = (self.watch.clone(), self.access_log.cloned());
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -100,15 +99,15 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             let answering = watch.request(version);
             let expectation = Expectation::of(&request);
             let interim = (version == Version::HTTP_11).then(|| interim.clone());
+            let extensions = request.extensions_mut();
+            extensions.insert(client);
             match (&interim, &expectation) {
-                (Some(_), None) => request.extensions_mut().extend(usual.clone()),
+                (Some(_), None) => drop(extensions.insert(usual.clone())),
                 (Some(interim), Some(expectation)) => {
-                    let mut extensions = interim.extensions(Some(expectation.clone()));
+                    extensions.insert(interim.listener(Some(expectation.clone())));
                     extensions.insert(expectation.clone());
-                    extensions.insert(client);
-                    request.extensions_mut().extend(extensions);
                 }
-                (None, _) => drop(request.extensions_mut().insert(client)),
+                (None, _) => {}
             }
             let mut visitor =
                 access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
