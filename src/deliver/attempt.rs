@@ -96,8 +96,10 @@ async fn begin(core: &Core, job: Job) -> Result<Option<Job>, StoreError> {
     loop {
         let mapping = core.store.get(key).await?;
         let Some(mapping) = mapping.filter(|mapping| mapping.pending_job() == Some(job.id)) else {
-            drop_superseded(core, &job).await;
-            return Ok(None);
+            if drop_superseded(core, &job).await {
+                return Ok(None);
+            }
+            continue;
         };
         let lost = check_file(core, spool, *size).await.err();
         let next = match &lost {
@@ -141,12 +143,29 @@ fn leave_due(mapping: Mapping, job: Job) -> Batch {
     }
 }
 
-async fn drop_superseded(core: &Core, job: &Job) {
-    let batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
-    surely(|| core.store.apply(batch.clone())).await;
+/// `false`: its mapping waits for it after all.
+async fn drop_superseded(core: &Core, job: &Job) -> bool {
+    if !surely(|| Box::pin(try_drop(core, job))).await {
+        return false;
+    }
     core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
     core.metrics.outcome(Step::Deliver, Reason::Superseded);
     tracing::info!(code = %Reason::Superseded, job = job.id.0, document = %job.key(), "an upload became pointless");
+    true
+}
+
+async fn try_drop(core: &Core, job: &Job) -> Result<bool, StoreError> {
+    loop {
+        let mapping = core.store.get(job.key()).await?;
+        if mapping.as_ref().is_some_and(|mapping| mapping.pending_job() == Some(job.id)) {
+            return Ok(false);
+        }
+        let expect = vec![(job.key().clone(), mapping.map(|mapping| mapping.revision))];
+        let batch = Batch { expect, remove_jobs: vec![job.id], ..Batch::default() };
+        if core.store.apply(batch).await? == Applied::Done {
+            return Ok(true);
+        }
+    }
 }
 
 async fn check_file(core: &Core, name: &str, size: u64) -> Result<(), String> {

@@ -21,6 +21,7 @@ pub(super) async fn all<S: MappingStore, F: Future<Output = S>>(fresh: impl Fn()
     lists_jobs_oldest_first(&fresh().await).await;
     keeps_every_field(&fresh().await).await;
     serves_writers_at_once(Arc::new(fresh().await)).await;
+    shows_a_batch_as_a_whole(&fresh().await).await;
 }
 
 async fn reads_its_writes(store: &impl MappingStore) {
@@ -174,6 +175,27 @@ async fn serves_writers_at_once<S: MappingStore>(store: Arc<S>) {
     let total = store.get(&shared).await.unwrap().unwrap();
     assert_eq!(total.held_document(), Some("128"), "no increment overwrote another");
     assert_eq!(store.list(None, 1000).await.unwrap().len(), 129);
+}
+
+/// An upload whose job is there and whose mapping is not would be taken for one that nobody wants any more.
+async fn shows_a_batch_as_a_whole(store: &impl MappingStore) {
+    for round in 0..40_u64 {
+        let (key, id) = (key("files", &round.to_string()), JobId(round + 1));
+        assert_eq!(
+            store.get(&key).await.unwrap(),
+            None,
+            "looked for, so that it may be remembered"
+        );
+        let (put, put_jobs) = (vec![ready(&key, "D")], vec![upload(id, &key)]);
+        let writing = store.apply(Batch { put, put_jobs, ..Batch::default() });
+        let reading = async {
+            while find_job(store, id).await.unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+            assert!(store.get(&key).await.unwrap().is_some(), "round {round}");
+        };
+        assert_eq!(tokio::join!(writing, reading).0.unwrap(), Applied::Done);
+    }
 }
 
 async fn add_one(store: &impl MappingStore, key: &DocumentKey) {

@@ -1,5 +1,6 @@
 //! Mappings that were read or written lately, and keys that are known to have none.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Mapping, MappingState, Provenance};
@@ -7,17 +8,25 @@ use crate::cache::Cache;
 use crate::document::DocumentKey;
 use crate::weight;
 
-/// A bounded cache that a late read can't fill with what a write has replaced meanwhile.
+/// A bounded cache that is never older than the trees: it has nothing on what is just being written, and a late
+/// read can't fill it with what a write has replaced meanwhile.
 #[derive(Debug)]
 pub(super) struct MappingCache {
     entries: Cache<DocumentKey, Option<Arc<Mapping>>>,
-    /// How many groups of writes went by.
-    generation: Mutex<u64>,
+    writes: Mutex<Writes>,
+}
+
+#[derive(Debug, Default)]
+struct Writes {
+    /// How many groups went by.
+    generation: u64,
+    /// What the group under way changes: readers of the trees may see it from any moment on.
+    under_way: HashSet<DocumentKey>,
 }
 
 impl MappingCache {
     pub(super) fn new() -> Self {
-        Self { entries: Cache::new(CACHE_BYTES, weight), generation: Mutex::new(0) }
+        Self { entries: Cache::new(CACHE_BYTES, weight), writes: Mutex::default() }
     }
 
     pub(super) fn get(&self, key: &DocumentKey) -> Option<Option<Arc<Mapping>>> {
@@ -26,27 +35,37 @@ impl MappingCache {
 
     /// To be taken before the store is read, and handed to [`Self::fill`] afterwards.
     pub(super) fn generation(&self) -> u64 {
-        *self.lock()
+        self.lock().generation
     }
 
     pub(super) fn fill(&self, generation: u64, key: &DocumentKey, mapping: Option<&Arc<Mapping>>) {
-        let current = self.lock();
-        if *current == generation {
+        let writes = self.lock();
+        if writes.generation == generation && !writes.under_way.contains(key) {
             self.entries.insert(key.clone(), mapping.cloned());
+        }
+    }
+
+    /// These are about to be written to the trees.
+    pub(super) fn writing<'a>(&self, keys: impl Iterator<Item = &'a DocumentKey>) {
+        let mut writes = self.lock();
+        for key in keys {
+            writes.under_way.insert(key.clone());
+            self.entries.remove_if(key, |_| true);
         }
     }
 
     /// Takes over what a durable group of writes changed, in order.
     pub(super) fn written(&self, changes: Vec<(DocumentKey, Option<Mapping>)>) {
-        let mut current = self.lock();
-        *current += 1;
+        let mut writes = self.lock();
+        writes.generation += 1;
+        writes.under_way.clear();
         for (key, mapping) in changes {
             self.entries.insert(key, mapping.map(Arc::new));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Writes> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -101,6 +101,7 @@ impl Writer {
             }
         }
         let encoded = self.encode(batch)?;
+        self.cache.writing(encoded.changes.iter().map(|(key, _)| key));
         let written = self.write(&encoded);
         changes.extend(encoded.changes);
         match written {

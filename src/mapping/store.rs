@@ -38,7 +38,8 @@ pub enum Applied {
 ///
 /// # Contract
 /// `apply` is atomic, and durable once it resolves with [`Applied::Done`]. A read that starts after
-/// that sees it. Batches are applied one after the other.
+/// that sees it. Batches are applied one after the other. Whoever has read a part of a batch, be it before it is
+/// durable, reads the rest of it too.
 pub trait MappingStore: Send + Sync + 'static {
     /// The mapping of this document. Shared, since every view asks for one.
     fn get<'a>(

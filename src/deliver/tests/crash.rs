@@ -71,13 +71,14 @@ async fn the_durable_store_carries_the_journal_over() {
     let folder = TempDir::new().unwrap();
     let store: Arc<dyn MappingStore> = Arc::new(SledStore::open(folder.path()).unwrap());
     let mut world = World::on(store).await;
-    world.dws.script_uploads([Act::Fail(DwsErrorKind::Busy), Act::Work]);
+    world.dws.script_uploads([Act::PutOff, Act::Work]);
     world.capture(&key("1"), b"one").await;
     // Not while it is being sent: then nobody could know the outcome.
     while world.jobs().await.first().is_some_and(|job| job.last_error.is_none()) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     world.restart().await;
+    world.outbox().begin_anew();
     let mapping = world.outbox().settled(&key("1"), Duration::from_secs(20)).await;
     assert!(mapping.unwrap().unwrap().pending_job().is_none());
     assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");

@@ -22,6 +22,8 @@ pub(super) enum Act {
     Work,
     /// Nothing is stored or removed.
     Fail(DwsErrorKind),
+    /// As much, and it asks to be left alone for an hour.
+    PutOff,
     /// It is stored or removed, and the answer is lost.
     LoseReply,
 }
@@ -82,6 +84,10 @@ impl FakeDws {
         match act {
             Act::Work => Ok(answer),
             Act::Fail(kind) => Err(error(kind)),
+            Act::PutOff => {
+                let retry_after = Some(Duration::from_secs(3600));
+                Err(DwsError { retry_after, ..error(DwsErrorKind::Busy) })
+            }
             Act::LoseReply => Err(error(DwsErrorKind::Unclear)),
         }
     }
@@ -100,7 +106,7 @@ impl Dws for FakeDws {
                 return Err(error(DwsErrorKind::File));
             };
             let mut id = String::new();
-            if !matches!(act, Act::Fail(_)) {
+            if !matches!(act, Act::Fail(_) | Act::PutOff) {
                 let mut inner = self.inner.lock().unwrap();
                 inner.stored += 1;
                 id = format!("D{}", inner.stored);
@@ -113,7 +119,7 @@ impl Dws for FakeDws {
     fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), DwsError>> {
         Box::pin(async move {
             let act = self.act(false).await;
-            if !matches!(act, Act::Fail(_)) {
+            if !matches!(act, Act::Fail(_) | Act::PutOff) {
                 self.inner.lock().unwrap().documents.remove(document_id);
             }
             self.answer(act, ()).await
