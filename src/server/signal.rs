@@ -1,36 +1,53 @@
 //! Asks that end the process, and their way to the listeners.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
 /// Starts a shutdown when it is asked to, or dropped.
 #[derive(Debug)]
-pub(crate) struct Trigger(watch::Sender<bool>);
+pub(crate) struct Trigger {
+    pulled: Arc<AtomicBool>,
+    waking: watch::Sender<()>,
+}
 
 /// Tells whether a shutdown was asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Shutdown(watch::Receiver<bool>);
+pub(crate) struct Shutdown {
+    pulled: Arc<AtomicBool>,
+    waiting: watch::Receiver<()>,
+}
 
 pub(crate) fn shutdown() -> (Trigger, Shutdown) {
-    let (trigger, shutdown) = watch::channel(false);
-    (Trigger(trigger), Shutdown(shutdown))
+    let pulled = Arc::new(AtomicBool::new(false));
+    let (waking, waiting) = watch::channel(());
+    (Trigger { pulled: Arc::clone(&pulled), waking }, Shutdown { pulled, waiting })
 }
 
 impl Trigger {
     pub(crate) fn pull(&self) {
-        self.0.send_replace(true);
+        self.pulled.store(true, Ordering::Release);
+        self.waking.send_replace(());
+    }
+}
+
+impl Drop for Trigger {
+    fn drop(&mut self) {
+        self.pull();
     }
 }
 
 impl Shutdown {
     pub(crate) fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        self.pulled.load(Ordering::Acquire)
     }
 
     pub(crate) async fn requested(&mut self) {
-        // A trigger that is gone has nobody left to pull it.
-        let _ = self.0.wait_for(|requested| *requested).await;
+        let pulled = &self.pulled;
+        // It fails when the trigger is gone, which is pulled then.
+        let _ = self.waiting.wait_for(|()| pulled.load(Ordering::Acquire)).await;
     }
 }
 

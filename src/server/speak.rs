@@ -1,7 +1,8 @@
 //! HTTP with one client.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use http::header::CONNECTION;
@@ -12,6 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
@@ -38,6 +40,13 @@ pub(super) struct Conversation<'e, I> {
     metrics: &'e Metrics,
     access_log: Option<&'e AccessLog>,
     shutdown: Shutdown,
+}
+
+/// What a connection that is served may be at next.
+enum Event {
+    Ended(hyper::Result<()>),
+    Check,
+    Shutdown,
 }
 
 enum Spoken {
@@ -166,16 +175,16 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                     return Spoken::All;
                 }
             };
-            tokio::select! {
-                biased;
-                ended = serving.as_mut() => break ended,
-                () = sleep_until(check.min(Instant::now() + REST_AFTER)) => {
+            let check = check.min(Instant::now() + REST_AFTER);
+            match self.until(serving.as_mut(), check, leaving).await {
+                Event::Ended(ended) => break ended,
+                Event::Check => {
                     let at_rest = !leaving && self.watch.is_at_rest(Instant::now());
                     if at_rest && self.line.may_rest() {
                         return Spoken::ForNow;
                     }
                 }
-                () = self.shutdown.requested(), if !leaving => {
+                Event::Shutdown => {
                     leaving = true;
                     leave(serving.as_mut());
                 }
@@ -188,6 +197,43 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             tracing::debug!(peer = %self.client.peer, %error, "connection ended early");
         }
         Spoken::All
+    }
+
+    /// Serves until there is something else to do. A connection is polled several times for each request, the timer
+    /// and the shutdown only when they may be ready: once polled, they wake this task.
+    async fn until<F: Future<Output = hyper::Result<()>>>(
+        &mut self,
+        mut serving: Pin<&mut F>,
+        check: Instant,
+        leaving: bool,
+    ) -> Event {
+        let pulled = self.shutdown.clone();
+        let mut shutdown = pin!(self.shutdown.requested());
+        let mut timer = pin!(sleep_until(check));
+        let mut waker = Waker::noop().clone();
+        poll_fn(|context| {
+            if let Poll::Ready(ended) = serving.as_mut().poll(context) {
+                return Poll::Ready(Event::Ended(ended));
+            }
+            let other_task = !waker.will_wake(context.waker());
+            if other_task {
+                waker.clone_from(context.waker());
+            }
+            // Whatever the serving has left of tokio's budget: without it they would not remember whom to wake.
+            if (other_task || timer.is_elapsed())
+                && pin!(unconstrained(timer.as_mut())).poll(context).is_ready()
+            {
+                return Poll::Ready(Event::Check);
+            }
+            if (other_task || pulled.is_requested())
+                && !leaving
+                && pin!(unconstrained(shutdown.as_mut())).poll(context).is_ready()
+            {
+                return Poll::Ready(Event::Shutdown);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn strike(&self, limit: Limit) {
@@ -227,3 +273,48 @@ fn http2_builder(limits: &ServerLimits, streams: Streams) -> http2::Builder<Stre
 const LEAST_BUFFER: usize = 8192;
 /// As long as this is the limit hyper keeps the list of headers off the heap.
 const HYPERS_HEADER_COUNT: usize = 100;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::io::duplex;
+    use tokio::task::consume_budget;
+    use tokio::time::{Duration, sleep, timeout};
+
+    use super::super::signal;
+    use super::super::testing::{PATIENCE, PATIENT};
+    use super::*;
+
+    /// tokio gives each turn of a task a budget of 128 steps.
+    #[tokio::test]
+    async fn what_else_may_happen_is_heard_of_when_serving_uses_up_its_turn() {
+        for used in [0, 127, 128] {
+            for shuts in [true, false] {
+                let (trigger, shutdown) = signal::shutdown();
+                let (metrics, client) = (Metrics::new(), ([192, 0, 2, 7], 4711).into());
+                let client = ClientInfo { peer: client, tls: false };
+                let io = duplex(1024).0;
+                let mut conversation =
+                    Conversation::new(io, client, &PATIENT, &metrics, None, shutdown);
+                let mut left = used;
+                let serving = pin!(poll_fn(|context| {
+                    while left > 0 && pin!(consume_budget()).poll(context).is_ready() {
+                        left -= 1;
+                    }
+                    Poll::Pending
+                }));
+                let check = if shuts { PATIENCE * 2 } else { Duration::from_millis(10) };
+                let until = conversation.until(serving, Instant::now() + check, false);
+                let pulling = async {
+                    sleep(Duration::from_millis(10)).await;
+                    if shuts {
+                        trigger.pull();
+                    }
+                };
+                let both = async { tokio::join!(until, pulling).0 };
+                let event = timeout(PATIENCE, both).await.unwrap();
+                assert!(matches!((event, shuts), (Event::Shutdown, true) | (Event::Check, false)));
+            }
+        }
+    }
+}
