@@ -17,10 +17,15 @@ use ipnet::IpNet;
 ///
 /// `TE` stays if it is exactly `trailers`, the one form that means the same on every hop.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // To look at the few names that are there costs less than to look each of these up.
+    let first =
+        |headers: &HeaderMap| headers.keys().find(|name| is_hop_by_hop(name.as_str())).cloned();
+    if first(headers).is_none() {
+        return;
+    }
     strip_named_by_connection(headers);
     let mut trailers = false;
-    // To look at the few names that are there costs less than to look each of these up.
-    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name.as_str())).cloned() {
+    while let Some(name) = first(headers) {
         let value = headers.remove(&name);
         trailers |= name == TE && value.is_some_and(|te| te.as_bytes() == b"trailers");
     }

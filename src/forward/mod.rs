@@ -37,3 +37,4 @@ mod tests;
 pub(crate) use body::BoxError;
 pub(crate) use client::Forwarder;
 pub(crate) use guarded::Guarded;
+pub(crate) use write::poll_write_slices;

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use crate::forward::Guarded;
+use crate::forward::{Guarded, poll_write_slices};
 use crate::telemetry::Metrics;
 
 use super::ClientInfo;
@@ -157,7 +157,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<I> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.end().io).poll_write_vectored(context, slices)
+        poll_write_slices(Pin::new(&mut self.end().io), context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
