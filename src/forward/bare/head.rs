@@ -18,9 +18,11 @@ pub(super) struct Framed {
 
 /// The request without its body. None of its parts can hold a line end; the types see to that.
 pub(super) fn written<B>(request: &Request<B>) -> Vec<u8> {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    // A target that came in absolute form may have a query and no path; the app gets `/` then.
+    let (path, query) = (request.uri().path(), request.uri().query());
+    let (mark, query) = query.map_or(("", ""), |query| ("?", query));
     let mut head = Vec::with_capacity(USUAL_HEAD);
-    for piece in [request.method().as_str(), " ", target, " HTTP/1.1\r\n"] {
+    for piece in [request.method().as_str(), " ", path, mark, query, " HTTP/1.1\r\n"] {
         head.extend_from_slice(piece.as_bytes());
     }
     for (name, value) in request.headers() {
@@ -33,8 +35,12 @@ pub(super) fn written<B>(request: &Request<B>) -> Vec<u8> {
     head
 }
 
-/// A reply's head, and how long it is; `None` while its end has not come.
-pub(super) fn read(bytes: &Bytes) -> Result<Option<(Response<()>, usize)>, Unreadable> {
+/// A reply's head, and how long it is; `None` while its end has not come. `headers` is empty, and becomes the
+/// reply's.
+pub(super) fn read(
+    bytes: &Bytes,
+    headers: &mut HeaderMap,
+) -> Result<Option<(Response<()>, usize)>, Unreadable> {
     let mut space = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut head = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
@@ -52,6 +58,7 @@ pub(super) fn read(bytes: &Bytes) -> Result<Option<(Response<()>, usize)>, Unrea
     if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok()) {
         reply.extensions_mut().insert(reason);
     }
+    *reply.headers_mut() = std::mem::take(headers);
     reply.headers_mut().reserve(head.headers.len());
     for header in &*head.headers {
         let name = HeaderName::from_bytes(header.name.as_bytes());

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
@@ -51,13 +51,13 @@ impl Line {
     pub(super) fn poll_reply(
         &mut self,
         context: &mut Context<'_>,
-        asked: &Asked,
+        asked: &mut Asked,
     ) -> Poll<Result<(Response<Framed>, Bytes), BareError>> {
         // An app may answer what it does not read to its end.
         let sent = self.poll_send(context, &asked.head)?.is_ready();
         loop {
             ready!(self.poll_hear(context))?;
-            while let Some(mut reply) = self.take_head()? {
+            while let Some(mut reply) = self.take_head(&mut asked.headers)? {
                 if is_interim(reply.status()) {
                     if let Some(on_interim) = &asked.on_interim {
                         on_interim.hear(reply.status(), reply.headers());
@@ -105,11 +105,12 @@ impl Line {
         Poll::Ready(Ok(()))
     }
 
-    fn take_head(&mut self) -> Result<Option<Response<()>>, BareError> {
+    /// A head that has come in full. `headers` is empty, and becomes the head's.
+    fn take_head(&mut self, headers: &mut HeaderMap) -> Result<Option<Response<()>>, BareError> {
         if memchr(b'\n', &self.begun).is_none() && self.begun.len() <= AT_ONCE {
             return Ok(None);
         }
-        let Some((reply, length)) = head::read(&self.begun)? else { return Ok(None) };
+        let Some((reply, length)) = head::read(&self.begun, headers)? else { return Ok(None) };
         self.begun.advance(length);
         Ok(Some(reply))
     }

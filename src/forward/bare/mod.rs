@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 
 use crate::interim::OnInterim;
 
@@ -42,6 +42,9 @@ pub(super) struct Asked {
     /// A reply to `HEAD` has no body, whatever it says.
     without_body: bool,
     on_interim: Option<OnInterim>,
+    /// Empty, with room for the reply's. hyper keeps a reply's for the client's next request, so that on most
+    /// requests no map has to be made, nor grown by what Transom adds.
+    headers: HeaderMap,
 }
 
 /// Why there is no reply, or no more of it.
@@ -63,11 +66,11 @@ pub(crate) enum BareError {
 impl Asked {
     /// The target is in origin form, and there is a `Host`.
     pub(super) fn of<B>(mut request: Request<B>) -> Self {
-        Self {
-            head: head::written(&request),
-            without_body: request.method() == Method::HEAD,
-            on_interim: request.extensions_mut().remove(),
-        }
+        let head = head::written(&request);
+        let on_interim = request.extensions_mut().remove();
+        let mut headers = std::mem::take(request.headers_mut());
+        headers.clear();
+        Self { head, without_body: request.method() == Method::HEAD, on_interim, headers }
     }
 }
 
@@ -82,21 +85,22 @@ impl Bare {
     /// # Errors
     /// There is no connection, or no reply.
     pub(super) async fn ask(&self, asked: Asked) -> Result<Response<AppReply>, BareError> {
+        let mut asked = asked;
         if let Some(line) = self.pool.take() {
-            match self.ask_on(line, &asked).await {
+            match self.ask_on(line, &mut asked).await {
                 Err(BareError::Unanswered) => {}
                 outcome => return outcome,
             }
             tracing::debug!("the app closed a kept connection; asked again on a new one");
         }
         let stream = Box::pin(self.connector.connect_http1()).await.map_err(BareError::Connect)?;
-        self.ask_on(Box::new(Line::new(stream)), &asked).await
+        self.ask_on(Box::new(Line::new(stream)), &mut asked).await
     }
 
     async fn ask_on(
         &self,
         line: Box<Line>,
-        asked: &Asked,
+        asked: &mut Asked,
     ) -> Result<Response<AppReply>, BareError> {
         let mut line = line;
         let (reply, ahead) = poll_fn(|context| line.poll_reply(context, asked)).await?;
