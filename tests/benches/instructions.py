@@ -113,12 +113,13 @@ def read_thread(path):
     return {
         "instructions": int(re.search(r"^(?:totals|summary): (\d+)", text, re.M).group(1)),
         "allocations": sum(number for name, number in calls if name in ALLOCATES),
-        "writes": sum(number for name, number in calls if name == "writev"),
+        "writes": sum(number for name, number in calls if name in WRITES),
     }
 
 
 CALL = r"^cfn=\((\d+)\).*\ncalls=(\d+)"
 ALLOCATES = {"_rjem_malloc", "_rjem_mallocx", "_rjem_calloc", "_rjem_realloc", "_rjem_rallocx"}
+WRITES = {"send", "write", "writev"}
 BODY = b"x" * 1024
 REPLY = (b"HTTP/1.1 200 OK\r\nServer: app\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Type: text/plain\r\n"
          b"Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n" + BODY)
