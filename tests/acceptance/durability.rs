@@ -20,7 +20,7 @@ async fn bytes_and_journal_are_on_the_device_before_the_client_has_the_end_of_th
     end(strace).await;
     let text = std::fs::read_to_string(&calls).unwrap();
     let ended = Calls::ended_in(&text);
-    let reply = ended.find(0, &["write", "\\\"data\\\"", &format!("\\\"id\\\":{id}")]);
+    let reply = ended.find(0, &["<socket:", "\\\"data\\\"", &format!("\\\"id\\\":{id}")]);
     let journal = ended.find(0, &["pwrite64", "/sled/db>", "\\\"kind\\\":\\\"files\\\""]);
     for (what, begin, marks) in [
         ("the file's bytes", 0, &["fsync(", "/spool/"][..]),
@@ -63,7 +63,7 @@ impl<'a> Calls<'a> {
 /// `None` where that is not possible.
 async fn watch(process: u32, calls: &Path) -> Option<Child> {
     let mut strace = Command::new("strace")
-        .args(["-f", "-y", "-s", "300", "-e", "trace=fsync,fdatasync,pwrite64,write,writev"])
+        .args(["-f", "-y", "-s", "300", "-e", "trace=fsync,fdatasync,pwrite64,write,writev,sendto"])
         .args(["-o", &calls.display().to_string(), "-p", &process.to_string()])
         .stderr(Stdio::piped())
         .spawn()
