@@ -13,15 +13,14 @@ use http_body_util::Either;
 use hyper::body::Body;
 use tower::Service;
 
-use crate::config::AppConfig;
-use crate::telemetry::request_id;
-
 use super::body::{AppReply, BoxError, ReplyBody, request_body};
-use super::connections::{Connections, Prepared, Stakes};
+use super::connections::{Connections, Prepared, SendError, Stakes};
 use super::fault::{Causes, Fault};
 use super::headers;
+use super::noted::{Names, Noted};
 use super::origin::Origins;
 use super::upgrade::{self, Upgrade};
+use crate::config::AppConfig;
 
 /// Sends requests to the app over kept connections. Clones share them.
 ///
@@ -107,12 +106,18 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let app = Arc::clone(&self.0);
-        let (prepared, exchange) = app.prepare(request);
+        let (mut prepared, mut exchange) = app.prepare(request);
         Box::pin(async move {
-            Ok(match prepared {
-                Ok(request) => app.ask(request, exchange).await,
-                Err(fault) => fault.reply(exchange.request_id()),
-            })
+            // In place, as every move of a request would cost as much as a step of its way.
+            let sent = match prepared {
+                Ok(Prepared::Bare(ref mut asked)) => app.connections.ask(asked).await,
+                // Boxed, as nothing of it is needed for most requests.
+                Ok(Prepared::Any(request, stakes)) => {
+                    Box::pin(app.connections.send(*request, stakes)).await
+                }
+                Err(fault) => return Ok(fault.reply(exchange.request_id())),
+            };
+            Ok(app.reply(sent, &mut exchange))
         })
     }
 }
@@ -123,15 +128,12 @@ impl App {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let public =
-            self.origins.as_ref().and_then(|_| headers::public_authority(request.headers()));
-        let exchange = Exchange {
-            method: request.method().clone(),
-            request_id: request.headers().get(request_id::HEADER).cloned(),
-            public: public.cloned(),
-            upgrade: Upgrade::take(&mut request),
-            uri: std::mem::take(request.uri_mut()),
-        };
+        let noted = Noted::of(request.headers());
+        let public = self.origins.as_ref().and_then(|_| noted.public_authority()).cloned();
+        let (request_id, names) = (noted.request_id.cloned(), noted.names);
+        let upgrade = if names.upgrade { Upgrade::take(&mut request) } else { None };
+        let (method, uri) = (request.method().clone(), std::mem::take(request.uri_mut()));
+        let exchange = Exchange { method, uri, request_id, public, upgrade };
         if exchange.method == Method::CONNECT {
             return (Err(Fault::Connect), exchange);
         }
@@ -142,32 +144,33 @@ impl App {
                 return (Err(Fault::Target), exchange);
             }
         }
-        self.edit_headers(&mut request, &exchange);
+        self.edit_headers(&mut request, names, &exchange);
         *request.version_mut() = Version::HTTP_11;
         let bodiless = request.body().is_end_stream();
         let stakes = Stakes::of(&exchange.method, bodiless, exchange.upgrade.is_some());
         (Ok(self.connections.prepare(request.map(request_body), stakes)), exchange)
     }
 
-    fn edit_headers<B: Body>(&self, request: &mut Request<B>, exchange: &Exchange) {
+    fn edit_headers<B: Body>(&self, request: &mut Request<B>, names: Names, exchange: &Exchange) {
         let length = request.body().size_hint().exact();
-        let chunked = request.headers_mut().contains_key(TRANSFER_ENCODING);
         let version = request.version();
         let map = request.headers_mut();
-        headers::strip_hop_by_hop(map);
+        if names.hop_by_hop {
+            headers::strip_hop_by_hop(map);
+        }
         // Same framing as the client's: what came with a length has one, what came chunked is chunked
         // even where a body is unusual (GET).
-        if length.is_none() && (chunked || !map.contains_key(CONTENT_LENGTH)) {
+        if length.is_none() && (names.transfer_encoding || !names.content_length) {
             map.remove(CONTENT_LENGTH);
             map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if version == Version::HTTP_2 {
             headers::join_cookies(map);
         }
-        if let Some(origins) = &self.origins {
+        if let Some(origins) = self.origins.as_ref().filter(|_| names.addresses) {
             origins.edit_request(map, exchange.public.as_ref());
         }
-        if self.rewrite_host || !map.contains_key(HOST) {
+        if self.rewrite_host || !names.host {
             map.insert(HOST, self.authority.clone());
         }
         if self.via {
@@ -188,8 +191,12 @@ impl App {
         Ok(Uri::from(path))
     }
 
-    async fn ask(&self, request: Prepared, exchange: Exchange) -> Response<ReplyBody> {
-        match self.connections.send(request).await {
+    fn reply(
+        &self,
+        sent: Result<Response<AppReply>, SendError>,
+        exchange: &mut Exchange,
+    ) -> Response<ReplyBody> {
+        match sent {
             Ok(reply) => {
                 self.note(ANSWERED);
                 self.accept(reply, exchange)
@@ -212,7 +219,11 @@ impl App {
         }
     }
 
-    fn accept(&self, mut reply: Response<AppReply>, mut exchange: Exchange) -> Response<ReplyBody> {
+    fn accept(
+        &self,
+        mut reply: Response<AppReply>,
+        exchange: &mut Exchange,
+    ) -> Response<ReplyBody> {
         let agreed = match (reply.status(), exchange.upgrade.take()) {
             (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => Some(upgrade.follow(&mut reply)),
             (StatusCode::SWITCHING_PROTOCOLS, None) => {
@@ -228,11 +239,14 @@ impl App {
             exchange.log(Fault::BrokenReply, &TwoLengths);
             return Fault::BrokenReply.reply(exchange.request_id());
         }
-        headers::strip_hop_by_hop(reply.headers_mut());
+        let names = Noted::of(reply.headers()).names;
+        if names.hop_by_hop {
+            headers::strip_hop_by_hop(reply.headers_mut());
+        }
         if let Some(protocol) = agreed {
             upgrade::announce(reply.headers_mut(), protocol);
         }
-        if let Some(origins) = &self.origins {
+        if let Some(origins) = self.origins.as_ref().filter(|_| names.addresses) {
             origins.edit_reply(reply.headers_mut(), exchange.public.as_ref());
         }
         if self.via {

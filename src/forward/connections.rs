@@ -77,15 +77,13 @@ impl Connections {
 
     /// # Errors
     /// There is no connection, or no reply.
-    pub(super) async fn send(&self, request: Prepared) -> Result<Response<AppReply>, SendError> {
-        match request {
-            Prepared::Bare(asked) => Ok(self.bare.ask(asked).await?),
-            // Boxed, as nothing of it is needed for most requests.
-            Prepared::Any(request, stakes) => Box::pin(self.send_any(*request, stakes)).await,
-        }
+    pub(super) async fn ask(&self, asked: &mut Asked) -> Result<Response<AppReply>, SendError> {
+        Ok(self.bare.ask(asked).await?)
     }
 
-    async fn send_any(
+    /// # Errors
+    /// There is no connection, or no reply.
+    pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
         stakes: Stakes,
@@ -100,7 +98,7 @@ impl Connections {
             },
         };
         Ok(match stakes {
-            Stakes::Little => self.bare.ask(Asked::of(request)).await?,
+            Stakes::Little => self.bare.ask(&mut Asked::of(request)).await?,
             Stakes::Much => self.brisk.send(request).await?,
             Stakes::Tunnel => self.brisk.send_anew(request).await?,
         })

@@ -20,9 +20,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // To look at the few names that are there costs less than to look each of these up.
     let first =
         |headers: &HeaderMap| headers.keys().find(|name| is_hop_by_hop(name.as_str())).cloned();
-    if first(headers).is_none() {
-        return;
-    }
     strip_named_by_connection(headers);
     let mut trailers = false;
     while let Some(name) = first(headers) {
@@ -39,11 +36,11 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// `Host` and the framing fields can't be named away (RFC 9110 section 7.6.1 forbids to name fields that
 /// are meant for all recipients), nor can fields that [`strip_hop_by_hop`] or an upgrade still reads.
 pub(crate) fn strip_named_by_connection(headers: &mut HeaderMap) {
-    if !headers.contains_key(CONNECTION) {
+    let lines = headers.get_all(CONNECTION);
+    if lines.iter().all(|line| OPTIONS.contains(&line.as_bytes())) {
         return;
     }
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
+    let named: Vec<HeaderName> = lines
         .iter()
         .flat_map(|line| line.as_bytes().split(|b| *b == b','))
         .map(<[u8]>::trim_ascii)
@@ -135,11 +132,6 @@ pub(crate) fn first_client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet])
     client
 }
 
-/// The authority under which the client knows us, as far as is known.
-pub(crate) fn public_authority(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(X_FORWARDED_HOST).or_else(|| headers.get(HOST))
-}
-
 /// HTTP/2 may split cookies over several lines; HTTP/1.1 wants them on one (RFC 9113 section 8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
@@ -174,7 +166,7 @@ pub(crate) fn append_via(headers: &mut HeaderMap, received: Version) {
 
 /// RFC 9110 section 7.6.1, with the older `Proxy-*` fields and the settings of an upgrade to HTTP/2.
 /// `Trailer` is not among them: trailers pass through.
-fn is_hop_by_hop(name: &str) -> bool {
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -298,7 +290,7 @@ fn v4_text(address: Ipv4Addr) -> ([u8; 15], usize) {
 static NEVER_NAMED: [HeaderName; 6] =
     [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE];
 
-/// What nearly every line of `Connection` names, and is no field that is left when it matters.
+/// What nearly every line of `Connection` is, and is no field that is left when it matters.
 const OPTIONS: [&[u8]; 2] = [b"keep-alive", b"close"];
 
 /// Room for an element with a usual host.

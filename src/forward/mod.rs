@@ -1,7 +1,8 @@
 //! Passes requests on to the app, and its replies back.
 //!
 //! `framing.rs` and `strict.rs` say which requests are refused, since the app could read them differently.
-//! `headers.rs` and `origin.rs` hold what is edited on the way, without I/O. `client.rs` does the sending;
+//! `headers.rs` and `origin.rs` hold what is edited on the way, `noted.rs` what has to be known of a head for
+//! that, all without I/O. `client.rs` does the sending;
 //! `connections.rs` chooses what it goes over: `bare` for most requests, `http1.rs` for those with a body (`pool.rs`
 //! holds what waits of both), `http2.rs` where the app speaks it. `upgrade.rs` is the tunnel after a 101,
 //! `fault.rs` says what went wrong. What a request says about its client is settled before, in `server/edge.rs`,
@@ -18,6 +19,7 @@ mod guarded;
 pub(crate) mod headers;
 mod http1;
 mod http2;
+mod noted;
 mod origin;
 mod pool;
 mod stream;

@@ -15,11 +15,14 @@ use crate::reason::Reason;
 pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Reason> {
     check_target(request.method(), request.uri(), request.version())?;
     check_host(request)?;
-    check_coding(request.headers())?;
-    if request.headers().keys().any(imitates_framing) {
-        return Err(Reason::FramingUnclear);
+    let mut coded = false;
+    for name in request.headers().keys() {
+        if imitates_framing(name) {
+            return Err(Reason::FramingUnclear);
+        }
+        coded |= name == TRANSFER_ENCODING;
     }
-    Ok(())
+    if coded { check_coding(request.headers()) } else { Ok(()) }
 }
 
 /// RFC 9112 section 3.2. `CONNECT` is left to whoever answers it.

@@ -1,10 +1,11 @@
 //! How bytes leave: in one piece where that costs less.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, ReadBuf};
 
 /// Writes some of `slices`. A system call that takes a list costs more than one that takes a piece, and more
 /// than it costs to copy a head and a small body.
@@ -16,16 +17,15 @@ pub(crate) fn poll_write_slices(
     if let [slice] = slices {
         return writer.poll_write(context, slice);
     }
-    let mut joined = [0; MOST_JOINED];
-    let mut length = 0;
+    let mut space = [const { MaybeUninit::uninit() }; MOST_JOINED];
+    let mut joined = ReadBuf::uninit(&mut space);
     for slice in slices {
-        let Some(room) = joined.get_mut(length..length + slice.len()) else {
+        if slice.len() > joined.remaining() {
             return writer.poll_write_vectored(context, slices);
-        };
-        room.copy_from_slice(slice);
-        length += slice.len();
+        }
+        joined.put_slice(slice);
     }
-    writer.poll_write(context, joined.get(..length).unwrap_or_default())
+    writer.poll_write(context, joined.filled())
 }
 
 const MOST_JOINED: usize = 2048;

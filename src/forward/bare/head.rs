@@ -1,12 +1,14 @@
 //! The head of a request as it is written, and the head of a reply as it is read.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
+use super::super::pool::keep_alive_timeout;
 use super::frames::{Frames, Unreadable};
 
 /// How the body of a reply comes, and whether another request may follow it.
@@ -14,6 +16,17 @@ use super::frames::{Frames, Unreadable};
 pub(super) struct Framed {
     pub(super) frames: Frames,
     pub(super) reusable: bool,
+    /// For how long the app keeps the connection, as it says.
+    pub(super) idle_limit: Option<Duration>,
+}
+
+/// What tells of the connection and the body. Each is looked up only where it is there.
+#[derive(Default)]
+struct Names {
+    connection: bool,
+    keep_alive: bool,
+    coding: bool,
+    length: bool,
 }
 
 /// The request without its body. None of its parts can hold a line end; the types see to that.
@@ -72,30 +85,61 @@ pub(super) fn read(
 /// RFC 9112 section 6.3 for a reply, and section 9.3 for what follows it. `without_body` is what the request says
 /// about it. Where the app gives two lengths, the one that doesn't count is taken out.
 pub(super) fn frame(reply: &mut Response<()>, without_body: bool) -> Result<Framed, Unreadable> {
-    let persistent = persists(reply);
+    let names = Names::of(reply.headers());
+    let persistent = persists(reply, names.connection);
+    let (frames, reusable) = frames(reply, &names, without_body)?;
+    let idle_limit = names.keep_alive.then(|| keep_alive_timeout(reply.headers())).flatten();
+    Ok(Framed { frames, reusable: reusable && persistent, idle_limit })
+}
+
+impl Names {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut names = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => names.connection = true,
+                "keep-alive" => names.keep_alive = true,
+                "transfer-encoding" => names.coding = true,
+                "content-length" => names.length = true,
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+/// And whether the connection's next bytes are another reply's.
+fn frames(
+    reply: &mut Response<()>,
+    names: &Names,
+    without_body: bool,
+) -> Result<(Frames, bool), Unreadable> {
     let bodiless = reply.status().is_informational()
         || matches!(reply.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if without_body || bodiless {
         // What follows a change of protocol is none of ours.
-        let reusable = persistent && !reply.status().is_informational();
-        return Ok(Framed { frames: Frames::Ended, reusable });
+        return Ok((Frames::Ended, !reply.status().is_informational()));
     }
-    if is_chunked(reply)? {
+    if names.coding && is_chunked(reply)? {
         // With a length beside it, whoever sent it may be confused about more (RFC 9112 section 6.1).
-        let reusable = reply.headers_mut().remove(CONTENT_LENGTH).is_none() && persistent;
-        return Ok(Framed { frames: Frames::chunked(), reusable });
+        let alone = reply.headers_mut().remove(CONTENT_LENGTH).is_none();
+        return Ok((Frames::chunked(), alone));
     }
-    Ok(match length(reply.headers_mut())? {
-        Some(0) => Framed { frames: Frames::Ended, reusable: persistent },
-        Some(length) => Framed { frames: Frames::Length(length), reusable: persistent },
-        None => Framed { frames: Frames::UntilClose, reusable: false },
+    let length = if names.length { length(reply.headers_mut())? } else { None };
+    Ok(match length {
+        Some(0) => (Frames::Ended, true),
+        Some(length) => (Frames::Length(length), true),
+        None => (Frames::UntilClose, false),
     })
 }
 
-fn persists(reply: &Response<()>) -> bool {
+fn persists(reply: &Response<()>, said: bool) -> bool {
+    let mut persistent = reply.version() == Version::HTTP_11;
+    if !said {
+        return persistent;
+    }
     let options = reply.headers().get_all(CONNECTION).into_iter();
     let mut options = options.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let mut persistent = reply.version() == Version::HTTP_11;
     while let Some(option) = options.next().map(<[u8]>::trim_ascii) {
         if option.eq_ignore_ascii_case(b"close") {
             return false;

@@ -17,17 +17,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 
 use crate::interim::OnInterim;
 
 use super::body::{AppReply, BoxError};
 use super::connect::Connector;
-use super::pool::{Pool, keep_alive_timeout};
+use super::pool::Pool;
 
 pub(super) use frames::Unreadable;
 pub(super) use reply::BareReply;
 
+use head::Framed;
 use line::Line;
 
 /// Connections over which one bare request after the other goes.
@@ -84,28 +86,37 @@ impl Bare {
     ///
     /// # Errors
     /// There is no connection, or no reply.
-    pub(super) async fn ask(&self, asked: Asked) -> Result<Response<AppReply>, BareError> {
-        let mut asked = asked;
-        if let Some(line) = self.pool.take() {
-            match self.ask_on(line, &mut asked).await {
-                Err(BareError::Unanswered) => {}
-                outcome => return outcome,
+    pub(super) async fn ask(&self, asked: &mut Asked) -> Result<Response<AppReply>, BareError> {
+        let mut kept = self.pool.take();
+        loop {
+            let mut line = match kept.take() {
+                Some(line) => line,
+                None => self.connect().await?,
+            };
+            match poll_fn(|context| line.poll_reply(context, asked)).await {
+                Ok((reply, ahead)) => return Ok(self.reply(reply, ahead, line)),
+                // No new one is said to have been kept.
+                Err(BareError::Unanswered) => {
+                    tracing::debug!("the app closed a kept connection; asked again on a new one");
+                }
+                Err(error) => return Err(error),
             }
-            tracing::debug!("the app closed a kept connection; asked again on a new one");
         }
-        let stream = Box::pin(self.connector.connect_http1()).await.map_err(BareError::Connect)?;
-        self.ask_on(Box::new(Line::new(stream)), &mut asked).await
     }
 
-    async fn ask_on(
+    async fn connect(&self) -> Result<Box<Line>, BareError> {
+        let stream = Box::pin(self.connector.connect_http1()).await.map_err(BareError::Connect)?;
+        Ok(Box::new(Line::new(stream)))
+    }
+
+    fn reply(
         &self,
-        line: Box<Line>,
-        asked: &mut Asked,
-    ) -> Result<Response<AppReply>, BareError> {
-        let mut line = line;
-        let (reply, ahead) = poll_fn(|context| line.poll_reply(context, asked)).await?;
-        line.idle_limit = keep_alive_timeout(reply.headers());
+        reply: Response<Framed>,
+        ahead: Bytes,
+        mut line: Box<Line>,
+    ) -> Response<AppReply> {
+        line.idle_limit = reply.body().idle_limit;
         let pool = reply.body().reusable.then(|| Arc::clone(&self.pool));
-        Ok(reply.map(|framed| AppReply::bare(BareReply::new(framed.frames, ahead, line, pool))))
+        reply.map(|framed| AppReply::bare(BareReply::new(framed.frames, ahead, line, pool)))
     }
 }

@@ -42,7 +42,7 @@ impl Chain {
 
     fn ask_this(&self, request: Request<()>) -> JoinHandle<Answer> {
         let bare = Arc::clone(&self.bare);
-        tokio::spawn(async move { bare.ask(Asked::of(request)).await })
+        tokio::spawn(async move { bare.ask(&mut Asked::of(request)).await })
     }
 
     /// What is made of a reply, its body read to the end; and the app's side of the connection.
@@ -303,7 +303,8 @@ async fn a_task_whose_turn_is_used_up_still_gets_its_reply() {
         // A task of its own, which nothing else here has polled again.
         let task = tokio::spawn(async move {
             let request = Request::get("/").header("host", "d").body(()).unwrap();
-            let mut asking = pin!(bare.ask(Asked::of(request)));
+            let mut asked = Asked::of(request);
+            let mut asking = pin!(bare.ask(&mut asked));
             let spent = poll_fn(|context| {
                 for _ in 0..used {
                     let _ = pin!(tokio::task::consume_budget()).poll(context);
