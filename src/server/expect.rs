@@ -39,10 +39,10 @@ enum Stage {
 impl Expectation {
     /// That of a request whose client waits for a word.
     pub(super) fn of<B: Body>(request: &Request<B>) -> Option<Self> {
-        let expects = request.headers().get(EXPECT)?.as_bytes();
-        let waits = expects.eq_ignore_ascii_case(b"100-continue")
-            && request.version() == Version::HTTP_11
-            && !request.body().is_end_stream();
+        if request.body().is_end_stream() || request.version() != Version::HTTP_11 {
+            return None;
+        }
+        let waits = request.headers().get(EXPECT)?.as_bytes().eq_ignore_ascii_case(b"100-continue");
         let state = State { stage: Stage::Open, body: None };
         waits.then(|| Self(Arc::new(Mutex::new(state))))
     }

@@ -4,9 +4,8 @@
 //! while a reply is awaited that is between two messages: there they are written. The reply itself waits
 //! until they are.
 
-use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -72,29 +71,29 @@ impl Interim {
         self.0.connection.wake();
     }
 
-    /// Waits for the reply, and for what has to be written before it.
-    pub(super) async fn before<F: Future>(&self, reply: F) -> F::Output {
+    /// A reply is awaited.
+    pub(super) fn begin(&self) {
         self.0.wanted.store(true, Ordering::Release);
-        let mut reply = pin!(reply);
-        let reply = poll_fn(|context| {
-            let polled = reply.as_mut().poll(context);
-            if polled.is_pending() {
-                self.0.connection.register(context.waker());
-            }
-            polled
-        })
-        .await;
+    }
+
+    /// It is here.
+    pub(super) fn end(&self) {
         self.0.wanted.store(false, Ordering::Release);
-        poll_fn(|context| {
-            if !self.0.waiting.load(Ordering::Acquire) {
-                return Poll::Ready(());
-            }
-            // Whoever takes them wakes it.
-            self.0.connection.register(context.waker());
-            Poll::Pending
-        })
-        .await;
-        reply
+    }
+
+    /// This task, which the connection is served by, hears of what is to be written.
+    pub(super) fn register(&self, context: &Context<'_>) {
+        self.0.connection.register(context.waker());
+    }
+
+    /// Whether something still has to be written. This task hears of its end.
+    pub(super) fn waits(&self, context: &Context<'_>) -> bool {
+        if !self.0.waiting.load(Ordering::Acquire) {
+            return false;
+        }
+        // Whoever takes it wakes it.
+        self.register(context);
+        true
     }
 
     fn take(&self) -> Bytes {

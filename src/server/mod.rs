@@ -24,6 +24,7 @@ pub(crate) mod proxy;
 mod proxy_protocol;
 #[cfg(test)]
 mod proxy_protocol_tests;
+mod replying;
 mod resting;
 mod room;
 pub(crate) mod signal;

@@ -5,8 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -27,9 +26,10 @@ use super::expect::Expectation;
 use super::interim::{Interim, Interposed};
 use super::limits::{Limit, Limits};
 use super::linger::linger;
+use super::replying::{Asked, Replying};
 use super::resting::Line;
 use super::signal::Shutdown;
-use super::watch::{Answered, REST_AFTER, Watch, Watched};
+use super::watch::{REST_AFTER, Watch, Watched};
 
 /// A client's connection, which is served to its end or to the first limit.
 pub(super) struct Conversation<'e, I> {
@@ -118,26 +118,9 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                 }
                 (None, _) => {}
             }
-            let mut visitor =
-                access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
-            let reply = make().call(request);
-            async move {
-                let mut reply = match interim {
-                    Some(interim) => interim.before(reply).await?,
-                    None => reply.await?,
-                };
-                let without_body = expectation.and_then(Expectation::replied);
-                if without_body.is_some() {
-                    // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
-                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                if let Some(visitor) = &mut visitor {
-                    visitor.answered(&reply);
-                }
-                let answered =
-                    |body| Answered::new(body, answering, version, without_body, visitor);
-                Ok::<_, S::Error>(reply.map(answered))
-            }
+            let visitor = access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
+            let stack = make().call(request);
+            Replying::new(stack, interim, Asked { version, answering, expectation, visitor })
         });
         if self.line.begins_http2() {
             let http = http2_builder(self.of_clients, Streams(self.watch.clone()));
