@@ -58,9 +58,9 @@ class Bench:
                    "--key", "k", "--data", os.path.join(self.folder, "dws"), *options)
         self.wait_for("dws")
 
-    def nginx(self, name, config, port):
-        """The master's id. `config` is the inside of `http`."""
-        path = self.write(f"{name}.conf", NGINX.format(folder=self.folder, name=name, config=config))
+    def nginx(self, name, config, port, access_log="off"):
+        """The master's id. `config` is the inside of `http`, which must not say `access_log` again: the first `off` wins."""
+        path = self.write(f"{name}.conf", NGINX.format(folder=self.folder, name=name, config=config, access_log=access_log))
         child = self.child("nginx", "-c", path, "-g", "daemon off;")
         self.wait_for(port)
         return child.pid
@@ -176,7 +176,7 @@ pid {folder}/{name}.pid;
 error_log {folder}/{name}.log;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off;
+  access_log {access_log};
   client_max_body_size 0;
   client_body_temp_path {folder}/{name}-body;
   proxy_temp_path {folder}/{name}-proxy;

@@ -55,7 +55,7 @@ class Proxy(Bench):
         """The three proxies, with access logs or without."""
         at_nginx = {"off": "off", "on": f"{self.folder}/nginx-access.log"}[access_log]
         at_haproxy = {"off": "", "on": f"log {self.folder}/none format raw local0\n  option httplog"}[access_log]
-        master = self.nginx("nginx", PROXY.format(access_log=at_nginx, **self.ports), "nginx")
+        master = self.nginx("nginx", PROXY.format(**self.ports), "nginx", at_nginx)
         haproxy = self.child("haproxy", "-db", "-f", self.write("haproxy.cfg", HAPROXY.format(access_log=at_haproxy, **self.ports)))
         self.wait_for("haproxy")
         transom = self.transom(self.config(access_log))
@@ -186,7 +186,6 @@ APP = """
 """
 
 PROXY = """
-  access_log {access_log};
   upstream app {{ server 127.0.0.1:{app}; keepalive 128; keepalive_requests 100000000; }}
   proxy_http_version 1.1;
   proxy_request_buffering off;
