@@ -226,7 +226,7 @@ impl<B: Body> Answered<B> {
         mut visitor: Option<Box<Visitor>>,
     ) -> Self {
         if let Some(visitor) = &mut visitor {
-            visitor.sent::<B::Error>(None, inner.is_end_stream());
+            visitor.sent(0, inner.is_end_stream());
         }
         let stream = version == Version::HTTP_2;
         Self { inner, answering, stream, rest: None, without_body, visitor }
@@ -245,7 +245,7 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
         if !*this.stream {
             let polled = this.inner.as_mut().poll_frame(context);
             if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
-                visitor.sent(frame.as_ref(), frame.is_none() || this.inner.is_end_stream());
+                note(visitor, frame.as_ref(), frame.is_none() || this.inner.is_end_stream());
             }
             return polled;
         }
@@ -269,7 +269,7 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
         });
         if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
             let last = this.rest.is_none() && (frame.is_none() || this.inner.is_end_stream());
-            visitor.sent(frame.as_ref(), last);
+            note(visitor, frame.as_ref(), last);
         }
         polled
     }
@@ -282,6 +282,17 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
         match self.rest {
             None => self.inner.size_hint(),
             Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// The next thing that a reply's body has yielded, and whether it is its last.
+fn note<E>(visitor: &mut Visitor, frame: Option<&Result<Frame<Bytes>, E>>, last: bool) {
+    match frame {
+        Some(Err(_)) => visitor.failed(),
+        frame => {
+            let data = frame.and_then(|frame| frame.as_ref().ok()?.data_ref());
+            visitor.sent(data.map_or(0, Bytes::len), last);
         }
     }
 }

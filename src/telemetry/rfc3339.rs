@@ -23,15 +23,18 @@ impl Rfc3339 {
         let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
         let millis = u64::from(self.0.subsec_millis());
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let numbers =
-            [(3, year), (6, month), (9, day), (12, hour), (15, minute), (18, second), (22, millis)];
-        for (last, mut number) in numbers {
-            let places = text.iter_mut().take(last + 1).rev();
-            for digit in places.take_while(|digit| digit.is_ascii_digit()) {
-                *digit = b'0' + (number % 10) as u8;
-                number /= 10;
-            }
+        let mut put = |place: usize, number: u64, unit: u64| {
+            text[place] = b'0' + (number / unit % 10) as u8;
+        };
+        put(0, year, 1000);
+        put(1, year, 100);
+        for (place, number) in
+            [(2, year), (5, month), (8, day), (11, hour), (14, minute), (17, second), (21, millis)]
+        {
+            put(place, number, 10);
+            put(place + 1, number, 1);
         }
+        put(20, millis, 100);
         text
     }
 }

@@ -3,6 +3,8 @@
 //! Whoever ends a reply adds the line to a buffer that all share, and wakes the writer only for the first line
 //! of a batch. Where the writer does not keep up, lines are dropped and counted: a log makes nobody wait.
 
+mod clock;
+mod line;
 mod visitor;
 
 use std::io::{self, Write};
@@ -15,6 +17,9 @@ use crate::config::AccessLogTo;
 use crate::telemetry::{LogFile, Metrics};
 
 pub(super) use visitor::Visitor;
+
+use clock::Clock;
+use line::Line;
 
 /// Where lines go. Cheap to clone; the writer ends with the last clone.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Pending {
     text: Vec<u8>,
+    /// Set for each batch.
+    clock: Clock,
     lines: u64,
     dropped: u64,
     ending: bool,
@@ -67,19 +74,19 @@ impl AccessLog {
     }
 
     /// `write` appends one line.
-    fn add(&self, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
+    fn add(&self, write: impl FnOnce(Line<'_>, &Clock)) {
         let shared = &self.0.0;
         let mut pending = shared.pending();
         if pending.text.len() >= AT_MOST {
             pending.dropped += 1;
             return;
         }
-        let before = pending.text.len();
-        if write(&mut pending.text).is_err() {
-            pending.text.truncate(before);
-            pending.dropped += 1;
-            return;
+        let Pending { text, clock, .. } = &mut *pending;
+        let before = text.len();
+        if before == 0 {
+            *clock = Clock::set();
         }
+        write(Line::new(text), clock);
         pending.lines += 1;
         let enough = before < ENOUGH && pending.text.len() >= ENOUGH;
         drop(pending);

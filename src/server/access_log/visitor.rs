@@ -3,23 +3,21 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::Frame;
-use serde::Serialize;
 
 use super::AccessLog;
+use super::clock::Clock;
+use super::line::Line;
 use crate::client::ClientInfo;
 use crate::reason::Reason;
-use crate::telemetry::{Rfc3339, Visit};
+use crate::telemetry::Visit;
 
 /// A request on its way; its line is written when this is dropped.
 #[derive(Debug)]
 pub(in crate::server) struct Visitor {
     log: AccessLog,
     visit: Visit,
-    time: Rfc3339,
     began: Instant,
     peer: IpAddr,
     method: Method,
@@ -54,7 +52,6 @@ impl Visitor {
         Box::new(Self {
             log: log.clone(),
             visit,
-            time: Rfc3339::now(),
             began: Instant::now(),
             peer: client.peer.ip(),
             method: request.method().clone(),
@@ -79,73 +76,58 @@ impl Visitor {
         }
     }
 
-    /// The next thing that a reply's body has yielded, and whether it is its last.
-    pub(in crate::server) fn sent<E>(
-        &mut self,
-        frame: Option<&Result<Frame<Bytes>, E>>,
-        last: bool,
-    ) {
-        match frame {
-            Some(Ok(frame)) => self.sent += frame.data_ref().map_or(0, Bytes::len) as u64,
-            Some(Err(_)) => self.end = End::Failed,
-            None => {}
-        }
-        if last && self.end == End::Cut {
+    /// So many bytes more of the reply's body are on their way to the client, and its end.
+    pub(in crate::server) fn sent(&mut self, bytes: usize, is_last: bool) {
+        self.sent += bytes as u64;
+        if is_last && self.end == End::Cut {
             self.end = End::Complete;
         }
+    }
+
+    /// The app broke off.
+    pub(in crate::server) fn failed(&mut self) {
+        self.end = End::Failed;
     }
 }
 
 impl Drop for Visitor {
     fn drop(&mut self) {
-        let ended = Instant::now();
-        self.log.add(|line| self.write(line, ended));
+        self.log.add(|line, clock| self.write(line, clock));
     }
 }
 
 impl Visitor {
     /// Field names are a contract. Neither queries nor referers: both may hold tokens.
-    ///
-    /// Each field is written by itself, since a derived writer looks for what to escape in every name.
-    fn write(&self, line: &mut Vec<u8>, ended: Instant) -> serde_json::Result<()> {
-        let took = ended.saturating_duration_since(self.began);
-        line.extend_from_slice(br#"{"time":""#);
-        line.extend_from_slice(&self.time.text());
-        put(line, r#"","client":"#, &self.visit.client().unwrap_or(self.peer))?;
-        put(line, r#","method":"#, self.method.as_str())?;
-        put(line, r#","path":"#, self.target.path())?;
-        word(line, r#","protocol":""#, protocol(self.version));
-        // `null` when there was no reply.
-        put(line, r#","status":"#, &self.status.map(|status| status.as_u16()))?;
+    fn write(&self, mut line: Line<'_>, clock: &Clock) {
+        line.raw(br#"{"time":""#);
+        line.raw(&clock.time(self.began).text());
+        line.address(r#"","client":"#, self.visit.client().unwrap_or(self.peer));
+        line.word(r#","method":"#, self.method.as_str());
+        line.text(r#","path":"#, self.target.path().as_bytes());
+        line.word(r#","protocol":"#, protocol(self.version));
+        match self.status {
+            Some(status) => line.number(r#","status":"#, status.as_u16().into()),
+            // There was no reply.
+            None => line.raw(br#","status":null"#),
+        }
         // Bytes of the request's body.
-        put(line, r#","received":"#, &self.visit.bytes_received())?;
+        line.number(r#","received":"#, self.visit.bytes_received());
         // Bytes of the reply's body that were given to the connection.
-        put(line, r#","sent":"#, &self.sent)?;
-        put(line, r#","ms":"#, &(took.as_micros() as u64 as f64 / 1000.0))?;
-        word(line, r#","end":""#, self.end.name());
-        word(line, r#","lane":""#, self.visit.lane_taken().name());
+        line.number(r#","sent":"#, self.sent);
+        line.milliseconds(r#","ms":"#, self.began.elapsed());
+        line.word(r#","end":"#, self.end.name());
+        line.word(r#","lane":"#, self.visit.lane_taken().name());
         if let Some(code) = self.code.or_else(|| self.visit.decision()) {
-            word(line, r#","code":""#, code.code());
+            line.word(r#","code":"#, code.code());
         }
-        put(line, r#","request_id":"#, &self.visit.request_id())?;
+        match self.visit.request_id() {
+            Some(id) => line.text(r#","request_id":"#, id.as_bytes()),
+            None => line.raw(br#","request_id":null"#),
+        }
         if let Some(agent) = self.user_agent.as_ref().map(HeaderValue::as_bytes) {
-            let agent = agent.get(..LONGEST_AGENT).unwrap_or(agent);
-            put(line, r#","user_agent":"#, &*String::from_utf8_lossy(agent))?;
+            line.text(r#","user_agent":"#, agent.get(..LONGEST_AGENT).unwrap_or(agent));
         }
-        line.extend_from_slice(b"}\n");
-        Ok(())
-    }
-}
-
-fn put<T: Serialize + ?Sized>(line: &mut Vec<u8>, name: &str, value: &T) -> serde_json::Result<()> {
-    line.extend_from_slice(name.as_bytes());
-    serde_json::to_writer(line, value)
-}
-
-/// One that needs no escaping.
-fn word(line: &mut Vec<u8>, name: &str, word: &'static str) {
-    for piece in [name, word, "\""] {
-        line.extend_from_slice(piece.as_bytes());
+        line.raw(b"}\n");
     }
 }
 
