@@ -24,6 +24,9 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
+const NO_ERROR: [u8; 4] = [0, 0, 0, 0];
+/// `POST http://d/` in HPACK.
+const POST: &[u8] = b"\x83\x86\x84\x41\x01d";
 /// `GET http://d/` in HPACK.
 const GET: &[u8] = b"\x82\x86\x84\x41\x01d";
 
@@ -247,6 +250,22 @@ async fn pings_between_requests_are_no_request() {
         sleep(3 * MOMENT).await;
     }
     assert!(!struck(&proxy, "header_time"));
+}
+
+/// hyper's own server takes a reset that means no harm for the end of the body.
+#[tokio::test]
+async fn half_an_upload_is_none_whatever_its_client_says() {
+    let app = App::start().await;
+    let proxy = proxy(&app, ServerLimits::default()).await;
+    let mut client = Http2::connect(&proxy, 65_535).await;
+    for (stream, code) in [(1, NO_ERROR), (3, CANCEL)] {
+        client.say(HEADERS, END_HEADERS, stream, POST).await;
+        client.say(DATA, 0, stream, b"half").await;
+        let mut at_app = asked(&app).await;
+        at_app.hear("4\r\nhalf\r\n").await;
+        client.say(RST_STREAM, 0, stream, &code).await;
+        assert_eq!(at_app.hear_all().await, "");
+    }
 }
 
 fn was_told_to_calm_down(mut said: &[u8]) -> bool {

@@ -1,12 +1,16 @@
 //! What passes before a reply: interim replies, and the word that a client with a body waits for.
 #![allow(clippy::unwrap_used)]
 
-use http::Request;
-use http_body_util::{BodyExt, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 
-use super::testing::{App, Peer, Proxy};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::Request;
+use tokio::time::timeout;
+
+use super::testing::{App, PATIENCE, Peer, Proxy};
 
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -74,18 +78,64 @@ async fn clients_that_know_no_interim_replies_get_none() {
     let (_app, _proxy, mut client, mut at_app) = asked("GET / HTTP/1.0\r\nHost: d\r\n\r\n").await;
     at_app.say(&format!("{HINTS}{OK}")).await;
     assert!(client.hear("\r\n\r\nok").await.starts_with("HTTP/1.0 200 OK\r\n"));
+}
 
+#[tokio::test]
+async fn clients_of_http2_get_them_on_their_stream() {
     let app = App::start().await;
     let proxy = Proxy::before(&app).await;
-    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-    let url = format!("http://{}/", proxy.address);
-    let answering =
-        tokio::spawn(client.request(Request::get(url).body(Empty::<&[u8]>::new()).unwrap()));
+    let mut client = http2(&proxy).await;
+    let mut replies = Vec::new();
+    for path in ["/1", "/2"] {
+        let request = Request::get(format!("http://d{path}")).body(()).unwrap();
+        let reply = client.send_request(request, true).unwrap().0;
+        let mut at_app = app.accept().await;
+        at_app.hear("\r\n\r\n").await;
+        replies.push((path, reply, at_app));
+    }
+    for (path, mut reply, mut at_app) in replies.into_iter().rev() {
+        let hints = format!("Link: <{path}>\r\nConnection: X-Hop\r\nX-Hop: 1\r\nA: b");
+        at_app.say(&format!("HTTP/1.1 103 Early Hints\r\n{hints}\r\n\r\n")).await;
+        let hints = timeout(PATIENCE, poll_fn(|context| reply.poll_informational(context))).await;
+        let hints = hints.unwrap().unwrap().unwrap();
+        assert_eq!((hints.status().as_u16(), hints.headers().len()), (103, 2));
+        assert_eq!(hints.headers()["link"], format!("<{path}>"));
+        at_app.say(OK).await;
+        let reply = timeout(PATIENCE, reply).await.unwrap().unwrap();
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.headers()["content-length"], "2");
+    }
+}
+
+#[tokio::test]
+async fn those_to_clients_of_http2_have_an_end() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = http2(&proxy).await;
+    let request = Request::get("http://d/").body(()).unwrap();
+    let mut reply = client.send_request(request, true).unwrap().0;
     let mut at_app = app.accept().await;
     at_app.hear("\r\n\r\n").await;
-    at_app.say(&format!("{HINTS}{OK}")).await;
-    let reply = answering.await.unwrap().unwrap();
-    assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), "ok");
+    for _ in 0..100 {
+        at_app.say(&format!("HTTP/1.1 103 Early Hints\r\nA: {}\r\n\r\n", "a".repeat(4000))).await;
+    }
+    at_app.say(OK).await;
+    let mut heard = 0;
+    let replied = poll_fn(|context| {
+        while let Poll::Ready(Some(Ok(_))) = reply.poll_informational(context) {
+            heard += 1;
+        }
+        Pin::new(&mut reply).poll(context)
+    });
+    assert_eq!(timeout(PATIENCE, replied).await.unwrap().unwrap().status(), 200);
+    assert!((1..=16).contains(&heard), "{heard}");
+}
+
+async fn http2(proxy: &Proxy) -> SendRequest<Bytes> {
+    let stream = proxy.connect().await.0;
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use http_body::Body;
 use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +21,7 @@ use crate::telemetry::Metrics;
 
 use super::ClientInfo;
 use super::access_log::AccessLog;
+use super::arriving::Arriving;
 use super::limits::{Limit, Limits};
 use super::proxy_protocol::{self, Unreadable};
 use super::room::Room;
@@ -112,7 +113,7 @@ pub(crate) async fn serve<M, S, B>(
     entrance: Entrance,
 ) where
     M: Fn() -> S + Clone + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S: Service<Request<Arriving>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -177,7 +178,7 @@ async fn greet<M, S, B>(
     mut shutdown: Shutdown,
 ) where
     M: Fn() -> S + Clone + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S: Service<Request<Arriving>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -215,7 +216,7 @@ async fn secure<M, S, B>(
     mut shutdown: Shutdown,
 ) where
     M: Fn() -> S + Clone + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S: Service<Request<Arriving>, Response = Response<B>> + Send + 'static,
     S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,

@@ -2,12 +2,14 @@
 
 pub(crate) mod access_log;
 pub(crate) mod admin;
+mod arriving;
 mod client_body;
 mod edge;
 mod expect;
 mod follow;
 mod gate;
 mod health;
+mod http2;
 #[cfg(test)]
 mod http2_tests;
 mod interim;

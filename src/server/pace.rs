@@ -32,6 +32,11 @@ impl Pace {
         Self { slowness, waiting_since: None, waited: Duration::ZERO, bytes: 0 }
     }
 
+    /// Another one with these limits.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.slowness)
+    }
+
     /// Nothing can be moved now.
     pub(super) fn wait(&mut self, now: Instant) {
         self.waiting_since.get_or_insert(now);

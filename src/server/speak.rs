@@ -7,8 +7,7 @@ use std::task::{Poll, Waker};
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use hyper::body::{Body, Incoming};
-use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,11 +17,14 @@ use tower::Service;
 
 use crate::config::ServerLimits;
 use crate::forward::{BoxError, Guarded};
+use crate::interim::OnInterim;
 use crate::telemetry::Metrics;
 
 use super::ClientInfo;
 use super::access_log::{AccessLog, Visitor};
+use super::arriving::Arriving;
 use super::expect::Expectation;
+use super::http2;
 use super::interim::{Interim, Interposed};
 use super::limits::{Limit, Limits};
 use super::linger::linger;
@@ -44,9 +46,17 @@ pub(super) struct Conversation<'e, I> {
 
 /// What a connection that is served may be at next.
 enum Event {
-    Ended(hyper::Result<()>),
+    Ended(Result<(), Broken>),
     Check,
     Shutdown,
+}
+
+/// Why a connection did not end well.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Broken {
+    Http1(#[from] hyper::Error),
+    Http2(#[from] h2::Error),
 }
 
 enum Spoken {
@@ -71,7 +81,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     pub(super) async fn hold<M, S, B>(mut self, make: M)
     where
         M: Fn() -> S + Clone + Send + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S: Service<Request<Arriving>, Response = Response<B>> + Send + 'static,
         S::Error: Into<BoxError> + Send,
         S::Future: Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
@@ -92,42 +102,50 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     async fn speak<M, S, B>(&mut self, make: M) -> Spoken
     where
         M: Fn() -> S + Send + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S: Service<Request<Arriving>, Response = Response<B>> + Send + 'static,
         S::Error: Into<BoxError> + Send,
         S::Future: Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let io = Watched::new(TokioIo::new(self.line.clone()), self.watch.clone());
-        let interim = Interim::default();
-        let usual = interim.listener(None);
-        let (sayings, client) = (interim.clone(), self.client);
-        let (watch, access_log) = (self.watch.clone(), self.access_log.cloned());
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let (watch, client) = (self.watch.clone(), self.client);
+        let access_log = self.access_log.cloned();
+        let answer = move |mut request: Request<Arriving>, interim, expectation: Option<_>| {
             let version = request.version();
             let answering = watch.request(version);
-            let expectation = Expectation::of(&request);
-            let interim = (version == Version::HTTP_11).then(|| interim.clone());
-            let extensions = request.extensions_mut();
-            extensions.insert(client);
-            match (&interim, &expectation) {
-                (Some(_), None) => drop(extensions.insert(usual.clone())),
-                (Some(interim), Some(expectation)) => {
-                    extensions.insert(interim.listener(Some(expectation.clone())));
-                    extensions.insert(expectation.clone());
-                }
-                (None, _) => {}
+            request.extensions_mut().insert(client);
+            if let Some(expectation) = &expectation {
+                request.extensions_mut().insert(Expectation::clone(expectation));
             }
             let visitor = access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
             let stack = make().call(request);
             Replying::new(stack, interim, Asked { version, answering, expectation, visitor })
-        });
+        };
         if self.line.begins_http2() {
-            let http = http2_builder(self.of_clients, Streams(self.watch.clone()));
-            let serving = pin!(http.serve_connection(io, service));
-            self.follow(serving, http2::Connection::graceful_shutdown).await
+            let answer = move |mut request: Request<Arriving>, on_interim: OnInterim| {
+                request.extensions_mut().insert(on_interim);
+                answer(request, None, None)
+            };
+            let (io, watch) = (TokioIo::new(io), self.watch.clone());
+            let serving = pin!(http2::Serving::new(io, self.of_clients, watch, answer));
+            self.follow(serving, http2::Serving::leave).await
         } else {
-            let io = Interposed::new(io, sayings);
+            let interim = Interim::default();
+            let io = Interposed::new(io, interim.clone());
+            let usual = interim.listener(None);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let mut request = request.map(Arriving::Http1);
+                if request.version() != Version::HTTP_11 {
+                    return answer(request, None, None);
+                }
+                let expectation = Expectation::of(&request);
+                request.extensions_mut().insert(match expectation.clone() {
+                    None => usual.clone(),
+                    expectation => interim.listener(expectation),
+                });
+                answer(request, Some(interim.clone()), expectation)
+            });
             let http = http1_builder(self.of_clients).serve_connection(io, service);
             let serving = pin!(http.with_upgrades());
             self.follow(serving, http1::UpgradeableConnection::graceful_shutdown).await
@@ -135,9 +153,10 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     }
 
     /// Serves until the end, or until nobody has said anything for a while; `leave` has it end soon.
-    async fn follow<F>(&mut self, mut serving: Pin<&mut F>, leave: fn(Pin<&mut F>)) -> Spoken
+    async fn follow<F, E>(&mut self, mut serving: Pin<&mut F>, leave: fn(Pin<&mut F>)) -> Spoken
     where
-        F: Future<Output = hyper::Result<()>>,
+        F: Future<Output = Result<(), E>>,
+        E: Into<Broken>,
     {
         let mut leaving = false;
         let ended = loop {
@@ -174,7 +193,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             }
         };
         if let Err(error) = ended {
-            if error.is_parse_too_large() {
+            if matches!(&error, Broken::Http1(error) if error.is_parse_too_large()) {
                 self.strike(Limit::HeaderSize);
             }
             tracing::debug!(peer = %self.client.peer, %error, "connection ended early");
@@ -184,19 +203,23 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
 
     /// Serves until there is something else to do. A connection is polled several times for each request, the timer
     /// and the shutdown only when they may be ready: once polled, they wake this task.
-    async fn until<F: Future<Output = hyper::Result<()>>>(
+    async fn until<F, E>(
         &mut self,
         mut serving: Pin<&mut F>,
         check: Instant,
         leaving: bool,
-    ) -> Event {
+    ) -> Event
+    where
+        F: Future<Output = Result<(), E>>,
+        E: Into<Broken>,
+    {
         let pulled = self.shutdown.clone();
         let mut shutdown = pin!(self.shutdown.requested());
         let mut timer = pin!(sleep_until(check));
         let mut waker = Waker::noop().clone();
         poll_fn(|context| {
             if let Poll::Ready(ended) = serving.as_mut().poll(context) {
-                return Poll::Ready(Event::Ended(ended));
+                return Poll::Ready(Event::Ended(ended.map_err(Into::into)));
             }
             let other_task = !waker.will_wake(context.waker());
             if other_task {
@@ -224,16 +247,6 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     }
 }
 
-/// Where hyper answers the streams of one HTTP/2 connection.
-#[derive(Clone)]
-struct Streams(Watch);
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        self.0.spawn(stream);
-    }
-}
-
 fn http1_builder(limits: &ServerLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -243,12 +256,6 @@ fn http1_builder(limits: &ServerLimits) -> http1::Builder {
     if limits.header_count != HYPERS_HEADER_COUNT {
         http.max_headers(limits.header_count);
     }
-    http
-}
-
-fn http2_builder(limits: &ServerLimits, streams: Streams) -> http2::Builder<Streams> {
-    let mut http = http2::Builder::new(streams);
-    http.timer(TokioTimer::new()).max_header_list_size(limits.header_size);
     http
 }
 
@@ -280,7 +287,7 @@ mod tests {
                 let mut conversation =
                     Conversation::new(io, client, &PATIENT, &metrics, None, shutdown);
                 let mut left = used;
-                let serving = pin!(poll_fn(|context| {
+                let serving = pin!(poll_fn(|context| -> Poll<hyper::Result<()>> {
                     while left > 0 && pin!(consume_budget()).poll(context).is_ready() {
                         left -= 1;
                     }

@@ -16,13 +16,13 @@ use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use pin_project_lite::pin_project;
-use tokio::task::{self, AbortHandle};
+use tokio::task::AbortHandle;
 use tokio::time::{Duration, Instant};
 
 use super::access_log::Visitor;
 use super::expect;
 use super::limits::{Limit, Limits};
-use super::pace::{Pace, Slowness};
+use super::pace::Pace;
 
 /// What one connection is at.
 #[derive(Clone, Debug)]
@@ -33,25 +33,31 @@ struct State {
     header_time: Duration,
     keep_alive: Duration,
     /// Requests whose replies have not ended.
-    answering: usize,
+    answering: u32,
     /// While nothing is answered: since when.
     idle_since: Instant,
     /// And since when a next request has begun to come.
     head_since: Option<Instant>,
     /// What comes between requests may be no request then: windows, pings, settings.
     http2: bool,
-    slowness: Slowness,
     sending: Pace,
-    /// HTTP/2's, each of which the client can hold up while the connection flows.
-    streams: HashMap<task::Id, Stream>,
+    /// Of HTTP/2, elsewhere: there are many connections at rest, which are none of it.
+    streams: Option<Box<Streams>>,
+}
+
+/// Each of them can be held up by the client while the connection flows.
+#[derive(Debug, Default)]
+struct Streams {
+    open: HashMap<u64, Stream>,
+    /// How many there have been.
+    spawned: u64,
 }
 
 #[derive(Debug)]
 struct Stream {
-    task: AbortHandle,
+    /// `None` while it begins.
+    task: Option<AbortHandle>,
     sending: Pace,
-    /// What of the reply waits to be taken.
-    offered: usize,
 }
 
 impl Watch {
@@ -65,34 +71,38 @@ impl Watch {
             // A connection is opened in order to ask.
             head_since: Some(now),
             http2: false,
-            slowness: limits.sending(),
             sending: Pace::new(limits.sending()),
-            streams: HashMap::new(),
+            streams: None,
         })))
     }
 
-    /// Answers one stream of HTTP/2.
-    pub(super) fn spawn(&self, stream: impl Future<Output = ()> + Send + 'static) {
-        // Held until it is in the list, since it may run on another thread already.
-        let mut state = self.state();
-        let task = tokio::spawn(stream).abort_handle();
-        let sending = Pace::new(state.slowness);
-        if state.streams.len() == state.streams.capacity() {
-            state.streams.retain(|_, stream| !stream.task.is_finished());
+    /// Answers one stream of HTTP/2 in a task of its own.
+    pub(super) fn spawn<F>(&self, stream: impl FnOnce(Paced) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let number = self.state().open_stream();
+        let task = tokio::spawn(stream(Paced { watch: self.clone(), stream: number }));
+        // It may have come to its end on another thread already.
+        if let Some(stream) = self.state().stream(number) {
+            stream.task = Some(task.abort_handle());
         }
-        state.streams.insert(task.id(), Stream { task, sending, offered: 0 });
     }
 
     /// Ends one stream whose client does not take its reply, and no other.
     pub(super) fn cut(&self, now: Instant) -> Option<Limit> {
         let mut state = self.state();
+        let open = &mut state.streams.as_mut()?.open;
         // One connection's rate is all that they have together.
-        let share = state.streams.values().filter(|stream| stream.sending.is_waiting()).count();
-        let mut judged = state.streams.iter_mut();
-        let (id, limit) = judged
-            .find_map(|(id, stream)| Some((*id, stream.sending.judge(now, share as u64)?)))?;
-        // Its end without an end of its reply makes hyper reset it.
-        state.streams.remove(&id)?.task.abort();
+        let share = open.values().filter(|stream| stream.sending.is_waiting()).count();
+        let mut judged = open.iter_mut();
+        let (number, limit) = judged.find_map(|(number, stream)| {
+            Some((*number, stream.sending.judge(now, share as u64)?))
+        })?;
+        // Its end without an end of its reply makes h2 reset it.
+        if let Some(task) = open.remove(&number)?.task {
+            task.abort();
+        }
         Some(limit)
     }
 
@@ -130,7 +140,8 @@ impl Watch {
         }
         // Whatever it is at, the next thing could begin right now.
         let soonest = (since + within).min(now + least);
-        let streams = state.streams.values().map(|stream| stream.sending.next_check(now));
+        let streams = state.streams.iter().flat_map(|streams| streams.open.values());
+        let streams = streams.map(|stream| stream.sending.next_check(now));
         Ok(streams.fold(soonest.min(state.sending.next_check(now)), Instant::min))
     }
 
@@ -147,36 +158,53 @@ impl Watch {
         self.state().head_since = Some(Instant::now());
     }
 
-    /// The client took what the stream of this task was offered.
-    fn taken(&self) {
-        if let Some(stream) = self.state().stream() {
-            stream.sending.moved(std::mem::take(&mut stream.offered), Instant::now);
-        }
-    }
-
-    fn offered(&self, bytes: usize) {
-        if let Some(stream) = self.state().stream() {
-            stream.offered = bytes;
-            stream.sending.wait(Instant::now());
-        }
-    }
-
-    /// The stream of this task has its reply.
-    fn left(&self) {
-        if let Some(id) = task::try_id() {
-            self.state().streams.remove(&id);
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// That of the task which asks.
-    fn stream(&mut self) -> Option<&mut Stream> {
-        self.streams.get_mut(&task::try_id()?)
+    fn open_stream(&mut self) -> u64 {
+        let sending = self.sending.anew();
+        let streams = self.streams.get_or_insert_default();
+        streams.spawned += 1;
+        streams.open.insert(streams.spawned, Stream { task: None, sending });
+        streams.spawned
+    }
+
+    fn stream(&mut self, number: u64) -> Option<&mut Stream> {
+        self.streams.as_mut()?.open.get_mut(&number)
+    }
+}
+
+/// The pace at which the client takes one stream's reply, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Paced {
+    watch: Watch,
+    stream: u64,
+}
+
+impl Paced {
+    /// The client has to open its window first.
+    pub(super) fn wait(&self) {
+        if let Some(stream) = self.watch.state().stream(self.stream) {
+            stream.sending.wait(Instant::now());
+        }
+    }
+
+    /// It had opened it for these bytes.
+    pub(super) fn moved(&self, bytes: usize) {
+        if let Some(stream) = self.watch.state().stream(self.stream) {
+            stream.sending.moved(bytes, Instant::now);
+        }
+    }
+}
+
+impl Drop for Paced {
+    fn drop(&mut self) {
+        if let Some(streams) = &mut self.watch.state().streams {
+            streams.open.remove(&self.stream);
+        }
     }
 }
 
@@ -200,20 +228,11 @@ pin_project! {
         #[pin]
         inner: B,
         answering: Answering,
-        // Of HTTP/2: paced by its stream, and what is left of a frame.
-        stream: bool,
-        rest: Option<Bytes>,
         without_body: Option<expect::Reply>,
+        // Of HTTP/1.1: what is asked for is given to the client at once.
+        given_when_asked: bool,
         // Where there is an access log.
         visitor: Option<Box<Visitor>>,
-    }
-
-    impl<B> PinnedDrop for Answered<B> {
-        fn drop(this: Pin<&mut Self>) {
-            if this.stream {
-                this.answering.0.left();
-            }
-        }
     }
 }
 
@@ -228,8 +247,17 @@ impl<B: Body> Answered<B> {
         if let Some(visitor) = &mut visitor {
             visitor.sent(0, inner.is_end_stream());
         }
-        let stream = version == Version::HTTP_2;
-        Self { inner, answering, stream, rest: None, without_body, visitor }
+        let given_when_asked = version != Version::HTTP_2;
+        Self { inner, answering, without_body, given_when_asked, visitor }
+    }
+}
+
+impl<B> Answered<B> {
+    /// The connection has taken this much more of it, and its end.
+    pub(super) fn given(self: Pin<&mut Self>, bytes: usize, is_last: bool) {
+        if let Some(visitor) = self.project().visitor {
+            visitor.sent(bytes, is_last);
+        }
     }
 }
 
@@ -242,58 +270,27 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        if !*this.stream {
-            let polled = this.inner.as_mut().poll_frame(context);
-            if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
-                note(visitor, frame.as_ref(), frame.is_none() || this.inner.is_end_stream());
-            }
-            return polled;
-        }
-        // hyper asks for more once the client has opened its window for what it was given.
-        let watch = &this.answering.0;
-        watch.taken();
-        let polled = match this.rest.take() {
-            Some(rest) => Poll::Ready(Some(Ok(Frame::data(rest)))),
-            None => this.inner.as_mut().poll_frame(context),
-        };
-        let polled = polled.map_ok(|frame| match frame.into_data() {
-            Ok(mut data) => {
-                // hyper gives h2 all of a frame once the window lets its first byte through.
-                if data.len() > FRAME {
-                    *this.rest = Some(data.split_off(FRAME));
-                }
-                watch.offered(data.len());
-                Frame::data(data)
-            }
-            Err(frame) => frame,
-        });
+        let polled = this.inner.as_mut().poll_frame(context);
         if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
-            let last = this.rest.is_none() && (frame.is_none() || this.inner.is_end_stream());
-            note(visitor, frame.as_ref(), last);
+            match frame {
+                Some(Err(_)) => visitor.failed(),
+                _ if !*this.given_when_asked => {}
+                None => visitor.sent(0, true),
+                Some(Ok(frame)) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    visitor.sent(bytes, this.inner.is_end_stream());
+                }
+            }
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_none() && self.inner.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.rest {
-            None => self.inner.size_hint(),
-            Some(_) => SizeHint::default(),
-        }
-    }
-}
-
-/// The next thing that a reply's body has yielded, and whether it is its last.
-fn note<E>(visitor: &mut Visitor, frame: Option<&Result<Frame<Bytes>, E>>, last: bool) {
-    match frame {
-        Some(Err(_)) => visitor.failed(),
-        frame => {
-            let data = frame.and_then(|frame| frame.as_ref().ok()?.data_ref());
-            visitor.sent(data.map_or(0, Bytes::len), last);
-        }
+        self.inner.size_hint()
     }
 }
 
@@ -380,7 +377,5 @@ impl<S: Write + Unpin> Write for Watched<S> {
     }
 }
 
-/// What HTTP/2 clients take in one frame, unless they ask for more.
-const FRAME: usize = 16 * 1024;
 /// Clients that ask one thing after another do so faster. In tests, every pause is one.
 pub(super) const REST_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2000 });
