@@ -37,6 +37,11 @@ impl<S> Guarded<S> {
         self.refused.is_none() && self.framing.is_between_requests()
     }
 
+    /// Whether nothing of a request is missing, so that the next thing to come is another one, or the end.
+    pub(crate) fn has_all(&self) -> bool {
+        self.refused.is_none() && !self.framing.is_in_body()
+    }
+
     /// Whether more of a body is to come that nothing is wrong with.
     pub(crate) fn is_in_body(&self) -> bool {
         self.refused.is_none() && self.framing.is_in_body()

@@ -3,6 +3,7 @@
 pub(crate) mod access_log;
 pub(crate) mod admin;
 mod arriving;
+mod attended;
 mod client_body;
 mod edge;
 mod expect;

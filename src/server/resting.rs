@@ -29,7 +29,7 @@ pub(super) struct Line<I>(Arc<Mutex<End<I>>>);
 #[derive(Debug)]
 struct End<I> {
     io: Guarded<I>,
-    /// What ended a rest.
+    /// What came before it was asked for: it ended a rest, or came during a request.
     ahead: Bytes,
     closing: bool,
 }
@@ -83,6 +83,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         false
     }
 
+    /// Ready once the client has left, while all that it has to say for now was said. What it says all the same is kept.
+    pub(super) fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut end = self.end();
+        if end.closing || !end.ahead.is_empty() || !end.io.has_all() {
+            return Poll::Pending;
+        }
+        match ready!(end.poll_read_ahead(context)) {
+            Some(()) => Poll::Pending,
+            None => Poll::Ready(()),
+        }
+    }
+
     /// HTTP/2 by its preface (RFC 9113 section 3.4), over TLS or by prior knowledge; anything else is HTTP/1.
     pub(super) fn begins_http2(&self) -> bool {
         self.end().ahead.starts_with(PREFACE)
@@ -92,22 +104,29 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
     async fn read_ahead(&self) -> Option<bool> {
         poll_fn(|context| {
             let mut end = self.end();
-            let mut space = [const { MaybeUninit::uninit() }; AHEAD];
-            let mut buffer = ReadBuf::uninit(&mut space);
-            // What fails here has no next request.
-            let read = ready!(Pin::new(&mut end.io).poll_read(context, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
-                return Poll::Ready(None);
-            }
-            end.ahead = [&end.ahead, buffer.filled()].concat().into();
+            let more = ready!(end.poll_read_ahead(context));
             let unclear = end.ahead.len() < PREFACE.len() && PREFACE.starts_with(&end.ahead);
-            Poll::Ready(Some(!unclear))
+            Poll::Ready(more.map(|()| !unclear))
         })
         .await
     }
 
     fn end(&self) -> MutexGuard<'_, End<I>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<I: AsyncRead + Unpin> End<I> {
+    /// `None` when nothing more will come.
+    fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        let mut space = [const { MaybeUninit::uninit() }; AHEAD];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        let read = ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer));
+        if read.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(None);
+        }
+        self.ahead = [&self.ahead, buffer.filled()].concat().into();
+        Poll::Ready(Some(()))
     }
 }
 

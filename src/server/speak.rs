@@ -23,6 +23,7 @@ use crate::telemetry::Metrics;
 use super::ClientInfo;
 use super::access_log::{AccessLog, Visitor};
 use super::arriving::Arriving;
+use super::attended::{Attended, Unattended};
 use super::expect::Expectation;
 use super::http2;
 use super::interim::{Interim, Interposed};
@@ -55,7 +56,7 @@ enum Event {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 enum Broken {
-    Http1(#[from] hyper::Error),
+    Http1(#[from] Unattended),
     Http2(#[from] h2::Error),
 }
 
@@ -147,8 +148,9 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                 answer(request, Some(interim.clone()), expectation)
             });
             let http = http1_builder(self.of_clients).serve_connection(io, service);
-            let serving = pin!(http.with_upgrades());
-            self.follow(serving, http1::UpgradeableConnection::graceful_shutdown).await
+            let (line, watch) = (self.line.clone(), self.watch.clone());
+            let serving = pin!(Attended::new(http.with_upgrades(), line, watch));
+            self.follow(serving, |serving| serving.serving().graceful_shutdown()).await
         }
     }
 
@@ -193,7 +195,8 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             }
         };
         if let Err(error) = ended {
-            if matches!(&error, Broken::Http1(error) if error.is_parse_too_large()) {
+            if matches!(&error, Broken::Http1(Unattended::Failed(error)) if error.is_parse_too_large())
+            {
                 self.strike(Limit::HeaderSize);
             }
             tracing::debug!(peer = %self.client.peer, %error, "connection ended early");
@@ -252,6 +255,8 @@ fn http1_builder(limits: &ServerLimits) -> http1::Builder {
     http.timer(TokioTimer::new())
         // The watch does this, for less than a timer per request.
         .header_read_timeout(None)
+        // `Attended` looks for clients that leave.
+        .half_close(true)
         .max_buf_size((limits.header_size as usize).max(LEAST_BUFFER));
     if limits.header_count != HYPERS_HEADER_COUNT {
         http.max_headers(limits.header_count);
@@ -287,7 +292,7 @@ mod tests {
                 let mut conversation =
                     Conversation::new(io, client, &PATIENT, &metrics, None, shutdown);
                 let mut left = used;
-                let serving = pin!(poll_fn(|context| -> Poll<hyper::Result<()>> {
+                let serving = pin!(poll_fn(|context| -> Poll<Result<(), Unattended>> {
                     while left > 0 && pin!(consume_budget()).poll(context).is_ready() {
                         left -= 1;
                     }

@@ -112,6 +112,56 @@ async fn only_heads_are_timed() {
     client.hear("\r\n\r\n").await;
 }
 
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_request_along() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    for request in [
+        "GET / HTTP/1.1\r\nHost: d\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody",
+        "GET / HTTP/1.1\r\nHost: d\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ] {
+        let mut client = proxy.connect().await;
+        client.say(request).await;
+        let mut at_app = app.accept().await;
+        at_app.hear(if request.ends_with("body") { "body" } else { "\r\n\r\n" }).await;
+        drop(client);
+        assert!(at_app.is_left().await, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_goes_wrong_is_answered() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = proxy.connect().await;
+    client.say("POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
+    let mut at_app = app.accept().await;
+    at_app.hear("a\r\n").await;
+    client.say("0x1\r\na\r\n").await;
+    assert!(client.hear("\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    assert!(at_app.is_left().await);
+}
+
+#[tokio::test]
+async fn what_follows_a_request_early_waits_for_its_turn() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = proxy.connect().await;
+    client.say("GET /1 HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    client.say("POST /2 HTTP/1.1\r\nHost: d\r\nContent-Length: 20000\r\n\r\n").await;
+    tokio::time::sleep(MOMENT).await;
+    client.say(&"x".repeat(20_000)).await;
+    at_app.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    client.hear("ok").await;
+    let mut at_app = app.accept().await;
+    assert!(at_app.hear(&"x".repeat(20_000)).await.starts_with("POST /2 "));
+    at_app.say("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok").await;
+    client.hear("ok").await;
+}
+
 /// The usual limits but for some.
 fn held_to(change: impl FnOnce(&mut ServerLimits)) -> Limits {
     let mut limits = PATIENT;

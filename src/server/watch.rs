@@ -123,6 +123,11 @@ impl Watch {
         Answering(self.clone())
     }
 
+    /// Whether a reply is awaited or on its way.
+    pub(super) fn is_answering(&self) -> bool {
+        self.state().answering > 0
+    }
+
     /// The limit that is exceeded, or when to look again.
     pub(super) fn check(&self, now: Instant) -> Result<Instant, Limit> {
         let mut state = self.state();
