@@ -18,9 +18,10 @@ impl Clock {
     }
 
     pub(super) fn time(&self, at: Instant) -> Rfc3339 {
-        let later = at.saturating_duration_since(self.now);
-        let earlier = self.now.saturating_duration_since(at);
-        Rfc3339((self.since_epoch + later).saturating_sub(earlier))
+        Rfc3339(match at.checked_duration_since(self.now) {
+            Some(later) => self.since_epoch + later,
+            None => self.since_epoch.saturating_sub(self.now - at),
+        })
     }
 }
 
