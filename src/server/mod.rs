@@ -11,8 +11,6 @@ mod follow;
 mod gate;
 mod health;
 mod http2;
-#[cfg(test)]
-mod http2_tests;
 mod interim;
 #[cfg(test)]
 mod interim_tests;

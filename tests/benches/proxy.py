@@ -141,6 +141,8 @@ class Proxy(Bench):
             return
         self.restart("on")
         self.load(name, 1.0, "/1k", "-c64")
+        for proxy in ("transom", "nginx"):
+            assert os.path.getsize(f"{self.folder}/{proxy}-access.log"), f"{proxy} has written no log"
 
     def restart(self, access_log):
         for pid in self.masters:

@@ -1,107 +1,29 @@
-//! HTTP/2 with one client. It stands on h2 itself, as hyper's server sends no interim replies.
+//! One reply on its way to the client.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use h2::server::{Builder, Connection, Handshake, SendResponse};
+use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body;
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::config::ServerLimits;
 use crate::forward::{BoxError, headers};
-use crate::interim::OnInterim;
 
-use super::arriving::Arriving;
-use super::watch::{Answered, Paced, Watch};
-
-/// A connection that is served until it ends; each of its requests in a task of its own.
-pub(super) struct Serving<I, A> {
-    state: State<I>,
-    answer: A,
-    watch: Watch,
-    leaving: bool,
-}
-
-/// Nothing in it is polled in its place.
-impl<I, A> Unpin for Serving<I, A> {}
-
-enum State<I> {
-    Greeting(Handshake<I, Bytes>),
-    Open(Connection<I, Bytes>),
-}
-
-impl<I: AsyncRead + AsyncWrite + Unpin, A> Serving<I, A> {
-    pub(super) fn new(io: I, limits: &ServerLimits, watch: Watch, answer: A) -> Self {
-        let mut http = Builder::new();
-        http.initial_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .max_concurrent_streams(STREAMS)
-            .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(limits.header_size);
-        Self { state: State::Greeting(http.handshake(io)), answer, watch, leaving: false }
-    }
-
-    /// Takes no more requests, and ends once those that are here are answered.
-    pub(super) fn leave(mut self: Pin<&mut Self>) {
-        self.leaving = true;
-        if let State::Open(connection) = &mut self.state {
-            connection.graceful_shutdown();
-        }
-    }
-}
-
-impl<I, A, F, B, E> Future for Serving<I, A>
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-    A: Fn(Request<Arriving>, OnInterim) -> F,
-    F: Future<Output = Result<Response<Answered<B>>, E>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-    E: Into<BoxError> + Send + 'static,
-{
-    type Output = Result<(), h2::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { state, answer, watch, leaving } = &mut *self;
-        loop {
-            let connection = match state {
-                State::Open(connection) => connection,
-                State::Greeting(handshake) => {
-                    let mut connection = ready!(Pin::new(handshake).poll(context))?;
-                    if *leaving {
-                        connection.graceful_shutdown();
-                    }
-                    *state = State::Open(connection);
-                    continue;
-                }
-            };
-            let Some(accepted) = ready!(connection.poll_accept(context)) else {
-                return Poll::Ready(Ok(()));
-            };
-            let (request, to_client) = accepted?;
-            let said = Said::default();
-            let on_interim = OnInterim::new({
-                let said = said.clone();
-                move |status, headers| said.push(status, headers)
-            });
-            let replying = answer(Arriving::over_http2(request), on_interim);
-            watch.spawn(|paced| reply(replying, said, to_client, paced));
-        }
-    }
-}
+use super::super::watch::{Answered, Paced};
+use super::said::Said;
 
 /// One stream, from its request to the end of its reply.
-async fn reply<F, B, E>(replying: F, said: Said, mut to_client: SendResponse<Bytes>, paced: Paced)
-where
+pub(super) async fn reply<F, B, E>(
+    replying: F,
+    said: Said,
+    mut to_client: SendResponse<Bytes>,
+    paced: Paced,
+) where
     F: Future<Output = Result<Response<Answered<B>>, E>>,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -260,61 +182,3 @@ impl Outgoing {
         .await
     }
 }
-
-/// What the app has said before its reply to one request, and the client was not told yet.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Waiting>>);
-
-#[derive(Default)]
-struct Waiting {
-    interim: Vec<Response<()>>,
-    /// Bytes, of all that was ever said: h2 keeps what the connection does not take at once.
-    said: usize,
-    stream: Option<Waker>,
-}
-
-impl Said {
-    fn push(&self, status: StatusCode, headers: &HeaderMap) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD);
-        waiting.said += bytes.sum::<usize>() + FIELD;
-        if status == StatusCode::SWITCHING_PROTOCOLS || waiting.said > MOST_SAID {
-            return tracing::debug!(%status, "not passed on to the client");
-        }
-        let mut interim = Response::new(());
-        *interim.status_mut() = status;
-        *interim.headers_mut() = headers.clone();
-        headers::strip_hop_by_hop(interim.headers_mut());
-        interim.headers_mut().remove(CONTENT_LENGTH);
-        waiting.interim.push(interim);
-        if let Some(stream) = waiting.stream.take() {
-            stream.wake();
-        }
-    }
-
-    /// The task that asks hears of more.
-    fn take(&self, context: &Context<'_>) -> Vec<Response<()>> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.stream.as_ref().is_some_and(|stream| stream.will_wake(context.waker())) {
-            waiting.stream = Some(context.waker().clone());
-        }
-        mem::take(&mut waiting.interim)
-    }
-}
-
-impl<I, A> fmt::Debug for Serving<I, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Serving")
-    }
-}
-
-/// Bytes of requests' bodies that may be on their way, of a stream and of them all: 1 MiB takes 80 Mbit/s over 100 ms.
-const WINDOW: u32 = 1 << 20;
-/// Requests of one connection at a time.
-const STREAMS: u32 = 200;
-/// Bytes of a reply that are kept for a connection which takes nothing.
-const SEND_BUFFER: usize = 64 << 10;
-/// Bytes of interim replies to one request.
-const MOST_SAID: usize = 64 << 10;
-/// What a field costs beyond its name and value (RFC 9113 section 6.5.2).
-const FIELD: usize = 32;

@@ -8,9 +8,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::ServerLimits;
 
-use super::Limits;
-use super::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
-use super::watch::REST_AFTER;
+use super::super::Limits;
+use super::super::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
+use super::super::watch::REST_AFTER;
 
 /// RFC 9113 section 6.
 const DATA: u8 = 0;
