@@ -162,6 +162,24 @@ async fn what_follows_a_request_early_waits_for_its_turn() {
     client.hear("ok").await;
 }
 
+#[tokio::test]
+async fn what_a_client_says_before_its_upgrade_reaches_the_app() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    let mut client = proxy.connect().await;
+    client.say("GET / HTTP/1.1\r\nHost: d\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    client.say("early ").await;
+    tokio::time::sleep(MOMENT).await;
+    client.say("later").await;
+    at_app
+        .say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhi")
+        .await;
+    client.hear("\r\n\r\nhi").await;
+    assert_eq!(at_app.hear("later").await, "early later");
+}
+
 /// The usual limits but for some.
 fn held_to(change: impl FnOnce(&mut ServerLimits)) -> Limits {
     let mut limits = PATIENT;

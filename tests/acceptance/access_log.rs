@@ -21,12 +21,18 @@ async fn world() -> (World, PathBuf) {
 
 /// The line about this path, once it is there.
 async fn line(log: &PathBuf, path: &str) -> Value {
+    lines(log, path, 1).await.remove(0)
+}
+
+/// So many lines about this path, once they are there.
+async fn lines(log: &PathBuf, path: &str, wanted: usize) -> Vec<Value> {
     let mut text = String::new();
     for _ in 0..200 {
         text = std::fs::read_to_string(log).unwrap_or_default();
-        let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        if let Some(line) = lines.find(|line| line["path"] == path) {
-            return line;
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let found: Vec<Value> = lines.filter(|line| line["path"] == path).collect();
+        if found.len() >= wanted {
+            return found;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -113,6 +119,13 @@ async fn who_broke_off_is_told() {
     drop(ask("/endless").await);
     let cut = line(&log, "/endless").await;
     assert_eq!(told(&cut), (200, "pass", None, "cut"));
+    assert_eq!(cut["sent"], 4);
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let mut reply = http2.get(world.url("/endless?http2")).send().await.unwrap();
+    assert_eq!(reply.chunk().await.unwrap().unwrap(), "half");
+    drop((reply, http2));
+    let cut = lines(&log, "/endless", 2).await.remove(1);
+    assert_eq!((told(&cut), &cut["protocol"]), ((200, "pass", None, "cut"), &"HTTP/2".into()));
     assert_eq!(cut["sent"], 4);
     let mut broken = ask("/broken").await;
     heard.notify_one();

@@ -5,7 +5,6 @@ mod said;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -95,12 +94,6 @@ where
             let replying = answer(Arriving::over_http2(request), said.listener());
             watch.spawn(|paced| reply(replying, said, to_client, paced));
         }
-    }
-}
-
-impl<I, A> fmt::Debug for Serving<I, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Serving")
     }
 }
 
