@@ -48,6 +48,8 @@ mod explain;
 #[cfg(feature = "server")]
 mod forward;
 mod health;
+#[cfg(feature = "server")]
+mod http2;
 mod inject;
 mod interim;
 mod lane;

@@ -38,5 +38,6 @@ mod tests;
 
 pub(crate) use body::BoxError;
 pub(crate) use client::Forwarder;
+pub(crate) use fault::Causes;
 pub(crate) use guarded::Guarded;
 pub(crate) use write::poll_write_slices;

@@ -6,13 +6,14 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use h2::Reason;
 use h2::server::SendResponse;
-use h2::{Reason, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body;
 
-use crate::forward::{BoxError, headers};
+use crate::forward::{BoxError, Causes, headers};
+use crate::http2::{Notes, pour};
 
 use super::super::watch::{Answered, Paced};
 use super::said::Said;
@@ -58,10 +59,11 @@ pub(super) async fn reply<F, B, E>(
     complete(head.headers_mut(), (!is_all).then(|| body.size_hint().exact()).flatten());
     match to_client.send_response(head, is_all) {
         Ok(_) if is_all => {}
-        Ok(stream) => {
-            let sent = Outgoing { stream, paced }.pour(body).await;
-            if let Err(error) = sent {
-                tracing::debug!(%error, "a reply broke off");
+        Ok(mut stream) => {
+            if let Err(error) = pour(&mut stream, pin!(body), &paced).await {
+                tracing::debug!(error = %Causes(&error), "a reply broke off");
+                // Where the client has reset it, this changes nothing.
+                stream.send_reset(Reason::INTERNAL_ERROR);
             }
         }
         Err(error) => {
@@ -84,101 +86,15 @@ fn complete(headers: &mut HeaderMap, length: Option<u64>) {
     }
 }
 
-/// A reply's body on its way.
-struct Outgoing {
-    stream: SendStream<Bytes>,
-    paced: Paced,
-}
-
-impl Outgoing {
-    async fn pour<B>(mut self, body: Answered<B>) -> Result<(), BoxError>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        let mut body = pin!(body);
-        loop {
-            let frame = poll_fn(|context| {
-                if let Poll::Ready(reset) = self.stream.poll_reset(context) {
-                    return Poll::Ready(Err(
-                        reset.map_or_else(BoxError::from, |reason| h2::Error::from(reason).into())
-                    ));
-                }
-                body.as_mut().poll_frame(context).map(|frame| frame.transpose().map_err(Into::into))
-            });
-            let frame = match frame.await {
-                Ok(frame) => frame,
-                Err(error) => {
-                    // Where the client has reset it, this changes nothing.
-                    self.stream.send_reset(Reason::INTERNAL_ERROR);
-                    return Err(error);
-                }
-            };
-            let Some(frame) = frame else {
-                self.stream.send_data(Bytes::new(), true)?;
-                body.given(0, true);
-                return Ok(());
-            };
-            match frame.into_data() {
-                Ok(data) => {
-                    let is_last = body.is_end_stream();
-                    self.give(data, is_last, body.as_mut()).await?;
-                    if is_last {
-                        return Ok(());
-                    }
-                }
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
-                        self.stream.send_trailers(trailers)?;
-                        body.given(0, true);
-                        return Ok(());
-                    }
-                }
-            }
+impl<B> Notes<Answered<B>> for Paced {
+    fn taken(&self, body: Pin<&mut Answered<B>>, bytes: usize, is_last: bool) {
+        if bytes > 0 {
+            self.moved(bytes);
         }
+        body.given(bytes, is_last);
     }
 
-    /// Sends as much at a time as the client has opened its window for.
-    async fn give<B>(
-        &mut self,
-        mut data: Bytes,
-        is_last: bool,
-        mut body: Pin<&mut Answered<B>>,
-    ) -> Result<(), h2::Error> {
-        loop {
-            let room = if data.is_empty() { 0 } else { self.room(data.len()).await? };
-            let piece = data.split_to(room.min(data.len()));
-            let (bytes, is_last) = (piece.len(), is_last && data.is_empty());
-            self.stream.send_data(piece, is_last)?;
-            self.paced.moved(bytes);
-            body.as_mut().given(bytes, is_last);
-            if data.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// How many bytes may be sent now, once any may.
-    async fn room(&mut self, wanted: usize) -> Result<usize, h2::Error> {
-        // Asked for with data at hand only: what is granted counts against all streams of the connection.
-        self.stream.reserve_capacity(wanted);
-        poll_fn(|context| {
-            loop {
-                match self.stream.capacity() {
-                    0 => {}
-                    room => return Poll::Ready(Ok(room)),
-                }
-                match self.stream.poll_capacity(context) {
-                    Poll::Ready(Some(Ok(_))) => {}
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                    Poll::Ready(None) => return Poll::Ready(Err(Reason::CANCEL.into())),
-                    Poll::Pending => {
-                        self.paced.wait();
-                        return Poll::Pending;
-                    }
-                }
-            }
-        })
-        .await
+    fn held_up(&self) {
+        self.wait();
     }
 }
