@@ -11,7 +11,8 @@ use pin_project_lite::pin_project;
 
 use super::bare::{BareError, BareReply};
 use super::http1::Lent;
-use super::http2::Stream;
+use super::http2::Held;
+use crate::http2::Received;
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -35,20 +36,18 @@ pin_project! {
     #[project = SourceProj]
     enum Source {
         Bare { reply: BareReply },
-        Hyper {
+        Http1 {
             #[pin]
             incoming: Incoming,
-            // Until the body is gone.
-            way: Way,
+            // Until the body is gone, as below.
+            lent: Lent,
+        },
+        Http2 {
+            #[pin]
+            received: Received,
+            held: Held,
         },
     }
-}
-
-/// What hyper reads a reply from, taken for as long as this exists.
-#[allow(dead_code, reason = "see above")]
-pub(super) enum Way {
-    Connection(Lent),
-    Stream(Stream),
 }
 
 /// Why the app's reply has no end.
@@ -57,12 +56,18 @@ pub(crate) enum ReplyError {
     #[error(transparent)]
     Bare(#[from] BareError),
     #[error(transparent)]
-    Hyper(#[from] hyper::Error),
+    Http1(#[from] hyper::Error),
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
 }
 
 impl AppReply {
-    pub(super) fn over(way: Way, incoming: Incoming) -> Self {
-        Self { source: Source::Hyper { incoming, way }, failed: None }
+    pub(super) fn over_http1(incoming: Incoming, lent: Lent) -> Self {
+        Self { source: Source::Http1 { incoming, lent }, failed: None }
+    }
+
+    pub(super) fn over_http2(received: Received, held: Held) -> Self {
+        Self { source: Source::Http2 { received, held }, failed: None }
     }
 
     pub(super) fn bare(reply: BareReply) -> Self {
@@ -84,7 +89,8 @@ impl Body for AppReply {
         }
         let frame = match this.source.project() {
             SourceProj::Bare { reply } => ready!(reply.poll_frame(context)).map(from),
-            SourceProj::Hyper { incoming, .. } => ready!(incoming.poll_frame(context)).map(from),
+            SourceProj::Http1 { incoming, .. } => ready!(incoming.poll_frame(context)).map(from),
+            SourceProj::Http2 { received, .. } => ready!(received.poll_frame(context)).map(from),
         };
         match frame {
             Some(Err(error)) => {
@@ -99,7 +105,8 @@ impl Body for AppReply {
     fn is_end_stream(&self) -> bool {
         let ended = match &self.source {
             Source::Bare { reply } => reply.is_end_stream(),
-            Source::Hyper { incoming, .. } => incoming.is_end_stream(),
+            Source::Http1 { incoming, .. } => incoming.is_end_stream(),
+            Source::Http2 { received, .. } => received.is_end_stream(),
         };
         ended && self.failed.is_none()
     }
@@ -107,7 +114,8 @@ impl Body for AppReply {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Bare { reply } => reply.size_hint(),
-            Source::Hyper { incoming, .. } => incoming.size_hint(),
+            Source::Http1 { incoming, .. } => incoming.size_hint(),
+            Source::Http2 { received, .. } => received.size_hint(),
         }
     }
 }

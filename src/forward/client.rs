@@ -232,10 +232,9 @@ impl App {
             }
             _ => None,
         };
-        // With a body, hyper has seen to it.
-        let lengths =
-            exchange.method != Method::HEAD || headers::unite_lengths(reply.headers_mut());
-        if !lengths {
+        // With a body over HTTP/1.1, it was seen to.
+        let unclear = exchange.method == Method::HEAD || reply.version() == Version::HTTP_2;
+        if unclear && !headers::unite_lengths(reply.headers_mut()) {
             exchange.log(Fault::BrokenReply, &TwoLengths);
             return Fault::BrokenReply.reply(exchange.request_id());
         }

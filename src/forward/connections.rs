@@ -88,15 +88,13 @@ impl Connections {
         mut request: Request<RequestBody>,
         stakes: Stakes,
     ) -> Result<Response<AppReply>, SendError> {
-        let http2 = self.http2.as_ref().filter(|_| stakes != Stakes::Tunnel);
-        hear_interim(&mut request);
-        let request = match http2 {
-            None => request,
-            Some(http2) => match http2.send(request, stakes).await? {
+        if let Some(http2) = self.http2.as_ref().filter(|_| stakes != Stakes::Tunnel) {
+            match http2.send(request, stakes).await? {
                 Sent::Answered(reply) => return Ok(reply),
-                Sent::Declined(request) => request,
-            },
-        };
+                Sent::Declined(declined) => request = declined,
+            }
+        }
+        hear_interim(&mut request);
         Ok(match stakes {
             Stakes::Little => self.bare.ask(&mut Asked::of(request)).await?,
             Stakes::Much => self.brisk.send(request).await?,

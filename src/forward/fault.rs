@@ -15,7 +15,6 @@ use crate::reason::Reason;
 
 use super::body::{ClientGone, ReplyBody};
 use super::connections::SendError;
-use super::http2;
 
 /// What kept the app's reply away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +36,7 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn of(error: &SendError) -> Self {
         let known = causes(error).find_map(|cause| {
-            if cause.is::<ClientGone>() || cause.downcast_ref().is_some_and(http2::broken_off_by_us)
-            {
+            if cause.is::<ClientGone>() {
                 return Some(Self::ClientGone);
             }
             let timed_out = |e: &io::Error| e.kind() == io::ErrorKind::TimedOut;

@@ -10,7 +10,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
 
-use super::body::{AppReply, BoxError, RequestBody, Way};
+use super::body::{AppReply, BoxError, RequestBody};
 use super::connect::Connector;
 use super::pool::{Pool, Reusable, keep_alive_timeout};
 
@@ -73,7 +73,7 @@ impl Http1 {
     fn reply(&self, mut link: Link, reply: Response<Incoming>) -> Response<AppReply> {
         link.idle_limit = keep_alive_timeout(reply.headers());
         let lent = Lent { link: Some(link), pool: Arc::clone(&self.pool) };
-        reply.map(|incoming| AppReply::over(Way::Connection(lent), incoming))
+        reply.map(|incoming| AppReply::over_http1(incoming, lent))
     }
 
     async fn connect(&self) -> Result<Link, Http1Error> {

@@ -4,7 +4,7 @@
 //! `headers.rs` and `origin.rs` hold what is edited on the way, `noted.rs` what has to be known of a head for
 //! that, all without I/O. `client.rs` does the sending;
 //! `connections.rs` chooses what it goes over: `bare` for most requests, `http1.rs` for those with a body (`pool.rs`
-//! holds what waits of both), `http2.rs` where the app speaks it. `upgrade.rs` is the tunnel after a 101,
+//! holds what waits of both), `http2` where the app speaks it. `upgrade.rs` is the tunnel after a 101,
 //! `fault.rs` says what went wrong. What a request says about its client is settled before, in `server/edge.rs`,
 //! so that everybody decides on the same.
 
@@ -27,8 +27,6 @@ pub(crate) mod strict;
 mod upgrade;
 mod write;
 
-#[cfg(test)]
-mod http2_tests;
 #[cfg(test)]
 mod reach_tests;
 #[cfg(test)]

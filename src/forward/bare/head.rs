@@ -59,7 +59,9 @@ pub(super) fn read(
     let parser = httparse::ParserConfig::default();
     let length = match parser.parse_response_with_uninit_headers(&mut head, bytes, &mut space)? {
         httparse::Status::Complete(length) => length,
-        httparse::Status::Partial if bytes.len() > LONGEST_HEAD => return Err(Unreadable::TooLong),
+        httparse::Status::Partial if bytes.len() > LONGEST_HEAD as usize => {
+            return Err(Unreadable::TooLong);
+        }
         httparse::Status::Partial => return Ok(None),
     };
     let mut reply = Response::new(());
@@ -188,6 +190,6 @@ fn length(headers: &mut HeaderMap) -> Result<Option<u64>, Unreadable> {
 /// Bytes.
 const USUAL_HEAD: usize = 1024;
 /// Bytes, as hyper has it.
-const LONGEST_HEAD: usize = 400 * 1024;
+pub(in super::super) const LONGEST_HEAD: u32 = 400 * 1024;
 /// As hyper has it.
 const MOST_HEADERS: usize = 100;

@@ -27,6 +27,7 @@ use super::connect::Connector;
 use super::pool::Pool;
 
 pub(super) use frames::Unreadable;
+pub(super) use head::LONGEST_HEAD;
 pub(super) use reply::BareReply;
 
 use head::Framed;

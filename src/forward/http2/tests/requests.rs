@@ -1,45 +1,12 @@
-//! An app that speaks HTTP/2 and nothing else, frame by frame.
+//! What becomes of requests.
 #![allow(clippy::unwrap_used)]
 
-use bytes::Bytes;
 use h2::Reason;
-use h2::server::{Connection, SendResponse};
-use http::{Request, Response};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::config::AppConfig;
-use crate::server::testing::{PATIENCE, PATIENT, Peer, Proxy};
+use crate::server::testing::{PATIENCE, Peer};
 
-struct Http2App(TcpListener);
-
-type Asked = (Request<h2::RecvStream>, SendResponse<Bytes>);
-
-impl Http2App {
-    async fn start() -> (Self, Proxy, Peer) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = AppConfig { http2: true, ..AppConfig::at(url.parse().unwrap()) };
-        let proxy = Proxy::around(&app, PATIENT, |entrance| entrance).await;
-        let client = proxy.connect().await;
-        (Self(listener), proxy, client)
-    }
-
-    async fn accept(&self) -> Connection<TcpStream, Bytes> {
-        let (stream, _) = timeout(PATIENCE, self.0.accept()).await.unwrap().unwrap();
-        h2::server::Builder::new().max_concurrent_streams(1).handshake(stream).await.unwrap()
-    }
-}
-
-/// The next request.
-async fn asked(connection: &mut Connection<TcpStream, Bytes>) -> Asked {
-    timeout(PATIENCE, connection.accept()).await.unwrap().unwrap().unwrap()
-}
-
-fn answer(mut reply: SendResponse<Bytes>, text: &'static str) {
-    let mut body = reply.send_response(Response::new(()), false).unwrap();
-    body.send_data(Bytes::from_static(text.as_bytes()), true).unwrap();
-}
+use super::{Http2App, answer, asked, run};
 
 #[tokio::test]
 async fn what_the_app_refused_unread_is_asked_once_more() {
@@ -52,7 +19,7 @@ async fn what_the_app_refused_unread_is_asked_once_more() {
     assert_eq!((second.uri(), second.headers()), (first.uri(), first.headers()));
     assert_eq!(second.uri().authority().unwrap(), "docs.example");
     answer(reply, "ok");
-    tokio::spawn(async move { connection.accept().await.is_none() });
+    run(connection);
     assert!(client.hear("ok").await.starts_with("HTTP/1.1 200 "));
 }
 
@@ -71,7 +38,7 @@ async fn what_the_app_may_have_read_is_not() {
         let (next, reply) = asked(&mut connection).await;
         assert_eq!(next.uri().path(), "/next", "{reason:?}");
         answer(reply, "ok");
-        tokio::spawn(async move { connection.accept().await.is_none() });
+        run(connection);
         assert!(client.hear("}").await.starts_with("HTTP/1.1 502 "), "{reason:?}");
         client.hear("ok").await;
     }
@@ -93,9 +60,9 @@ async fn a_request_that_finds_no_room_gets_a_connection_of_its_own() {
     other.say("GET /two HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut second = app.accept().await;
     let (_, two) = asked(&mut second).await;
-    for (mut connection, reply, mut client) in [(second, two, other), (first, one, client)] {
+    for (connection, reply, mut client) in [(second, two, other), (first, one, client)] {
         answer(reply, "ok");
-        tokio::spawn(async move { connection.accept().await.is_none() });
+        run(connection);
         client.hear("ok").await;
     }
 }
@@ -108,7 +75,7 @@ async fn a_client_that_breaks_off_is_to_blame_itself() {
         .await;
     let mut connection = app.accept().await;
     let (request, _reply) = asked(&mut connection).await;
-    tokio::spawn(async move { connection.accept().await.is_none() });
+    run(connection);
     let mut body = request.into_body();
     let broken = async { while body.data().await.unwrap().is_ok() {} };
     timeout(PATIENCE, broken).await.unwrap();
@@ -127,4 +94,53 @@ async fn an_app_that_does_not_speak_it_is_a_502() {
     drop((app, at_app));
     client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
     assert!(client.hear("}").await.starts_with("HTTP/1.1 502 "));
+}
+
+#[tokio::test]
+async fn an_upload_never_finds_out_that_the_app_goes_away() {
+    let (app, _proxy, mut client) = Http2App::start().await;
+    client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut connection = app.accept().await;
+    let (_, reply) = asked(&mut connection).await;
+    connection.graceful_shutdown();
+    answer(reply, "ok");
+    run(connection);
+    client.hear("ok").await;
+    client.say("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\n\r\nhello").await;
+    let mut connection = app.accept().await;
+    let (request, reply) = asked(&mut connection).await;
+    run(connection);
+    let mut body = request.into_body();
+    assert_eq!(timeout(PATIENCE, body.data()).await.unwrap().unwrap().unwrap(), "hello");
+    answer(reply, "ok");
+    client.hear("ok").await;
+}
+
+#[tokio::test]
+async fn lengths_are_those_of_the_bodies() {
+    let (app, _proxy, mut client) = Http2App::start().await;
+    let mut connection = None;
+    for (head, length) in [
+        ("GET / HTTP/1.1\r\nHost: d\r\n\r\n", None),
+        ("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n", Some("0")),
+        ("PUT / HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\n\r\nhello", Some("5")),
+        (
+            "PUT / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+            None,
+        ),
+    ] {
+        client.say(head).await;
+        if connection.is_none() {
+            connection = Some(app.accept().await);
+        }
+        let (request, reply) = asked(connection.as_mut().unwrap()).await;
+        let told = request.headers().get("content-length").map(|length| length.to_str().unwrap());
+        assert_eq!(told, length, "{head}");
+        answer(reply, "ok");
+        let connection = connection.as_mut().unwrap();
+        tokio::select! {
+            heard = client.hear("ok") => drop(heard),
+            _ = connection.accept() => panic!("there is nothing else"),
+        }
+    }
 }
