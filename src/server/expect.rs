@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::{Request, Version};
+use http::{Request, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Duration, Sleep, sleep};
@@ -30,6 +30,8 @@ enum Stage {
     Open,
     /// It wants the body.
     Met,
+    /// It is content, and answers before it has the body: whether the client sends it is the client's matter.
+    Answered,
     /// It replies without the body.
     Refused,
     /// And the reply is over.
@@ -51,9 +53,10 @@ impl Expectation {
         self.advance(Stage::Open, Stage::Met);
     }
 
-    /// The reply is here. `Some` if it came without the body, which will never be read then.
-    pub(super) fn replied(self) -> Option<Reply> {
-        self.advance(Stage::Open, Stage::Refused).then_some(Reply(self))
+    /// The reply is here. `Some` if it came before the body.
+    pub(super) fn replied(self, status: StatusCode) -> Option<Reply> {
+        let stage = if status.is_success() { Stage::Answered } else { Stage::Refused };
+        self.advance(Stage::Open, stage).then_some(Reply(self))
     }
 
     fn advance(&self, from: Stage, to: Stage) -> bool {
@@ -73,13 +76,14 @@ impl Expectation {
     }
 }
 
-/// A reply that came without the body, until this is dropped.
+/// A reply that came before the body, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Reply(Expectation);
 
 impl Drop for Reply {
     fn drop(&mut self) {
         self.0.advance(Stage::Refused, Stage::Over);
+        self.0.advance(Stage::Answered, Stage::Over);
     }
 }
 
@@ -119,7 +123,7 @@ impl Waiting {
         if state.stage == Stage::Open && timer.as_mut().poll(context).is_ready() {
             state.stage = Stage::Met;
         }
-        if matches!(state.stage, Stage::Open | Stage::Refused) {
+        if matches!(state.stage, Stage::Open | Stage::Answered | Stage::Refused) {
             state.body = Some(context.waker().clone());
         }
         state.stage
@@ -141,6 +145,15 @@ where
         if let Some(waiting) = this.waiting {
             match waiting.poll(context) {
                 Stage::Open => return Poll::Pending,
+                Stage::Answered => {
+                    let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+                        return Poll::Pending;
+                    };
+                    let frame = ready!(inner.poll_frame(context));
+                    waiting.expectation.advance(Stage::Answered, Stage::Met);
+                    *this.waiting = None;
+                    return Poll::Ready(frame);
+                }
                 Stage::Refused => {
                     this.inner.set(None);
                     return Poll::Pending;

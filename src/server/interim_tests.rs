@@ -186,6 +186,29 @@ async fn a_refusal_spares_the_client_its_body() {
 }
 
 #[tokio::test]
+async fn an_app_that_begins_its_answer_first_gets_what_the_client_sends() {
+    let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
+    at_app.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nso").await;
+    let head = client.hear("so").await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && !head.contains("100"), "{head}");
+    client.say("hello").await;
+    assert_eq!(at_app.hear("hello").await, "hello");
+    at_app.say("far").await;
+    client.hear("far").await;
+    assert!(client.is_left().await);
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_its_body_for_itself_then_holds_up_nobody() {
+    let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
+    at_app.say(OK).await;
+    let head = client.hear("\r\n\r\nok").await;
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+    assert!(client.is_left().await);
+    assert!(at_app.is_left().await, "half a request is of no use to anybody");
+}
+
+#[tokio::test]
 async fn an_app_that_knows_no_expectations_gets_the_body() {
     let (_app, _proxy, mut client, mut at_app) = asked(EXPECTING).await;
     assert_eq!(client.hear("\r\n\r\n").await, CONTINUE);

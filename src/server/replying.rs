@@ -81,7 +81,7 @@ where
 impl Asked {
     fn answer<B: Body>(self, mut reply: Response<B>) -> Response<Answered<B>> {
         let Self { version, answering, expectation, mut visitor } = self;
-        let without_body = expectation.and_then(Expectation::replied);
+        let without_body = expectation.and_then(|expected| expected.replied(reply.status()));
         if without_body.is_some() {
             // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
