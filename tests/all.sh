@@ -5,10 +5,11 @@ cd "$(dirname "$0")/.."
 passed=0 failed=0 skipped=0
 
 step() {
-  local name=$1
+  local name=$1 since=$SECONDS
   shift
   echo "== $name"
   if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $name"; fi
+  echo "   $((SECONDS - since)) s"
 }
 
 skip() {
@@ -69,5 +70,5 @@ else
   step "browser" browser
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
+echo "$passed passed, $failed failed, $skipped skipped, in $SECONDS s"
 [ "$failed" -eq 0 ]
