@@ -36,6 +36,8 @@ struct Line {
     sender: SendRequest<Bytes>,
     /// It takes no more requests.
     over: Arc<AtomicBool>,
+    /// It has brought a reply.
+    proven: AtomicBool,
     load: Mutex<Load>,
 }
 
@@ -45,7 +47,11 @@ struct Load {
 }
 
 /// A request's room on a connection, until this is dropped.
-pub(super) struct Slot(Arc<Line>);
+pub(super) struct Slot {
+    line: Arc<Line>,
+    /// The connection had been of use before.
+    reused: bool,
+}
 
 impl Lines {
     pub(super) fn new(connector: Connector) -> Self {
@@ -91,7 +97,8 @@ impl Lines {
         let (sender, connection) = settings().handshake(stream).await?;
         let over = Arc::new(AtomicBool::new(false));
         let load = Mutex::new(Load { streams: 0, idle_since: Instant::now() });
-        let line = Arc::new(Line { sender, over: Arc::clone(&over), load });
+        let (shared, proven) = (Arc::clone(&over), AtomicBool::new(false));
+        let line = Arc::new(Line { sender, over: shared, proven, load });
         let used = Arc::downgrade(&line);
         lock(&self.open).push(line);
         tokio::spawn(async move {
@@ -132,7 +139,7 @@ impl Line {
         let fresh = load.streams > 0 || load.idle_since.elapsed() < idle_limit;
         (fresh && load.streams < room).then(|| {
             load.streams += 1;
-            Slot(Arc::clone(self))
+            Slot { line: Arc::clone(self), reused: self.proven.load(Ordering::Relaxed) }
         })
     }
 }
@@ -148,7 +155,9 @@ impl Slot {
         is_all: bool,
     ) -> Result<Option<(ResponseFuture, SendStream<Bytes>)>, h2::Error> {
         // It breaks off, is about to be closed, or has no more numbers for streams.
-        let Ok(mut sender) = self.0.sender.clone().ready().await else { return Ok(self.is_over()) };
+        let Ok(mut sender) = self.line.sender.clone().ready().await else {
+            return Ok(self.is_over());
+        };
         match sender.send_request(head, is_all) {
             Ok(begun) => Ok(Some(begun)),
             Err(error) if error.is_io() || error.is_go_away() => Ok(self.is_over()),
@@ -156,15 +165,24 @@ impl Slot {
         }
     }
 
+    /// A reply is here.
+    pub(super) fn note_reply(&self) {
+        self.line.proven.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
     fn is_over<T>(&self) -> Option<T> {
-        self.0.over.store(true, Ordering::Release);
+        self.line.over.store(true, Ordering::Release);
         None
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut load = lock(&self.0.load);
+        let mut load = lock(&self.line.load);
         load.streams -= 1;
         load.idle_since = Instant::now();
     }

@@ -6,6 +6,7 @@ mod exchange;
 mod lines;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::mem;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use super::body::{AppReply, BoxError, RequestBody};
 use super::connect::Connector;
 use super::connections::Stakes;
 pub(super) use exchange::Held;
-use exchange::exchange;
+use exchange::{Failed, exchange};
 use lines::{Lines, Slot};
 
 /// The HTTP/2 connections to an app.
@@ -81,11 +82,11 @@ impl Http2 {
             };
             let body = mem::replace(&mut body, Either::Left(Empty::new()));
             match exchange(begun, body, on_interim, slot).await {
-                Err(Http2Error::Exchange(error)) if once_more && was_not_processed(&error) => {
+                Err(Failed::Unheard(error)) if once_more => {
                     tracing::debug!(%error, "the app did not process a request; asked again");
                     once_more = false;
                 }
-                replied => return replied.map(Sent::Answered),
+                replied => return Ok(Sent::Answered(replied?)),
             }
         }
         Err(Http2Error::Useless)
@@ -106,11 +107,6 @@ impl Http2 {
         }
         Err(Http2Error::Useless)
     }
-}
-
-/// The app says so (RFC 9113 section 8.7), or is about to go.
-fn was_not_processed(error: &h2::Error) -> bool {
-    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// HTTP/2 has the host in the target and frames of its own (RFC 9113 sections 8.2.2 and 8.3.1).

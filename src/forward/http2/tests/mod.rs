@@ -54,3 +54,13 @@ fn answer(mut reply: SendResponse<Bytes>, text: &'static str) {
 fn run(mut connection: Connection<TcpStream, Bytes>) {
     tokio::spawn(async move { connection.accept().await.is_none() });
 }
+
+/// A request that a client has made and the app has before it, on a connection that is served on.
+async fn begun(request: &str) -> ((Http2App, Proxy), Peer, Asked) {
+    let (app, proxy, mut client) = Http2App::start().await;
+    client.say(request).await;
+    let mut connection = app.accept().await;
+    let asked = asked(&mut connection).await;
+    run(connection);
+    ((app, proxy), client, asked)
+}

@@ -5,13 +5,13 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::{Reason, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::time::timeout;
 
 use crate::server::testing::PATIENCE;
 
-use super::{Http2App, answer, asked, run};
+use super::{Http2App, answer, asked, begun, run};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: d\r\n\r\n";
 const UPLOAD: &str = "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 10000000\r\n\r\n";
@@ -22,11 +22,7 @@ fn early(status: u16, link: &str) -> Response<()> {
 
 #[tokio::test]
 async fn interim_replies_reach_clients_before_the_reply_is_there() {
-    let (app, _proxy, mut client) = Http2App::start().await;
-    client.say(GET).await;
-    let mut connection = app.accept().await;
-    let (_, mut reply) = asked(&mut connection).await;
-    run(connection);
+    let (_ends, mut client, (_, mut reply)) = begun(GET).await;
     for (status, link, heard) in [
         (102, "</a>", "HTTP/1.1 102 Processing\r\nlink: </a>\r\n\r\n"),
         (103, "</b>", "HTTP/1.1 103 Early Hints\r\nlink: </b>\r\n\r\n"),
@@ -58,13 +54,9 @@ async fn and_clients_of_http2() {
 
 #[tokio::test]
 async fn a_body_is_asked_for_when_the_app_wants_it() {
-    let (app, _proxy, mut client) = Http2App::start().await;
     let expecting =
         "POST / HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
-    client.say(expecting).await;
-    let mut connection = app.accept().await;
-    let (request, mut reply) = asked(&mut connection).await;
-    run(connection);
+    let (_ends, mut client, (request, mut reply)) = begun(expecting).await;
     reply.send_informational(Response::builder().status(100).body(()).unwrap()).unwrap();
     assert_eq!(client.hear("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
     client.say("hello").await;
@@ -76,11 +68,8 @@ async fn a_body_is_asked_for_when_the_app_wants_it() {
 
 #[tokio::test]
 async fn trailers_come_through() {
-    let (app, _proxy, mut client) = Http2App::start().await;
-    client.say("GET / HTTP/1.1\r\nHost: d\r\nTE: trailers\r\n\r\n").await;
-    let mut connection = app.accept().await;
-    let (_, mut reply) = asked(&mut connection).await;
-    run(connection);
+    let (_ends, mut client, (_, mut reply)) =
+        begun("GET / HTTP/1.1\r\nHost: d\r\nTE: trailers\r\n\r\n").await;
     let head = Response::builder().header("trailer", "x-sum").body(()).unwrap();
     let mut body = reply.send_response(head, false).unwrap();
     body.send_data(Bytes::from_static(b"ok"), false).unwrap();
@@ -92,11 +81,7 @@ async fn trailers_come_through() {
 #[tokio::test]
 async fn a_reply_that_is_reset_has_no_end() {
     for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
-        let (app, _proxy, mut client) = Http2App::start().await;
-        client.say(GET).await;
-        let mut connection = app.accept().await;
-        let (_, mut reply) = asked(&mut connection).await;
-        run(connection);
+        let (_ends, mut client, (_, mut reply)) = begun(GET).await;
         let mut body = reply.send_response(Response::new(()), false).unwrap();
         body.send_data(Bytes::from_static(b"half"), false).unwrap();
         client.hear("\r\n4\r\nhalf\r\n").await;
@@ -107,24 +92,16 @@ async fn a_reply_that_is_reset_has_no_end() {
 
 #[tokio::test]
 async fn two_lengths_are_none() {
-    let (app, _proxy, mut client) = Http2App::start().await;
-    client.say(GET).await;
-    let mut connection = app.accept().await;
-    let (_, mut reply) = asked(&mut connection).await;
+    let (_ends, mut client, (_, mut reply)) = begun(GET).await;
     let head = Response::builder().header("content-length", "2").header("content-length", "3");
     let mut body = reply.send_response(head.body(()).unwrap(), false).unwrap();
     body.send_data(Bytes::from_static(b"ok"), true).unwrap();
-    run(connection);
     assert!(client.hear("}").await.starts_with("HTTP/1.1 502 "));
 }
 
 #[tokio::test]
 async fn an_early_reply_leaves_the_upload_to_the_app() {
-    let (app, _proxy, mut client) = Http2App::start().await;
-    client.say(UPLOAD).await;
-    let mut connection = app.accept().await;
-    let (request, reply) = asked(&mut connection).await;
-    run(connection);
+    let (_ends, mut client, (request, reply)) = begun(UPLOAD).await;
     answer(reply, "ok");
     client.hear("ok").await;
     client.say(&"a".repeat(60_000)).await;
@@ -136,31 +113,18 @@ async fn an_early_reply_leaves_the_upload_to_the_app() {
         received += data.len();
     }
     drop(client);
-    let broken = async { while body.data().await.unwrap().is_ok() {} };
-    timeout(PATIENCE, broken).await.unwrap();
+    assert_eq!(why_it_ended(body).await, Reason::CANCEL);
 }
 
 #[tokio::test]
 async fn an_app_that_has_answered_and_takes_nothing_holds_up_nobody() {
-    let (app, _proxy, mut client) = Http2App::start().await;
-    client.say(UPLOAD).await;
-    let mut connection = app.accept().await;
-    let (request, reply) = asked(&mut connection).await;
-    run(connection);
+    let (_ends, mut client, (request, reply)) = begun(UPLOAD).await;
     answer(reply, "ok");
     client.hear("0\r\n\r\n").await;
     // More than fits into its window.
     client.say(&"a".repeat(200_000)).await;
     assert!(client.is_left().await);
-    let mut body = request.into_body();
-    let reset = async {
-        loop {
-            if let Err(error) = body.data().await.unwrap() {
-                return error.reason();
-            }
-        }
-    };
-    assert_eq!(timeout(PATIENCE, reset).await.unwrap(), Some(Reason::CANCEL));
+    assert_eq!(why_it_ended(request.into_body()).await, Reason::CANCEL);
 }
 
 #[tokio::test]
@@ -190,6 +154,18 @@ async fn replies_that_nobody_takes_hold_up_no_other() {
     run(connection);
     answer(reply, "ok");
     client.hear("ok").await;
+}
+
+/// What an upload is reset with.
+async fn why_it_ended(mut upload: RecvStream) -> Reason {
+    let reset = async {
+        loop {
+            if let Err(error) = upload.data().await.unwrap() {
+                return error.reason().unwrap();
+            }
+        }
+    };
+    timeout(PATIENCE, reset).await.unwrap()
 }
 
 /// Sends until nothing more is taken.

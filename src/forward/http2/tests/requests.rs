@@ -24,6 +24,30 @@ async fn what_the_app_refused_unread_is_asked_once_more() {
 }
 
 #[tokio::test]
+async fn so_is_what_finds_out_that_a_kept_connection_is_gone() {
+    let (app, _proxy, mut client) = Http2App::start().await;
+    client.say("GET /1 HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut connection = app.accept().await;
+    let (_, reply) = asked(&mut connection).await;
+    answer(reply, "ok");
+    let next = asked(&mut connection);
+    let (_, (request, _reply)) = tokio::join!(
+        async {
+            client.hear("ok\r\n0\r\n\r\n").await;
+            client.say("GET /2 HTTP/1.1\r\nHost: d\r\n\r\n").await;
+        },
+        next
+    );
+    assert_eq!(request.uri().path(), "/2");
+    drop((request, connection));
+    // A new one that breaks off as well is not due to its age.
+    let mut connection = app.accept().await;
+    assert_eq!(asked(&mut connection).await.0.uri().path(), "/2");
+    drop(connection);
+    assert!(client.hear("}").await.starts_with("HTTP/1.1 502 "));
+}
+
+#[tokio::test]
 async fn what_the_app_may_have_read_is_not() {
     let upload = "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\n\r\na";
     let view = "GET / HTTP/1.1\r\nHost: d\r\n\r\n";
