@@ -20,6 +20,8 @@ SMALL = "--small" in sys.argv
 class Bench:
     """Starts processes that listen on `ports`, all of which end with the bench."""
 
+    build = "release"
+
     def __init__(self, folder, *ports):
         self.folder, self.report, self.exceeded, self.children = folder, [], False, []
         self.ports = {name: free_port() for name in ports}
@@ -46,15 +48,15 @@ class Bench:
         return child
 
     def transom(self, config, prefix=()):
-        """Runs the release build with this configuration; `prefix` is a command that runs it."""
+        """Runs the build with this configuration; `prefix` is a command that runs it."""
         path = self.write("config.toml", config)
-        child = self.child(*prefix, "target/release/transom", "run", "--config", path)
+        child = self.child(*prefix, f"target/{self.build}/transom", "run", "--config", path)
         self.wait_for("transom")
         self.wait_for("admin")
         return child.pid
 
     def sandbox(self, *options):
-        self.child("target/release/transom", "sandbox", "--listen", f"127.0.0.1:{self.ports['dws']}",
+        self.child(f"target/{self.build}/transom", "sandbox", "--listen", f"127.0.0.1:{self.ports['dws']}",
                    "--key", "k", "--data", os.path.join(self.folder, "dws"), *options)
         self.wait_for("dws")
 

@@ -42,6 +42,8 @@ def main():
 
 
 class Gate(Bench):
+    build = "gate"
+
     def __init__(self, folder):
         super().__init__(folder, "app", "dws", "plain", "transom", "admin")
         threading.Thread(target=app, args=(self.ports["app"],), daemon=True).start()
@@ -65,7 +67,7 @@ class Gate(Bench):
                 time.sleep(0.2)
         else:
             listen, to = (f"127.0.0.1:{self.ports[name]}" for name in ("plain", "app"))
-            pid = self.child(*callgrind, "target/release/plain", listen, to).pid
+            pid = self.child(*callgrind, f"target/{self.build}/plain", listen, to).pid
             self.wait_for("plain")
         ask(self.ports[program], requests)
         self.end(pid)
