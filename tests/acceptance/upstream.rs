@@ -78,7 +78,7 @@ impl Nginx {
 
 fn configuration(dir: &Path, plain: SocketAddr, tls: SocketAddr) -> String {
     let mut text =
-        "daemon off;\nworker_processes 1;\npid nginx.pid;\nevents {}\nhttp {\naccess_log off;\n"
+        "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {}\nhttp {\naccess_log off;\n"
             .to_owned();
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         let _ = writeln!(text, "{kind}_temp_path {kind};");
