@@ -1,6 +1,7 @@
 //! An app that fails in every way, at the binary: everybody gets an answer, and nothing is left behind.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,8 +17,18 @@ use tokio::time::{sleep, timeout};
 use crate::support::dws::{self, Dws};
 use crate::support::process::{self, Process};
 
-/// Of each half.
-const REQUESTS: usize = 5_000;
+/// What befalls requests, by the names that the app knows.
+#[derive(Clone, Copy)]
+pub(crate) struct Faults {
+    pub(crate) usual: &'static [&'static str],
+    /// As rare as they are slow.
+    pub(crate) rare: &'static [&'static str],
+    /// They strike nobody but the request that asks for them.
+    pub(crate) alone: bool,
+    /// Of each half.
+    pub(crate) requests: usize,
+}
+
 const AT_ONCE: usize = 64;
 /// Longer than anything takes that ends.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +39,7 @@ const LIMITS: &str = "[app.limits]\nfirst_byte = \"3s\"\nreply_idle = \"3s\"\n";
 
 /// What the app does with a request; its name is the first segment of the path, and the second is the number
 /// of bytes of the reply that it sends before.
-const FAULTS: &[&str] = &[
+const USUAL: &[&str] = &[
     "whole",
     "whole",
     "whole",
@@ -53,19 +64,22 @@ const FAULTS: &[&str] = &[
     "hints",
 ];
 
-/// As rare as they are slow.
-const RARE: &[&str] = &["stall", "huge_head"];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_requests_to_an_app_that_fails_at_random() {
+    let rare = &["stall", "huge_head"];
+    let faults = Faults { usual: USUAL, rare, alone: true, requests: 5_000 };
+    everybody_gets_an_answer(app().await, "", faults).await;
+}
+
+pub(crate) async fn everybody_gets_an_answer(app: SocketAddr, spoken: &str, faults: Faults) {
     let seed =
         std::env::var("TRANSOM_FAULTS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     println!("TRANSOM_FAULTS_SEED={seed}");
-    let (address, admin, app) = (process::free_address(), process::free_address(), app().await);
+    let (address, admin) = (process::free_address(), process::free_address());
     let (dir, dws) = (tempfile::tempdir().unwrap(), Dws::start().await);
     let config = dir.path().join("config.toml");
     let text = format!(
-        "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\n[app]\nurl = \"http://{app}\"\n\n{LIMITS}\n\
+        "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\n[app]\nurl = \"http://{app}\"\n{spoken}\n{LIMITS}\n\
          [dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\n[store]\npath = \"data\"\n",
         dws.address,
         dws::KEY
@@ -79,9 +93,10 @@ async fn ten_thousand_requests_to_an_app_that_fails_at_random() {
     let mut memory = Vec::new();
     for half in 0..2 {
         let started = Instant::now();
-        let seen = storm(&url, seed + half).await;
-        println!("{REQUESTS} requests in {:?}: {seen:?}", started.elapsed());
-        assert!(seen.whole > REQUESTS / 4 && seen.refused > REQUESTS / 10, "{seen:?}");
+        let seen = storm(&url, seed + half, faults).await;
+        println!("{} requests in {:?}: {seen:?}", faults.requests, started.elapsed());
+        let (whole, refused) = (faults.requests / 4, faults.requests / 10);
+        assert!(seen.whole > whole && seen.refused > refused, "{seen:?}");
         nothing_is_left(&transom, &format!("http://{admin}/metrics"), &files).await;
         memory.push(resident(&transom));
     }
@@ -112,11 +127,10 @@ struct Plan {
 }
 
 impl Plan {
-    fn random(random: &mut StdRng) -> Self {
+    fn random(random: &mut StdRng, faults: Faults) -> Self {
         let method = *["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT"].choose(random).unwrap();
         let rare = random.random_ratio(1, 100);
-        let fault =
-            if rare { RARE.choose(random).unwrap() } else { FAULTS.choose(random).unwrap() };
+        let fault = if rare { faults.rare } else { faults.usual }.choose(random).unwrap();
         let body =
             if matches!(method, "POST" | "PUT") { random.random_range(1..10_000) } else { 0 };
         let (cut, leaves) = (random.random_range(0..400), random.random_ratio(1, 50));
@@ -124,18 +138,21 @@ impl Plan {
     }
 }
 
-async fn storm(url: &str, seed: u64) -> Seen {
+async fn storm(url: &str, seed: u64, faults: Faults) -> Seen {
     let http = reqwest::Client::builder().build().unwrap();
     // Whoever is held up by a fault leaves the others more to do.
     let taken = Arc::new(AtomicUsize::new(0));
     let clients = (0..AT_ONCE).map(|_| {
         let (http, url, taken) = (http.clone(), url.to_owned(), taken.clone());
-        let next = move || Some(taken.fetch_add(1, Relaxed)).filter(|number| *number < REQUESTS);
+        let next =
+            move || Some(taken.fetch_add(1, Relaxed)).filter(|number| *number < faults.requests);
         tokio::spawn(async move {
             let mut seen = Seen::default();
             while let Some(number) = next() {
-                let plan = Plan::random(&mut StdRng::seed_from_u64(seed << 32 | number as u64));
-                let ended = timeout(PATIENCE, ask(&http, &url, plan, &mut seen)).await;
+                let mut random = StdRng::seed_from_u64(seed << 32 | number as u64);
+                let plan = Plan::random(&mut random, faults);
+                let ended =
+                    timeout(PATIENCE, ask(&http, &url, plan, faults.alone, &mut seen)).await;
                 assert!(ended.is_ok(), "no answer to {plan:?}");
             }
             seen
@@ -152,7 +169,7 @@ async fn storm(url: &str, seed: u64) -> Seen {
     all
 }
 
-async fn ask(http: &reqwest::Client, url: &str, plan: Plan, seen: &mut Seen) {
+async fn ask(http: &reqwest::Client, url: &str, plan: Plan, alone: bool, seen: &mut Seen) {
     let method = reqwest::Method::from_bytes(plan.method.as_bytes()).unwrap();
     let mut request = http.request(method, format!("{url}/{}/{}", plan.fault, plan.cut));
     if plan.body > 0 {
@@ -170,7 +187,7 @@ async fn ask(http: &reqwest::Client, url: &str, plan: Plan, seen: &mut Seen) {
         (502 | 504, Ok(_)) => {
             let answered = ["whole", "chunked", "dribbled", "hints"].contains(&plan.fault);
             // What may be repeated does not suffer from what became of the connection before.
-            assert!(!answered || plan.body > 0, "{plan:?} got {status}");
+            assert!(!alone || !answered || plan.body > 0, "{plan:?} got {status}");
             seen.refused += 1;
         }
         (200, Ok(body)) => {
@@ -218,7 +235,7 @@ fn resident(transom: &Process) -> usize {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-async fn app() -> std::net::SocketAddr {
+async fn app() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -18,6 +18,7 @@ mod delivery;
 mod durability;
 mod explain;
 mod faults;
+mod faults_http2;
 mod identity;
 mod issuers;
 mod lifecycle;

@@ -10,18 +10,34 @@ use tokio::time::{sleep, timeout};
 
 use super::super::body::BoxError;
 
-/// Runs a connection to its end.
+/// Waits until the app has answered on a new connection, so that what it has said of itself is known and no request
+/// is the one that finds out that it speaks something else.
+///
+/// # Errors
+/// It did not.
+pub(super) async fn greet<I>(connection: &mut Connection<I, Bytes>) -> Result<PingPong, BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some(mut pings) = connection.ping_pong() else { return Err("greeted before".into()) };
+    tokio::select! {
+        ended = connection => Err(ended.err().map_or_else(|| "closed at once".into(), Into::into)),
+        pong = answered(&mut pings) => pong.map(|()| pings),
+    }
+}
+
+/// Runs a connection that was greeted to its end.
 ///
 /// # Errors
 /// It broke off, or the app answered no ping while requests waited for it.
 pub(super) async fn stay_alive<I>(
-    mut connection: Connection<I, Bytes>,
+    connection: Connection<I, Bytes>,
+    pings: PingPong,
     is_used: impl Fn() -> bool,
 ) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(pings) = connection.ping_pong() else { return Ok(connection.await?) };
     tokio::select! {
         ended = connection => Ok(ended?),
         vanished = await_silence(pings, is_used) => Err(vanished),
@@ -34,12 +50,17 @@ async fn await_silence(mut pings: PingPong, is_used: impl Fn() -> bool) -> BoxEr
         if !is_used() {
             continue;
         }
-        match timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return error.into(),
-            Err(_) => return format!("no answer to a ping within {PING_TIMEOUT:?}").into(),
+        if let Err(silence) = answered(&mut pings).await {
+            return silence;
         }
     }
+}
+
+async fn answered(pings: &mut PingPong) -> Result<(), BoxError> {
+    let pong = timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await;
+    let late = |_| format!("no answer to a ping within {PING_TIMEOUT:?}");
+    pong.map_err(late)??;
+    Ok(())
 }
 
 const PING_INTERVAL: Duration = Duration::from_secs(30);

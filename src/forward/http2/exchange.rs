@@ -29,7 +29,9 @@ pub(in super::super) struct Held {
 
 /// Why there is no reply.
 pub(super) enum Failed {
-    /// As far as can be known, the app has not begun with the request.
+    /// The app says that it has not begun with the request, nor will on this connection.
+    Unbegun(h2::Error),
+    /// As far as can be known, it has not begun with it.
     Unheard(h2::Error),
     Finally(Http2Error),
 }
@@ -68,11 +70,7 @@ pub(super) async fn exchange(
     });
     let (head, body) = match replied.await {
         Ok(reply) => reply.into_parts(),
-        Err(Http2Error::Exchange(error))
-            if was_not_processed(&error) || error.is_io() && slot.is_reused() && !heard =>
-        {
-            return Err(Failed::Unheard(error));
-        }
+        Err(Http2Error::Exchange(error)) => return Err(Failed::of(error, &slot, heard)),
         Err(error) => return Err(Failed::Finally(error)),
     };
     slot.note_reply();
@@ -93,15 +91,23 @@ fn poll_reply(
     Pin::new(replying).poll(context)
 }
 
-/// The app says so (RFC 9113 section 8.7), or is about to go.
-fn was_not_processed(error: &h2::Error) -> bool {
-    error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
+impl Failed {
+    /// RFC 9113 section 8.7.
+    fn of(error: h2::Error, slot: &Slot, heard: bool) -> Self {
+        let refused = error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+        let lost = error.is_io() && slot.is_reused() && !heard;
+        match error.is_remote() && error.is_go_away() {
+            true => Self::Unbegun(error),
+            false if refused || lost => Self::Unheard(error),
+            false => Self::Finally(error.into()),
+        }
+    }
 }
 
 impl From<Failed> for Http2Error {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Unheard(error) => Self::Exchange(error),
+            Failed::Unbegun(error) | Failed::Unheard(error) => error.into(),
             Failed::Finally(error) => error,
         }
     }

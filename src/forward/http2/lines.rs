@@ -1,8 +1,10 @@
 //! The connections that requests find room on.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,12 +13,13 @@ use futures_util::future::{BoxFuture, Shared};
 use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Request;
+use tokio::time::sleep;
 
 use super::super::bare::LONGEST_HEAD;
 use super::super::body::BoxError;
 use super::super::connect::Connector;
 use super::super::connections::IDLE_TIMEOUT;
-use super::alive::stay_alive;
+use super::alive::{greet, stay_alive};
 
 /// The connections to one app.
 pub(super) struct Lines {
@@ -94,17 +97,23 @@ impl Lines {
             *lock(&self.declined) = Some(Instant::now());
             return Ok(false);
         }
-        let (sender, connection) = settings().handshake(stream).await?;
+        let (sender, mut connection) = settings().handshake(stream).await?;
+        let pings = greet(&mut connection).await?;
         let over = Arc::new(AtomicBool::new(false));
         let load = Mutex::new(Load { streams: 0, idle_since: Instant::now() });
         let (shared, proven) = (Arc::clone(&over), AtomicBool::new(false));
         let line = Arc::new(Line { sender, over: shared, proven, load });
         let used = Arc::downgrade(&line);
         lock(&self.open).push(line);
+        let lines = Arc::downgrade(&self);
         tokio::spawn(async move {
             // Without a sender, it ends with its last stream.
             let is_used = move || used.upgrade().is_some_and(|line| lock(&line.load).streams > 0);
-            if let Err(error) = stay_alive(connection, is_used).await {
+            let ended = tokio::select! {
+                ended = stay_alive(connection, pings, is_used) => ended,
+                never = sweep(lines) => match never {},
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "an HTTP/2 connection to the app broke off");
             }
             over.store(true, Ordering::Release);
@@ -113,11 +122,20 @@ impl Lines {
     }
 }
 
+/// Closes what was idle for too long, even when nobody asks for more.
+async fn sweep(lines: Weak<Lines>) -> Infallible {
+    while let Some(lines) = lines.upgrade() {
+        lock(&lines.open).retain(|line| line.is_of_use());
+        drop(lines);
+        sleep(IDLE_TIMEOUT).await;
+    }
+    pending().await
+}
+
 fn settings() -> Builder {
     let mut settings = Builder::new();
     settings
         .enable_push(false)
-        .initial_max_send_streams(MAX_STREAMS as usize)
         .initial_window_size(WINDOW)
         // A client that takes nothing of its reply keeps nobody else's on this connection back.
         .initial_connection_window_size(WINDOW * MAX_STREAMS)

@@ -71,7 +71,8 @@ impl Http2 {
         let (parts, mut body) = request.into_parts();
         let head = head(&parts, &body, &self.scheme);
         let on_interim = parts.extensions.get::<OnInterim>();
-        let mut once_more = stakes == Stakes::Little;
+        let repeatable = stakes == Stakes::Little;
+        let mut once_more = repeatable;
         for _ in 0..ATTEMPTS {
             let Some(slot) = self.slot(stakes.idle_limit()).await? else {
                 return Ok(Sent::Declined(Request::from_parts(parts, body)));
@@ -82,6 +83,9 @@ impl Http2 {
             };
             let body = mem::replace(&mut body, Either::Left(Empty::new()));
             match exchange(begun, body, on_interim, slot).await {
+                Err(Failed::Unbegun(error)) if repeatable => {
+                    tracing::debug!(%error, "the app goes away; asked again on another connection");
+                }
                 Err(Failed::Unheard(error)) if once_more => {
                     tracing::debug!(%error, "the app did not process a request; asked again");
                     once_more = false;

@@ -5,43 +5,67 @@ use std::future::pending;
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::PingPong;
+use h2::client::Connection;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 
-use super::super::alive::stay_alive;
+use super::super::alive::{greet, stay_alive};
 
 const HOURS: Duration = Duration::from_secs(10_000);
 
-/// A connection and what is at its other end.
-async fn connected() -> (h2::client::Connection<DuplexStream, Bytes>, DuplexStream) {
+type Ours = Connection<DuplexStream, Bytes>;
+type Theirs = h2::server::Connection<DuplexStream, Bytes>;
+
+/// Both ends of a connection, once it was greeted.
+async fn connected() -> (Ours, PingPong, Theirs) {
     let (ours, theirs) = duplex(1 << 16);
-    let (sender, connection) = h2::client::handshake(ours).await.unwrap();
+    let (sender, mut connection) = h2::client::handshake(ours).await.unwrap();
     tokio::spawn(async move {
         let _sender = sender;
         pending::<()>().await;
     });
-    (connection, theirs)
+    let greeted = async {
+        let pings = greet(&mut connection).await.unwrap();
+        (connection, pings)
+    };
+    let app = async {
+        let mut app = h2::server::handshake(theirs).await.unwrap();
+        // Until the ping is answered.
+        let _ = timeout(MOMENT, app.accept()).await;
+        app
+    };
+    let ((connection, pings), app) = tokio::join!(greeted, app);
+    (connection, pings, app)
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_app_that_answers_no_ping_is_given_up_while_requests_wait() {
-    let (connection, _silent) = connected().await;
-    let ended = timeout(HOURS, stay_alive(connection, || true)).await.unwrap();
+    let (connection, pings, _silent) = connected().await;
+    let ended = timeout(HOURS, stay_alive(connection, pings, || true)).await.unwrap();
     assert!(ended.unwrap_err().to_string().contains("no answer to a ping"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_of_it_otherwise() {
-    let (connection, _silent) = connected().await;
-    assert!(timeout(HOURS, stay_alive(connection, || false)).await.is_err());
+    let (connection, pings, _silent) = connected().await;
+    assert!(timeout(HOURS, stay_alive(connection, pings, || false)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_answers_is_kept() {
-    let (connection, theirs) = connected().await;
-    tokio::spawn(async move {
-        let mut app = h2::server::handshake(theirs).await.unwrap();
-        app.accept().await.is_none()
-    });
-    assert!(timeout(HOURS, stay_alive(connection, || true)).await.is_err());
+    let (connection, pings, mut app) = connected().await;
+    tokio::spawn(async move { app.accept().await.is_none() });
+    assert!(timeout(HOURS, stay_alive(connection, pings, || true)).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_never_answers_gets_no_request() {
+    let (ours, _theirs) = duplex(1 << 16);
+    let (_sender, mut connection) = h2::client::handshake(ours).await.unwrap();
+    let greeted = timeout(HOURS, greet::<DuplexStream>(&mut connection)).await.unwrap();
+    assert!(greeted.unwrap_err().to_string().contains("no answer to a ping"));
+}
+
+/// Of a clock that stands still while anything happens.
+const MOMENT: Duration = Duration::from_millis(1);
