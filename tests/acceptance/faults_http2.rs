@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::faults::{Faults, everybody_gets_an_answer};
+use crate::faults::{Faults, Spared, everybody_gets_an_answer};
 
 /// The path's second segment says how many bytes of the reply come before. The last two end a connection.
 const USUAL: &[&str] = &[
@@ -48,13 +48,13 @@ const USUAL: &[&str] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_fail_at_random() {
     let usual = &USUAL[..USUAL.len() - 2];
-    let faults = Faults { usual, rare: &["stall"], alone: true, requests: 3_000 };
+    let faults = Faults { usual, rare: &["stall"], spared: Spared::Everybody, requests: 3_000 };
     everybody_gets_an_answer(app().await, "http2 = true", faults).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_fail_at_random() {
-    let faults = Faults { usual: USUAL, rare: &["stall"], alone: false, requests: 3_000 };
+    let faults = Faults { usual: USUAL, rare: &["stall"], spared: Spared::Nobody, requests: 3_000 };
     everybody_gets_an_answer(app().await, "http2 = true", faults).await;
 }
 

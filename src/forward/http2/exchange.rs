@@ -14,9 +14,10 @@ use hyper::body::Body;
 use crate::http2::Received;
 use crate::interim::OnInterim;
 
-use super::super::body::{AppReply, RequestBody};
+use super::super::body::AppReply;
 use super::Http2Error;
 use super::lines::Slot;
+use super::replay::Replay;
 use super::upload::{Lingering, Upload};
 
 /// What a reply keeps until its body is gone.
@@ -29,10 +30,10 @@ pub(in super::super) struct Held {
 
 /// Why there is no reply.
 pub(super) enum Failed {
-    /// The app says that it has not begun with the request, nor will on this connection.
-    Unbegun(h2::Error),
-    /// As far as can be known, it has not begun with it.
-    Unheard(h2::Error),
+    /// The app says that it has not begun with the request. This is its body again, if it can be had.
+    Unbegun(h2::Error, Option<Replay>),
+    /// A connection that had been of use broke off before a byte of reply.
+    Lost(h2::Error),
     Finally(Http2Error),
 }
 
@@ -42,13 +43,16 @@ pub(super) enum Failed {
 /// The app, or the client, does not send to the end.
 pub(super) async fn exchange(
     (mut replying, stream): (ResponseFuture, SendStream<Bytes>),
-    body: RequestBody,
+    body: Replay,
     on_interim: Option<&OnInterim>,
     slot: Slot,
 ) -> Result<Response<AppReply>, Failed> {
     let slot = Arc::new(slot);
-    let mut uploading =
-        (!body.is_end_stream()).then(|| Upload::begin(stream, body, Arc::clone(&slot)));
+    let is_all = body.is_end_stream();
+    let (mut uploading, mut uploaded) = match is_all {
+        true => (None, Some(body)),
+        false => (Some(Upload::begin(stream, body, Arc::clone(&slot))), None),
+    };
     let mut heard = false;
     let replied = poll_fn(|context| {
         let replied = poll_reply(&mut replying, context, |interim| {
@@ -57,20 +61,26 @@ pub(super) async fn exchange(
                 on_interim.hear(interim.status(), interim.headers());
             }
         });
-        if replied.is_pending()
+        if !matches!(replied, Poll::Ready(Ok(_)))
             && let Some(upload) = &mut uploading
-            && let Poll::Ready(uploaded) = upload.poll(context)
+            && let Poll::Ready(ended) = upload.poll(context)
         {
             uploading = None;
-            if let Err(broken) = uploaded {
-                return Poll::Ready(Err(Http2Error::Request(broken)));
+            match ended {
+                Ok(body) => uploaded = Some(body),
+                Err(broken) => return Poll::Ready(Err(Http2Error::Request(broken))),
             }
         }
         replied.map_err(Into::into)
     });
     let (head, body) = match replied.await {
         Ok(reply) => reply.into_parts(),
-        Err(Http2Error::Exchange(error)) => return Err(Failed::of(error, &slot, heard)),
+        Err(Http2Error::Exchange(error)) if says_unbegun(&error) => {
+            return Err(Failed::Unbegun(error, uploaded.and_then(Replay::again)));
+        }
+        Err(Http2Error::Exchange(error)) if error.is_io() && slot.is_reused() && !heard => {
+            return Err(Failed::Lost(error));
+        }
         Err(error) => return Err(Failed::Finally(error)),
     };
     slot.note_reply();
@@ -91,23 +101,15 @@ fn poll_reply(
     Pin::new(replying).poll(context)
 }
 
-impl Failed {
-    /// RFC 9113 section 8.7.
-    fn of(error: h2::Error, slot: &Slot, heard: bool) -> Self {
-        let refused = error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
-        let lost = error.is_io() && slot.is_reused() && !heard;
-        match error.is_remote() && error.is_go_away() {
-            true => Self::Unbegun(error),
-            false if refused || lost => Self::Unheard(error),
-            false => Self::Finally(error.into()),
-        }
-    }
+/// RFC 9113 section 8.7.
+fn says_unbegun(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
 }
 
 impl From<Failed> for Http2Error {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Unbegun(error) | Failed::Unheard(error) => error.into(),
+            Failed::Unbegun(error, _) | Failed::Lost(error) => error.into(),
             Failed::Finally(error) => error,
         }
     }

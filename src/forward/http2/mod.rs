@@ -4,19 +4,19 @@
 mod alive;
 mod exchange;
 mod lines;
+mod replay;
 #[cfg(test)]
 mod tests;
 mod upload;
 
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use h2::Reason;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Method, Request, Response, Uri, Version};
-use http_body_util::{Either, Empty};
 use hyper::body::Body;
 
 use crate::interim::OnInterim;
@@ -27,6 +27,7 @@ use super::connections::Stakes;
 pub(super) use exchange::Held;
 use exchange::{Failed, exchange};
 use lines::{Lines, Slot};
+use replay::Replay;
 
 /// The HTTP/2 connections to an app.
 pub(crate) struct Http2 {
@@ -68,30 +69,33 @@ impl Http2 {
         request: Request<RequestBody>,
         stakes: Stakes,
     ) -> Result<Sent, Http2Error> {
-        let (parts, mut body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let head = head(&parts, &body, &self.scheme);
         let on_interim = parts.extensions.get::<OnInterim>();
-        let repeatable = stakes == Stakes::Little;
-        let mut once_more = repeatable;
+        let (mut body, mut once_more) = (Replay::new(body), true);
         for _ in 0..ATTEMPTS {
             let Some(slot) = self.slot(stakes.idle_limit()).await? else {
-                return Ok(Sent::Declined(Request::from_parts(parts, body)));
+                return Ok(Sent::Declined(Request::from_parts(parts, body.into_body())));
             };
             // Until a connection takes the head, nothing has left.
             let Some(begun) = slot.begin(head.clone(), body.is_end_stream()).await? else {
                 continue;
             };
-            let body = mem::replace(&mut body, Either::Left(Empty::new()));
-            match exchange(begun, body, on_interim, slot).await {
-                Err(Failed::Unbegun(error)) if repeatable => {
-                    tracing::debug!(%error, "the app goes away; asked again on another connection");
+            body = match exchange(begun, body, on_interim, slot).await {
+                Ok(reply) => return Ok(Sent::Answered(reply)),
+                // A connection's end at its time is nobody's fault. An app that refuses may have too much to do.
+                Err(Failed::Unbegun(error, Some(unsent))) if ends_well(&error) || once_more => {
+                    tracing::debug!(%error, "the app has not begun with a request; asked again");
+                    once_more &= ends_well(&error);
+                    unsent
                 }
-                Err(Failed::Unheard(error)) if once_more => {
-                    tracing::debug!(%error, "the app did not process a request; asked again");
+                Err(Failed::Lost(error)) if stakes == Stakes::Little && once_more => {
+                    tracing::debug!(%error, "a kept connection was gone; asked again");
                     once_more = false;
+                    Replay::empty()
                 }
-                replied => return Ok(Sent::Answered(replied?)),
-            }
+                Err(failed) => return Err(failed.into()),
+            };
         }
         Err(Http2Error::Useless)
     }
@@ -111,6 +115,10 @@ impl Http2 {
         }
         Err(Http2Error::Useless)
     }
+}
+
+fn ends_well(error: &h2::Error) -> bool {
+    error.is_go_away() && error.reason() == Some(Reason::NO_ERROR)
 }
 
 /// HTTP/2 has the host in the target and frames of its own (RFC 9113 sections 8.2.2 and 8.3.1).

@@ -1,7 +1,7 @@
 //! A request's body on its stream.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -16,12 +16,13 @@ use tokio::time::sleep;
 
 use crate::http2::{Cut, Notes, pour};
 
-use super::super::body::{BoxError, RequestBody};
+use super::super::body::BoxError;
 use super::lines::Slot;
+use super::replay::Replay;
 
 /// A body of which the app takes as much as it wants. The stream is reset if this is given up.
 pub(super) struct Upload {
-    sending: BoxFuture<'static, Result<(), BoxError>>,
+    sending: BoxFuture<'static, Result<Replay, BoxError>>,
     progress: Arc<Progress>,
 }
 
@@ -29,15 +30,17 @@ pub(super) struct Upload {
 pub(super) struct Lingering(#[allow(dead_code, reason = "see above")] oneshot::Sender<Infallible>);
 
 impl Upload {
-    pub(super) fn begin(stream: SendStream<Bytes>, body: RequestBody, slot: Arc<Slot>) -> Self {
+    pub(super) fn begin(stream: SendStream<Bytes>, body: Replay, slot: Arc<Slot>) -> Self {
         let progress = Arc::new(Progress::default());
         let sending = send(stream, body, Arc::clone(&progress), slot).boxed();
         Self { sending, progress }
     }
 
+    /// The body, of which the app wants no more.
+    ///
     /// # Errors
     /// The client breaks it off.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Replay, BoxError>> {
         self.sending.poll_unpin(context)
     }
 
@@ -62,17 +65,17 @@ impl Upload {
 
 async fn send(
     mut stream: SendStream<Bytes>,
-    body: RequestBody,
+    mut body: Replay,
     progress: Arc<Progress>,
     _until_sent: Arc<Slot>,
-) -> Result<(), BoxError> {
-    match pour(&mut stream, pin!(body), &*progress).await {
+) -> Result<Replay, BoxError> {
+    match pour(&mut stream, Pin::new(&mut body), &*progress).await {
         Err(Cut::Body(broken)) => {
             stream.send_reset(Reason::CANCEL);
             Err(broken)
         }
         // The reply tells, or that there is none.
-        Ok(()) | Err(Cut::Stream(_)) => Ok(()),
+        Ok(()) | Err(Cut::Stream(_)) => Ok(body),
     }
 }
 

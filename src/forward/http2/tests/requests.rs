@@ -48,11 +48,36 @@ async fn so_is_what_finds_out_that_a_kept_connection_is_gone() {
 }
 
 #[tokio::test]
+async fn so_is_an_upload_that_it_refused_unread() {
+    let (app, _proxy, mut client) = Http2App::start().await;
+    client.say("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nhello").await;
+    let mut connection = app.accept().await;
+    let (first, mut refusal) = asked(&mut connection).await;
+    let mut body = first.into_body();
+    tokio::select! {
+        data = body.data() => assert_eq!(data.unwrap().unwrap(), "hello"),
+        _ = connection.accept() => panic!("there is nothing else"),
+    }
+    refusal.send_reset(Reason::REFUSED_STREAM);
+    let (second, reply) = asked(&mut connection).await;
+    run(connection);
+    client.say("world").await;
+    let mut body = second.into_body();
+    let mut whole = Vec::new();
+    while let Some(data) = timeout(PATIENCE, body.data()).await.unwrap() {
+        whole.extend_from_slice(&data.unwrap());
+    }
+    assert_eq!(whole, b"helloworld");
+    answer(reply, "ok");
+    client.hear("ok").await;
+}
+
+#[tokio::test]
 async fn what_the_app_may_have_read_is_not() {
     let upload = "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\n\r\na";
     let view = "GET / HTTP/1.1\r\nHost: d\r\n\r\n";
     for (request, reason) in
-        [(upload, Reason::REFUSED_STREAM), (view, Reason::INTERNAL_ERROR), (view, Reason::CANCEL)]
+        [(upload, Reason::CANCEL), (view, Reason::INTERNAL_ERROR), (view, Reason::CANCEL)]
     {
         let (app, _proxy, mut client) = Http2App::start().await;
         client.say(request).await;
