@@ -11,10 +11,10 @@ use tokio::time::{sleep, timeout};
 use super::super::body::BoxError;
 
 /// Waits until the app has answered on a new connection, so that what it has said of itself is known and no request
-/// is the one that finds out that it speaks something else.
+/// is the one that finds out that it speaks something else. It may have much to do: whoever waits has a limit.
 ///
 /// # Errors
-/// It did not.
+/// It does not speak HTTP/2, or closes the connection.
 pub(super) async fn greet<I>(connection: &mut Connection<I, Bytes>) -> Result<PingPong, BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin,
@@ -22,7 +22,7 @@ where
     let Some(mut pings) = connection.ping_pong() else { return Err("greeted before".into()) };
     tokio::select! {
         ended = connection => Err(ended.err().map_or_else(|| "closed at once".into(), Into::into)),
-        pong = answered(&mut pings) => pong.map(|()| pings),
+        pong = pings.ping(Ping::opaque()) => Ok(pong.map(|_| pings)?),
     }
 }
 
@@ -50,17 +50,12 @@ async fn await_silence(mut pings: PingPong, is_used: impl Fn() -> bool) -> BoxEr
         if !is_used() {
             continue;
         }
-        if let Err(silence) = answered(&mut pings).await {
-            return silence;
+        match timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return format!("no answer to a ping within {PING_TIMEOUT:?}").into(),
         }
     }
-}
-
-async fn answered(pings: &mut PingPong) -> Result<(), BoxError> {
-    let pong = timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await;
-    let late = |_| format!("no answer to a ping within {PING_TIMEOUT:?}");
-    pong.map_err(late)??;
-    Ok(())
 }
 
 const PING_INTERVAL: Duration = Duration::from_secs(30);
