@@ -25,8 +25,8 @@ use super::alive::{greet, stay_alive};
 pub(super) struct Lines {
     connector: Connector,
     open: Mutex<Vec<Arc<Line>>>,
-    /// The one that is being made, whoever waits for it.
-    next: Mutex<Option<Attempt>>,
+    /// The one that is being made, and since when, whoever waits for it.
+    next: Mutex<Option<(Attempt, Instant)>>,
     /// When the app last chose HTTP/1.1.
     declined: Mutex<Option<Instant>>,
 }
@@ -74,10 +74,13 @@ impl Lines {
         lock(&self.declined).is_some_and(|since| since.elapsed() < DECLINED_FOR)
     }
 
-    /// The attempt that is under way, or another one. It goes on if all who wait for it leave.
+    /// The attempt that is under way, unless it takes long, or another one. It goes on if all who wait for it leave.
     pub(super) fn attempt(self: &Arc<Self>) -> Attempt {
         let mut next = lock(&self.next);
-        if let Some(attempt) = next.as_ref().filter(|attempt| attempt.peek().is_none()) {
+        if let Some((attempt, since)) = next.as_ref()
+            && attempt.peek().is_none()
+            && since.elapsed() < LONG
+        {
             return attempt.clone();
         }
         let connecting = tokio::spawn(Arc::clone(self).connect());
@@ -86,7 +89,7 @@ impl Lines {
             Err(error) => Err(Arc::new(error.into())),
         });
         let attempt = attempt.boxed().shared();
-        *next = Some(attempt.clone());
+        *next = Some((attempt.clone(), Instant::now()));
         attempt
     }
 
@@ -222,5 +225,7 @@ const MAX_STREAMS: u32 = 100;
 const WINDOW: u32 = 256 << 10;
 /// Bytes of a request's body that are kept for a connection which takes nothing.
 const SEND_BUFFER: usize = 64 << 10;
+/// An attempt that takes as long may be one with a host that is no more. Another is made beside it.
+pub(super) const LONG: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 /// An app that chose HTTP/1.1 is asked again after this time, since it may be another by then.
 const DECLINED_FOR: Duration = Duration::from_secs(60);

@@ -18,6 +18,7 @@ use http::request::Parts;
 use http::uri::Scheme;
 use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Body;
+use tokio::time::timeout;
 
 use crate::interim::OnInterim;
 
@@ -26,7 +27,7 @@ use super::connect::Connector;
 use super::connections::Stakes;
 pub(super) use exchange::Held;
 use exchange::{Failed, exchange};
-use lines::{Lines, Slot};
+use lines::{LONG, Lines, Slot};
 use replay::Replay;
 
 /// The HTTP/2 connections to an app.
@@ -102,16 +103,20 @@ impl Http2 {
 
     /// Room on a connection that was idle for less than this; `None` when the app wants HTTP/1.1.
     async fn slot(&self, idle_limit: Duration) -> Result<Option<Slot>, Http2Error> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             if let Some(slot) = self.lines.enter(idle_limit) {
                 return Ok(Some(slot));
             }
             if self.lines.are_declined() {
                 return Ok(None);
             }
-            if !self.lines.attempt().await.map_err(Http2Error::Connect)? {
+            // Meanwhile there may be another connection.
+            let Ok(speaks_http2) = timeout(LONG, self.lines.attempt()).await else { continue };
+            if !speaks_http2.map_err(Http2Error::Connect)? {
                 return Ok(None);
             }
+            attempts += 1;
         }
         Err(Http2Error::Useless)
     }

@@ -73,6 +73,18 @@ async fn so_is_an_upload_that_it_refused_unread() {
 }
 
 #[tokio::test]
+async fn a_connection_that_does_not_get_ready_holds_up_nobody_for_long() {
+    let (app, _proxy, mut client) = Http2App::start().await;
+    client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let _vanished = app.0.accept().await.unwrap();
+    let mut connection = app.accept().await;
+    let (_, reply) = asked(&mut connection).await;
+    run(connection);
+    answer(reply, "ok");
+    client.hear("ok").await;
+}
+
+#[tokio::test]
 async fn what_the_app_may_have_read_is_not() {
     let upload = "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\n\r\na";
     let view = "GET / HTTP/1.1\r\nHost: d\r\n\r\n";
