@@ -75,7 +75,7 @@ const USUAL: &[&str] = &[
 async fn ten_thousand_requests_to_an_app_that_fails_at_random() {
     let rare = &["stall", "huge_head"];
     let faults = Faults { usual: USUAL, rare, spared: Spared::WhatMayBeRepeated, requests: 5_000 };
-    everybody_gets_an_answer(app().await, "", faults).await;
+    everybody_gets_an_answer(listens(serve).await, "", faults).await;
 }
 
 pub(crate) async fn everybody_gets_an_answer(app: SocketAddr, spoken: &str, faults: Faults) {
@@ -246,7 +246,11 @@ fn resident(transom: &Process) -> usize {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-async fn app() -> SocketAddr {
+/// Something that listens, and serves each connection like this.
+pub(crate) async fn listens<F>(serve: fn(TcpStream) -> F) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

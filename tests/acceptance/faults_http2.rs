@@ -1,6 +1,5 @@
 //! An app that fails in every way of HTTP/2, where one connection's end is that of many requests.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,11 +11,11 @@ use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::faults::{Faults, Spared, everybody_gets_an_answer};
+use crate::faults::{Faults, Spared, everybody_gets_an_answer, listens};
 
 /// The path's second segment says how many bytes of the reply come before. The last two end a connection.
 const USUAL: &[&str] = &[
@@ -49,24 +48,13 @@ const USUAL: &[&str] = &[
 async fn streams_that_fail_at_random() {
     let usual = &USUAL[..USUAL.len() - 2];
     let faults = Faults { usual, rare: &["stall"], spared: Spared::Everybody, requests: 3_000 };
-    everybody_gets_an_answer(app().await, "http2 = true", faults).await;
+    everybody_gets_an_answer(listens(serve).await, "http2 = true", faults).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_fail_at_random() {
     let faults = Faults { usual: USUAL, rare: &["stall"], spared: Spared::Nobody, requests: 3_000 };
-    everybody_gets_an_answer(app().await, "http2 = true", faults).await;
-}
-
-async fn app() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream));
-        }
-    });
-    address
+    everybody_gets_an_answer(listens(serve).await, "http2 = true", faults).await;
 }
 
 /// What one request does to all of its connection.
