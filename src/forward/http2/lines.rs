@@ -31,8 +31,19 @@ pub(super) struct Lines {
     declined: Mutex<Option<Instant>>,
 }
 
-/// Whether the app speaks HTTP/2 there.
-pub(super) type Attempt = Shared<BoxFuture<'static, Result<bool, Arc<BoxError>>>>;
+pub(super) type Attempt = Shared<BoxFuture<'static, Result<Made, Arc<BoxError>>>>;
+
+/// What came of an attempt.
+#[derive(Clone)]
+pub(super) enum Made {
+    Open(Newest),
+    /// The app does not speak HTTP/2 there.
+    Declined,
+}
+
+/// A connection that others may have filled by now.
+#[derive(Clone)]
+pub(super) struct Newest(Weak<Line>);
 
 /// A connection.
 struct Line {
@@ -93,12 +104,12 @@ impl Lines {
         attempt
     }
 
-    async fn connect(self: Arc<Self>) -> Result<bool, BoxError> {
+    async fn connect(self: Arc<Self>) -> Result<Made, BoxError> {
         let (stream, speaks_http2) = self.connector.connect_http2().await?;
         if !speaks_http2 {
             tracing::debug!("the app does not offer HTTP/2; HTTP/1.1 is used for a while");
             *lock(&self.declined) = Some(Instant::now());
-            return Ok(false);
+            return Ok(Made::Declined);
         }
         let (sender, mut connection) = settings().handshake(stream).await?;
         let pings = greet(&mut connection).await?;
@@ -106,7 +117,7 @@ impl Lines {
         let load = Mutex::new(Load { streams: 0, idle_since: Instant::now() });
         let (shared, proven) = (Arc::clone(&over), AtomicBool::new(false));
         let line = Arc::new(Line { sender, over: shared, proven, load });
-        let used = Arc::downgrade(&line);
+        let (made, used) = (Newest(Arc::downgrade(&line)), Arc::downgrade(&line));
         lock(&self.open).push(line);
         let lines = Arc::downgrade(&self);
         tokio::spawn(async move {
@@ -121,7 +132,14 @@ impl Lines {
             }
             over.store(true, Ordering::Release);
         });
-        Ok(true)
+        Ok(Made::Open(made))
+    }
+}
+
+impl Newest {
+    /// Whether it is of use to somebody.
+    pub(super) fn is_of_use(&self) -> bool {
+        self.0.upgrade().is_some_and(|line| line.is_of_use() && line.room() > 0)
     }
 }
 
@@ -148,6 +166,11 @@ fn settings() -> Builder {
 }
 
 impl Line {
+    /// For how many requests at a time.
+    fn room(&self) -> usize {
+        self.sender.current_max_send_streams().min(MAX_STREAMS as usize)
+    }
+
     fn is_of_use(&self) -> bool {
         let load = lock(&self.load);
         let fresh = load.streams > 0 || load.idle_since.elapsed() < IDLE_TIMEOUT;
@@ -155,7 +178,7 @@ impl Line {
     }
 
     fn enter(self: &Arc<Self>, idle_limit: Duration) -> Option<Slot> {
-        let room = self.sender.current_max_send_streams().min(MAX_STREAMS as usize);
+        let room = self.room();
         let mut load = lock(&self.load);
         let fresh = load.streams > 0 || load.idle_since.elapsed() < idle_limit;
         (fresh && load.streams < room).then(|| {

@@ -27,7 +27,7 @@ use super::connect::Connector;
 use super::connections::Stakes;
 pub(super) use exchange::Held;
 use exchange::{Failed, exchange};
-use lines::{LONG, Lines, Slot};
+use lines::{LONG, Lines, Made, Slot};
 use replay::Replay;
 
 /// The HTTP/2 connections to an app.
@@ -103,8 +103,8 @@ impl Http2 {
 
     /// Room on a connection that was idle for less than this; `None` when the app wants HTTP/1.1.
     async fn slot(&self, idle_limit: Duration) -> Result<Option<Slot>, Http2Error> {
-        let mut attempts = 0;
-        while attempts < ATTEMPTS {
+        let mut in_vain = 0;
+        while in_vain < ATTEMPTS {
             if let Some(slot) = self.lines.enter(idle_limit) {
                 return Ok(Some(slot));
             }
@@ -112,11 +112,12 @@ impl Http2 {
                 return Ok(None);
             }
             // Meanwhile there may be another connection.
-            let Ok(speaks_http2) = timeout(LONG, self.lines.attempt()).await else { continue };
-            if !speaks_http2.map_err(Http2Error::Connect)? {
-                return Ok(None);
+            let Ok(made) = timeout(LONG, self.lines.attempt()).await else { continue };
+            match made.map_err(Http2Error::Connect)? {
+                Made::Declined => return Ok(None),
+                // If others fill it, the next one is for those who are left.
+                Made::Open(newest) => in_vain += usize::from(!newest.is_of_use()),
             }
-            attempts += 1;
         }
         Err(Http2Error::Useless)
     }

@@ -73,6 +73,28 @@ async fn so_is_an_upload_that_it_refused_unread() {
 }
 
 #[tokio::test]
+async fn many_at_once_all_find_room() {
+    let (app, proxy, _client) = Http2App::start().await;
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let mut client = proxy.connect().await;
+        client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
+        clients.push(client);
+    }
+    let mut open = Vec::new();
+    for _ in 0..clients.len() {
+        let mut connection = app.accept().await;
+        let (_, reply) = asked(&mut connection).await;
+        run(connection);
+        open.push(reply);
+    }
+    open.into_iter().for_each(|reply| answer(reply, "ok"));
+    for mut client in clients {
+        assert!(client.hear("ok").await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_does_not_get_ready_holds_up_nobody_for_long() {
     let (app, _proxy, mut client) = Http2App::start().await;
     client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
