@@ -56,6 +56,7 @@ mod lane;
 mod layer;
 pub mod mapping;
 mod problem;
+mod reading;
 mod reason;
 mod reload;
 mod route;

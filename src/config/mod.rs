@@ -148,7 +148,7 @@ fn read(root: Table<'_>) -> Option<Config> {
     };
     let (kinds, rules) = documents::kinds(&root, &reading);
     let tests = cases::tests(&root, &reading);
-    let routes = routes::table(rules, app.as_ref(), &root.reader.problems);
+    let routes = routes::table(rules, &kinds, app.as_ref(), &root.reader.problems);
     root.finish();
     let (app, dws, warnings, written) = (app?, dws?, Vec::new(), Written::default());
     Some(Config {

@@ -2,12 +2,13 @@
 
 use super::problem::{Problem, Problems};
 use super::rules::Placed;
-use super::{Action, AppConfig};
+use super::{Action, AppConfig, Kind};
 use crate::route::{Fold, Overlap, Relation, RouteTable, Rule};
 
 /// The table of all rules; reports those of which one hides the other.
 pub(super) fn table(
     rules: Vec<Placed>,
+    kinds: &[std::sync::Arc<Kind>],
     app: Option<&AppConfig>,
     problems: &Problems,
 ) -> RouteTable {
@@ -19,7 +20,10 @@ pub(super) fn table(
     let (rules, places): (Vec<_>, Vec<_>) =
         rules.into_iter().map(|placed| (placed.rule, (placed.span))).unzip();
     let described: Vec<_> = rules.iter().map(Described::of).collect();
-    let (table, overlaps) = RouteTable::build(rules, fold);
+    let (mut table, overlaps) = RouteTable::build(rules, fold);
+    for (index, kind) in kinds.iter().enumerate() {
+        kind.source.iter().chain(&kind.probe).for_each(|asked| table.add_address(index, asked));
+    }
     for Overlap { first, second, relation, example } in overlaps {
         let (one, other) = (&described[first], &described[second]);
         if one.told_apart_from(other) {

@@ -3,8 +3,8 @@
 //!
 //! `matchit` can't express typed captures, rests in the middle, query parts or ties by condition.
 
-mod decode;
 mod lenient;
+mod meant;
 mod method;
 mod outgoing;
 mod overlap;

@@ -13,6 +13,7 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pieces: Vec<Piece>,
+    text: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +31,17 @@ impl Outgoing {
         if [Method::PUT, Method::DELETE, Method::PATCH, Method::CONNECT].contains(&method) {
             return Err(format!("{method} would change what is only to be looked at; use GET"));
         }
-        let outgoing = Self { method, headers: HeaderMap::new(), pieces: pieces(target)? };
+        let (pieces, text) = (pieces(target)?, target.to_owned());
+        let outgoing = Self { method, headers: HeaderMap::new(), pieces, text };
         match outgoing.target("x") {
             Some(_) => Ok(outgoing),
             None => Err(format!("`{target}` is not a path that can be requested")),
         }
+    }
+
+    /// Path and query as they were written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     pub(crate) fn names(&self) -> Vec<&str> {

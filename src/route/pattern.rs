@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::decode;
+use crate::reading::decode;
 
 /// The path and query part of a route: `/path/{name}/{id:digits}/{*rest}?key={name}&key=literal`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +125,37 @@ impl Pattern {
         self.segments.iter().chain(query).filter_map(Segment::name).map(|name| &**name).collect()
     }
 
+    pub(crate) fn is_in_path(&self, name: &str) -> bool {
+        self.segments.iter().filter_map(Segment::name).any(|known| **known == *name)
+    }
+
+    /// The key of the query part that captures this.
+    pub(super) fn key_of(&self, name: &str) -> Option<&str> {
+        let captures = |part: &&QueryPart| part.value.name().is_some_and(|known| **known == *name);
+        self.query.iter().find(captures).map(|part| part.key.as_str())
+    }
+
+    /// Captures that are `digits`.
+    pub(super) fn numbers(&self) -> Vec<Arc<str>> {
+        let query = self.query.iter().map(|part| &part.value);
+        let number = |segment: &Segment| match segment {
+            Segment::One { name, class: Class::Digits } => Some(name.clone()),
+            _ => None,
+        };
+        self.segments.iter().chain(query).filter_map(number).collect()
+    }
+
+    /// Without the types of its captures.
+    pub(super) fn untyped(mut self) -> Self {
+        let query = self.query.iter_mut().map(|part| &mut part.value);
+        for segment in self.segments.iter_mut().chain(query) {
+            if let Segment::One { class: class @ Class::Digits, .. } = segment {
+                *class = Class::Any;
+            }
+        }
+        self
+    }
+
     /// As it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
@@ -143,22 +174,25 @@ impl Pattern {
         if !self.query.iter().all(|part| part.find(query).is_some()) {
             return None;
         }
-        let mut captures = Captures::default();
-        let captured = self.walk(path, |segment, raw| {
-            let Some(name) = segment.name() else { return literal(segment, raw) };
-            let Some(value) = segment.value(raw) else { return false };
-            captures.0.push((name.clone(), value));
-            true
-        });
-        if !captured {
-            return None;
-        }
+        let mut captures = self.path_captures(path)?;
         for part in &self.query {
             if let (Some(name), Some(value)) = (part.value.name(), part.find(query)) {
                 captures.0.push((name.clone(), value.into_owned()));
             }
         }
         Some(captures)
+    }
+
+    /// The same of the path alone, whatever the query says.
+    pub(super) fn path_captures(&self, path: &str) -> Option<Captures> {
+        let mut captures = Captures::default();
+        let captured = self.walk(path, |segment, raw| {
+            let Some(name) = segment.name() else { return segment.accepts(raw, self.fold.case) };
+            let Some(value) = segment.value(raw) else { return false };
+            captures.0.push((name.clone(), value));
+            true
+        });
+        captured.then_some(captures)
     }
 
     /// Pairs each segment with its raw text (several segments for a rest) until `visit` says no.

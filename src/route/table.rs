@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use http::Method;
+
+use super::meant::{self, Document, Form};
 use super::overlap::{self, Overlap};
 use super::pattern::{Captures, Fold, Pattern, Segment};
-use super::{Rule, decode, lenient, precedence};
+use super::{Outgoing, Rule, lenient, precedence};
+use crate::reading::decode;
 
 /// All rules, ready to be asked.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ pub(crate) struct RouteTable {
     loose: Vec<Pattern>,
     /// Some rule's path has capital letters.
     capitals: bool,
+    /// How documents are addressed, by rules and by what Transom itself asks for.
+    forms: Vec<Form>,
     fold: Fold,
 }
 
@@ -64,6 +70,7 @@ impl RouteTable {
         table.loose = rules.iter().map(|rule| rule.pattern.clone().folding(ignoring)).collect();
         let capital = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.bytes().any(|b| b.is_ascii_uppercase()));
         table.capitals = rules.iter().any(|rule| rule.pattern.segments.iter().any(capital));
+        table.forms = rules.iter().filter_map(|rule| Form::of_rule(rule, fold)).collect();
         table.rules = rules;
         (table, overlaps)
     }
@@ -95,6 +102,32 @@ impl RouteTable {
             || (candidates.is_empty()
                 && self.may_fold(path)
                 && !self.loosely(path, query).is_empty())
+    }
+
+    /// Documents of this kind are also found at this address of the app's.
+    pub(crate) fn add_address(&mut self, kind: usize, template: &Outgoing) {
+        self.forms.extend(Form::of_template(kind, template, self.fold));
+    }
+
+    /// The documents that a request may change in the hands of some app, whichever way that reads the path: with a rule
+    /// or without, by double slashes, `%2F`, case, dot segments, path parameters or a second decoding. Empty, without
+    /// allocating, for methods that change nothing.
+    pub(crate) fn documents_meant(
+        &self,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+    ) -> Vec<Document> {
+        match meant::may_write(method) {
+            true => meant::documents(&self.forms, path, query),
+            false => Vec::new(),
+        }
+    }
+
+    /// The documents that an address in a header may name, as in `Destination` or `X-Original-URL`; a relative one
+    /// belongs to `base`, the request's own path.
+    pub(crate) fn documents_at(&self, address: &str, base: &str) -> Vec<Document> {
+        meant::documents_at(&self.forms, address, base)
     }
 
     /// As if the app saw neither case nor trailing slashes.

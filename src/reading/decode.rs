@@ -6,18 +6,18 @@ use percent_encoding::percent_decode_str;
 
 /// One path segment, decoded once. `None` for a segment that must match nothing: empty, `.` or
 /// `..`, a broken percent sequence, invalid UTF-8, control characters, a backslash.
-pub(super) fn segment(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn segment(raw: &str) -> Option<Cow<'_, str>> {
     let text = strict(raw)?;
     let clear = !matches!(&*text, "" | "." | "..") && !text.contains('\\');
     clear.then_some(text)
 }
 
-pub(super) fn has_encoded_slash(path: &str) -> bool {
+pub(crate) fn has_encoded_slash(path: &str) -> bool {
     path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f"))
 }
 
 /// One key or value of a query, where `+` is a space.
-pub(super) fn query_text(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn query_text(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains('+') {
         return strict(raw);
     }
