@@ -55,6 +55,8 @@ reasons! {
     DocumentUnknown = "document_unknown",
     /// The document is still on its way to DWS.
     DocumentPending = "document_pending",
+    /// The app may have other bytes than DWS by now, and they can't be had.
+    DocumentChanged = "document_changed",
     /// DWS no longer has the document, and the app gave it no second time.
     DocumentLost = "document_lost",
     /// The keys that would verify the token can't be had now.
@@ -153,6 +155,12 @@ reasons! {
     BodyEncoded = "body_encoded",
     /// New bytes for a document that Transom does not know.
     ReplaceUnknown = "replace_unknown",
+    /// The app's reply proves little, so that a look at the app decides whether the upload or deletion counts.
+    Unconfirmed = "unconfirmed",
+    /// The app still has just the bytes that are known.
+    Unchanged = "unchanged",
+    /// A writing request reached the app, and what it has now is not known: the document is in doubt.
+    InDoubt = "in_doubt",
     /// The spool could not be written.
     SpoolFailed = "spool_failed",
     /// The app did not answer a fetch from `source`, or not with a whole document.
@@ -192,6 +200,7 @@ impl Reason {
                 StatusCode::BAD_REQUEST
             }
             Self::CodingUnknown => StatusCode::NOT_IMPLEMENTED,
+            Self::DocumentChanged => StatusCode::CONFLICT,
             Self::DocumentLost => StatusCode::GONE,
             Self::DocumentPending => StatusCode::ACCEPTED,
             Self::AppTimeout => StatusCode::GATEWAY_TIMEOUT,

@@ -1,6 +1,7 @@
 //! The story: every request takes one of four lanes, decided once.
 //!
-//! - *pass*: no rule matches; the inner service gets the request untouched.
+//! - *pass*: no rule matches; the inner service gets the request untouched. Documents that it may change there are
+//!   in doubt.
 //! - *capture*: an upload, a replacement or a delete; the body is tapped, the app answers, what
 //!   follows is made durable, and only then the end of the reply is released.
 //! - *view*: who is asking, may they, the app's own answer, and a session into request or reply.
@@ -75,6 +76,15 @@ where
             return ResponseFuture::Lane { future: Box::pin(std::future::ready(Ok(nothing))) };
         }
         if lane == Lane::Pass {
+            let documents = lane::meant(&engine, &request);
+            if !documents.is_empty() {
+                let fresh = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, fresh);
+                let inner = Cleaned { inner, owned: engine.owned.clone() };
+                let engine = Guard::into_inner(engine);
+                let future = Box::pin(lane::write(engine, inner, request, documents));
+                return ResponseFuture::Lane { future };
+            }
             let passed = |body| RequestBody::passed(body).without(&engine.owned);
             let future = self.inner.call(request.map(passed));
             return ResponseFuture::Pass { future };

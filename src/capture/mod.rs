@@ -16,7 +16,7 @@ mod writer;
 
 use std::fmt;
 
-pub(crate) use self::shape::is_json;
+pub(crate) use self::shape::{is_form, is_json};
 pub(crate) use self::spool::{Spool, SpooledFile};
 pub(crate) use self::tap::{Handle, Tapped, tap};
 use crate::reason::Reason;

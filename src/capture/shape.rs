@@ -40,6 +40,12 @@ impl Shape {
     }
 }
 
+/// Whether the body calls itself a form, of either kind.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let types = headers.get_all(CONTENT_TYPE).iter().map(|value| essence(value.as_bytes()));
+    types.into_iter().any(|of| of == FORM || of == "application/x-www-form-urlencoded")
+}
+
 /// Whether the body calls itself JSON.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let content_type = content_type(headers);

@@ -9,7 +9,7 @@ use super::problem::{Problem, Severity};
 use super::rules::{DEFAULT_MAX_SIZE, Placed, Reading, viewable};
 use super::tree::{Table, Value};
 use super::view::default_view;
-use super::{Action, AppSays, Delivery, Kind, ViewRule, names};
+use super::{Action, AppSays, Delivery, Kind, Validate, ViewRule, names};
 use crate::route::Outgoing;
 
 /// All kinds in the order of the file, and their rules.
@@ -25,8 +25,12 @@ pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Arc<Kind>>,
                 problem.label("expected letters, digits, `-` and `_`: it is part of addresses"),
             );
         }
-        let own = super::rules::rules(&table, entry.key, kinds.len(), reading);
-        kinds.push(Arc::new(kind(&table, entry.key, &own, reading)));
+        let mut own = super::rules::rules(&table, entry.key, kinds.len(), reading);
+        let kind = kind(&table, entry.key, &own, reading);
+        if let Some(validate) = kind.validate.as_ref().filter(|validate| validate.of_bytes) {
+            own.iter_mut().for_each(|placed| serve_bytes(placed, validate));
+        }
+        kinds.push(Arc::new(kind));
         rules.extend(own);
         table.finish();
     }
@@ -66,7 +70,8 @@ fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) 
     let default = || ViewRule { name: format!("documents.{name}"), ..default_view(reading) };
     let own = views().next().map_or_else(default, |(_, view)| view.clone());
     let (max_size, types) = limits(rules);
-    let kind = Kind { name: name.to_owned(), source, max_size, types, probe, own };
+    let validate = validate(table, source.as_ref(), &probe);
+    let kind = Kind { name: name.to_owned(), source, max_size, types, probe, validate, own };
     if kind.probe.is_empty() && table.get("probe").is_none() {
         no_probe(table, &kind, views());
     }
@@ -185,6 +190,41 @@ fn given_headers(table: &Table<'_>) -> HeaderMap {
 fn first_byte(mut source: Outgoing) -> Outgoing {
     source.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-0"));
     source
+}
+
+/// How changes of the bytes are noticed: by default where a probe asks for them anyway.
+fn validate(table: &Table<'_>, source: Option<&Outgoing>, probes: &[Outgoing]) -> Option<Validate> {
+    let value = table.get("validate");
+    let wanted = match &value {
+        Some(value) => value.bool()?,
+        None => source.is_some_and(|source| probes.iter().any(|probe| probe.is_at(source))),
+    };
+    if !wanted {
+        return None;
+    }
+    let reads = |source: &Outgoing| probes.iter().find(|probe| probe.is_at(source)).cloned();
+    match (source, probes.first()) {
+        (Some(source), _) => {
+            let request = reads(source).unwrap_or_else(|| first_byte(source.clone()));
+            Some(Validate { request, of_bytes: true })
+        }
+        (None, Some(probe)) => Some(Validate { request: probe.clone(), of_bytes: false }),
+        (None, None) => {
+            let message = "nothing says where the app's own bytes are";
+            value?.error(message, "add `source` or `probe`")
+        }
+    }
+}
+
+/// Marks a view whose route is where the bytes are.
+fn serve_bytes(placed: &mut Placed, validate: &Validate) {
+    let route = Outgoing::parse(&format!("GET {}", placed.rule.pattern.text()));
+    let is_there = route.is_ok_and(|route| route.is_at(&validate.request));
+    if let (true, Action::View(view)) = (is_there, &mut placed.rule.action)
+        && let Some(view) = Arc::get_mut(view)
+    {
+        view.serves_bytes = true;
+    }
 }
 
 /// The view's own request, if the id is all that it takes.

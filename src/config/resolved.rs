@@ -311,9 +311,40 @@ pub(crate) struct Kind {
     /// Requests that tell whether a caller may; the first 2xx counts. Resolved default: `source` with
     /// `Range: bytes=0-0`, else the first view route. Empty: the app can't be asked.
     pub(crate) probe: Vec<Outgoing>,
+    /// How changes that did not come by are noticed; `None`: not at all.
+    pub(crate) validate: Option<Validate>,
     /// Rules for Transom's own endpoints, which no view route governs: the first view rule's if
     /// there is one, else the defaults.
     pub(crate) own: ViewRule,
+}
+
+/// The request whose reply has the validators of a document's bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Validate {
+    pub(crate) request: Outgoing,
+    /// It asks for the bytes, or for the first of them.
+    pub(crate) of_bytes: bool,
+}
+
+impl Validate {
+    /// What the reply to this request says.
+    pub(crate) fn reads(&self, request: &Outgoing) -> Reads {
+        match request.is_at(&self.request) {
+            false => Reads::Nothing,
+            true if self.of_bytes => Reads::Bytes,
+            true => Reads::About,
+        }
+    }
+}
+
+/// What a reply of the app says of a document's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    Nothing,
+    /// Their validators.
+    About,
+    /// Their validators and their length.
+    Bytes,
 }
 
 /// What a rule does once it matched.
@@ -333,6 +364,7 @@ pub(crate) struct UploadRule {
     pub(crate) id: Vec<Locator>,
     /// `None`: any 2xx, and 3xx too when a header locator with a pattern matched.
     pub(crate) accepted: Option<Condition>,
+    pub(crate) confirm: Confirm,
     pub(crate) max_size: u64,
     /// Content types by sniffing; see `capture::sniff`.
     pub(crate) types: Vec<String>,
@@ -356,6 +388,17 @@ pub(crate) struct DeleteRule {
     pub(crate) prefix: bool,
     /// `None`: any 2xx.
     pub(crate) accepted: Option<Condition>,
+    pub(crate) confirm: Confirm,
+}
+
+/// Whether the app is looked at before its reply to a write counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Confirm {
+    /// Where the reply proves little.
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Clone)]
@@ -372,6 +415,8 @@ pub(crate) struct ViewRule {
     pub(crate) grant: Vec<Grant>,
     pub(crate) ttl: Duration,
     pub(crate) wait: Duration,
+    /// Its route is where the app serves the document's bytes, so that its reply tells of them.
+    pub(crate) serves_bytes: bool,
 }
 
 /// How a session reaches its user.

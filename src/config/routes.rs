@@ -22,7 +22,12 @@ pub(super) fn table(
     let described: Vec<_> = rules.iter().map(Described::of).collect();
     let (mut table, overlaps) = RouteTable::build(rules, fold);
     for (index, kind) in kinds.iter().enumerate() {
-        kind.source.iter().chain(&kind.probe).for_each(|asked| table.add_address(index, asked));
+        match &kind.source {
+            Some(source) => {
+                kind.probe.iter().chain([source]).for_each(|asked| table.add_address(index, asked));
+            }
+            None => table.trust_views(index),
+        }
     }
     for Overlap { first, second, relation, example } in overlaps {
         let (one, other) = (&described[first], &described[second]);

@@ -8,7 +8,7 @@ use super::tree::{Table, Value};
 use super::units::size;
 use super::view::view;
 use super::{
-    Action, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names,
+    Action, Confirm, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names,
 };
 use crate::condition::Condition;
 use crate::inject::Pointer;
@@ -122,11 +122,6 @@ fn check_method(route: &Value<'_>, method: &Method, action: &Action) {
 }
 
 fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> UploadRule {
-    if let Some(value) = table.get("confirm")
-        && value.bool() == Some(true)
-    {
-        value.not_yet("asking the app before a mapping counts (`confirm`)");
-    }
     if let Some(value) = table.get("alias") {
         locators(&value, route);
         value.not_yet("second names (`alias`)");
@@ -141,6 +136,7 @@ fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> Uploa
         file: table.get("file").and_then(|value| file(&value)).unwrap_or(FileSource::AnyPart),
         id: ids(table, route),
         accepted: accepted(table),
+        confirm: confirm(table),
         max_size: table
             .get("max_size")
             .and_then(|value| value.parse(some_size))
@@ -171,7 +167,7 @@ fn attributes(value: &Value<'_>) -> Vec<(String, Condition)> {
 
 fn delete(table: &Table<'_>, route: Option<&Pattern>) -> DeleteRule {
     let prefix = table.get("prefix").and_then(|value| value.bool()).unwrap_or(false);
-    DeleteRule { id: ids(table, route), prefix, accepted: accepted(table) }
+    DeleteRule { id: ids(table, route), prefix, accepted: accepted(table), confirm: confirm(table) }
 }
 
 /// `move` and `changed`.
@@ -192,6 +188,16 @@ fn later(table: &Table<'_>, route: Option<&Pattern>, action: &str) {
 
 fn accepted(table: &Table<'_>) -> Option<Condition> {
     condition(&table.get("accepted")?, &["reply"])
+}
+
+/// `"auto"`, `true` or `false`.
+fn confirm(table: &Table<'_>) -> Confirm {
+    let Some(value) = table.get("confirm") else { return Confirm::Auto };
+    let read = match value.as_text() {
+        Some(_) => value.choice(&[("auto", Confirm::Auto)]),
+        None => value.bool().map(|look| if look { Confirm::Always } else { Confirm::Never }),
+    };
+    read.unwrap_or_default()
 }
 
 fn file(value: &Value<'_>) -> Option<FileSource> {

@@ -72,6 +72,7 @@ pub(super) fn default_view(reading: &Reading<'_>) -> ViewRule {
         grant: Vec::new(),
         ttl: Duration::from_secs(15 * 60),
         wait: Duration::from_secs(5),
+        serves_bytes: false,
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 use super::clock::Clock;
 use super::hints::Hints;
 use super::remote::{Dws, Files};
+use super::writes::Writes;
 use crate::mapping::MappingStore;
 use crate::telemetry::Metrics;
 
@@ -18,6 +19,7 @@ pub(super) struct Core {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) hints: Hints,
+    pub(super) writes: Writes,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
 }

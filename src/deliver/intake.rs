@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::core::Core;
+use super::doubt::Circumstances;
 use crate::document::DocumentKey;
 use crate::mapping::{
-    Applied, Batch, Job, JobId, Mapping, MappingState, MappingStore, Progress, Provenance,
-    StoreError, Task, find_job,
+    Applied, Batch, Doubt, Job, JobId, Mapping, MappingState, MappingStore, Progress, Provenance,
+    StoreError, Task, Validators, find_job,
 };
 use crate::reason::Reason;
 use crate::telemetry::Step;
@@ -33,6 +34,9 @@ pub(crate) enum Known {
     /// New ones, and those that DWS has lost; what came by otherwise meanwhile stays, and this capture is
     /// `superseded`.
     Never,
+    /// The one whose bytes this entry of the journal brought, with no other mark of doubt than this: the app has other
+    /// bytes now. Else it is `superseded`.
+    At(JobId, Option<u64>),
 }
 
 /// Journals all of these or none, and answers with a reason for each.
@@ -40,14 +44,18 @@ pub(super) async fn capture(
     core: &Core,
     files: Vec<Kept>,
     known: Known,
+    by: &Circumstances,
 ) -> Result<Vec<Reason>, Reason> {
     let (jobs, unused) = plan_jobs(core, &files);
-    let written = write_captures(core, &files, &jobs, known).await;
+    let written = write_captures(core, &files, &jobs, known, by).await;
     match written {
         Ok(Written { batch, replaced, superseded }) => {
             core.hints.offer(&batch.put_jobs);
             for _ in 0..superseded.len() {
                 core.metrics.outcome(Step::Deliver, Reason::Superseded);
+            }
+            for mapping in &batch.put {
+                core.writes.is_marked(&mapping.key);
             }
             core.remove_files([unused, superseded].concat()).await;
             let reasons = files.iter().zip(&jobs).map(|(file, job)| match job {
@@ -60,7 +68,7 @@ pub(super) async fn capture(
         Err(failure) => {
             // A batch that may have been written needs its files; if it was not, they are swept at
             // the next start.
-            if !matches!(&failure, Failure::Store(error) if error.leaves_doubt()) {
+            if !failure.leaves_doubt() {
                 core.remove_files(files.into_iter().map(|file| file.spool).collect()).await;
             }
             Err(failure.reason("capture"))
@@ -105,7 +113,7 @@ pub(crate) async fn forget(
         for key in keys {
             let Some(mapping) = store.get(key).await? else { continue };
             batch.expect.push((key.clone(), Some(mapping.revision)));
-            if let Some(job) = waiting_upload(store, &mapping).await? {
+            for job in unneeded_uploads(store, &mapping).await? {
                 batch.remove_jobs.push(job.id);
                 forgotten.files.extend(job.spool().map(str::to_owned));
             }
@@ -148,6 +156,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether the batch may have been written all the same.
+    pub(super) fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Store(error) if error.leaves_doubt())
+    }
+
     pub(super) fn reason(&self, step: &'static str) -> Reason {
         match self {
             Self::Unknown => Reason::ReplaceUnknown,
@@ -185,6 +198,7 @@ async fn write_captures(
     files: &[Kept],
     jobs: &[Option<JobId>],
     known: Known,
+    by: &Circumstances,
 ) -> Result<Written, Failure> {
     for _ in 0..MAX_CONFLICTS {
         let mut written =
@@ -192,28 +206,31 @@ async fn write_captures(
         for (file, job) in files.iter().zip(jobs) {
             let Some(job) = *job else { continue };
             let mapping = core.store.get(&file.key).await?;
-            match (&mapping, known) {
-                (None, Known::Only) => return Err(Failure::Unknown),
-                (Some(known), Known::Never) if known.state.lost_document().is_none() => {
-                    return Err(Failure::Known);
-                }
-                _ => {}
-            }
+            known.check(mapping.as_deref())?;
             if let Some(known) = &mapping {
-                written.replaced.push(file.key.clone());
-                if let Some(waiting) = waiting_upload(&*core.store, known).await? {
-                    written.batch.remove_jobs.push(waiting.id);
-                    written.superseded.extend(waiting.spool().map(str::to_owned));
+                if known.is_document() {
+                    written.replaced.push(file.key.clone());
+                }
+                for unneeded in unneeded_uploads(&*core.store, known).await? {
+                    written.batch.remove_jobs.push(unneeded.id);
+                    written.superseded.extend(unneeded.spool().map(str::to_owned));
                 }
             }
             let mut file = file.clone();
             if let Some(before) = mapping.as_ref().filter(|_| known != Known::Any) {
                 file.provenance = before.provenance.clone().after_replacement(file.provenance);
             }
-            if let Some(before) = mapping.as_ref().filter(|_| known == Known::Never) {
+            let fetched = matches!(known, Known::Never | Known::At(..));
+            if let Some(before) = mapping.as_ref().filter(|_| fetched) {
                 file.title = before.title.clone().or(file.title);
             }
-            add_capture(&mut written.batch, file, mapping.as_deref(), job, core.clock.now());
+            let now = core.clock.now();
+            let doubt = by.leave_doubt(core, &file.key, mapping.as_deref());
+            let doubt = doubt.then(|| Doubt::new(now, job.0));
+            add_capture(&mut written.batch, file, mapping.as_deref(), job, now, doubt);
+            if let Some(put) = written.batch.put.last_mut() {
+                put.validators = by.validators.clone();
+            }
         }
         if core.store.apply(written.batch.clone()).await? == Applied::Done {
             return Ok(written);
@@ -222,7 +239,14 @@ async fn write_captures(
     Err(Failure::Contended)
 }
 
-fn add_capture(batch: &mut Batch, file: Kept, known: Option<&Mapping>, id: JobId, now: u64) {
+fn add_capture(
+    batch: &mut Batch,
+    file: Kept,
+    known: Option<&Mapping>,
+    id: JobId,
+    now: u64,
+    doubt: Option<Doubt>,
+) {
     let Kept { key, spool, title, content_type, size, sha256, provenance } = file;
     let previous = known.and_then(Mapping::held_document).map(str::to_owned);
     batch.expect.push((key.clone(), known.map(|mapping| mapping.revision)));
@@ -237,15 +261,52 @@ fn add_capture(batch: &mut Batch, file: Kept, known: Option<&Mapping>, id: JobId
         created_at: known.map_or(now, |mapping| mapping.created_at),
         updated_at: now,
         provenance,
+        captured_by: id,
+        validators: Validators::default(),
+        doubt,
     });
-    batch.put_jobs.push(Job {
-        id,
-        task: Task::Upload { key, spool, title, content_type, size, sha256 },
-        progress: Progress::Due { at: now },
-        attempts: 0,
-        created_at: now,
-        last_error: None,
-    });
+    let task = Task::Upload { key, spool, title, content_type, size, sha256 };
+    batch.put_jobs.push(new_job(id, task, Progress::Due { at: now }, now));
+}
+
+pub(super) fn new_job(id: JobId, task: Task, progress: Progress, now: u64) -> Job {
+    Job { id, task, progress, attempts: 0, created_at: now, last_error: None }
+}
+
+impl Known {
+    pub(crate) fn just(mapping: &Mapping) -> Self {
+        Self::At(mapping.captured_by, mapping.mark())
+    }
+
+    pub(super) fn check(self, mapping: Option<&Mapping>) -> Result<(), Failure> {
+        match (mapping, self) {
+            (None, Self::Only | Self::At(..)) => Err(Failure::Unknown),
+            (Some(known), Self::Only) if !known.is_document() => Err(Failure::Unknown),
+            (Some(known), Self::Never)
+                if known.is_document() && known.state.lost_document().is_none() =>
+            {
+                Err(Failure::Known)
+            }
+            (Some(known), Self::At(job, mark))
+                if (known.captured_by, known.mark()) != (job, mark) =>
+            {
+                Err(Failure::Known)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Uploads that new bytes make pointless: one that has not begun, and one that waits for a look at the app.
+pub(super) async fn unneeded_uploads(
+    store: &dyn MappingStore,
+    mapping: &Mapping,
+) -> Result<Vec<Job>, StoreError> {
+    let mut unneeded: Vec<Job> = waiting_upload(store, mapping).await?.into_iter().collect();
+    if let Some(id) = mapping.unconfirmed_job() {
+        unneeded.extend(find_job(store, id).await?);
+    }
+    Ok(unneeded)
 }
 
 /// The upload that this mapping waits for, if it has not begun. The batch that removes it must
@@ -260,4 +321,4 @@ async fn waiting_upload(
 }
 
 /// Attempts at a batch whose mappings change meanwhile.
-const MAX_CONFLICTS: usize = 8;
+pub(super) const MAX_CONFLICTS: usize = 8;

@@ -7,6 +7,7 @@ mod attempt;
 mod clock;
 mod conclude;
 mod core;
+mod doubt;
 mod hints;
 mod intake;
 mod lane;
@@ -17,8 +18,10 @@ mod remote;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod unconfirmed;
 mod verdict;
 mod worker;
+mod writes;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +35,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::clock::Clock;
 use self::core::Core;
+pub(crate) use self::doubt::{Circumstances, WriteUnderWay};
 use self::hints::Hints;
 pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
@@ -42,7 +46,9 @@ use self::intake::{Failure, Kept};
 #[cfg(feature = "cli")]
 pub(crate) use self::parked::{Undecided, discard, retry};
 use self::remote::{Dws, Files};
+pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
+use self::writes::Writes;
 use crate::capture::{Spool, SpooledFile};
 use crate::document::DocumentKey;
 use crate::dws::DwsClient;
@@ -83,8 +89,8 @@ impl Outbox {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let (hints, settled) = (Hints::default(), Notify::new());
-        let core = Arc::new(Core { store, files, dws, metrics, clock, hints, settled });
+        let (hints, writes, settled) = (Hints::default(), Writes::default(), Notify::new());
+        let core = Arc::new(Core { store, files, dws, metrics, clock, hints, writes, settled });
         recover::recover(&core).await?;
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Worker::new(Arc::clone(&core)).run(stopped));
@@ -93,7 +99,7 @@ impl Outbox {
     }
 
     /// Makes captured files durable, all of them in one batch or none: mappings pending, jobs due.
-    /// `known` says which documents may be among them. When this resolves with `Ok`, power loss
+    /// `known` says which documents may be among them, `by` what else is known of them. When this resolves with `Ok`, power loss
     /// loses nothing.
     ///
     /// Returns `captured` or `replaced` per document, or `superseded` for a file that a later one
@@ -103,10 +109,11 @@ impl Outbox {
         files: Vec<(DocumentKey, SpooledFile)>,
         provenance: Provenance,
         known: Known,
+        by: Circumstances,
     ) -> Result<Vec<Reason>, Reason> {
         self.finish(move |core| async move {
             let kept = keep(&core, files, &provenance).await?;
-            intake::capture(&core, kept, known).await
+            intake::capture(&core, kept, known, &by).await
         })
         .await
     }
@@ -284,7 +291,8 @@ async fn delete_page(core: &Core, keys: &[DocumentKey]) -> Result<usize, Reason>
     Ok(forgotten.mappings)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two digits for each byte, as mappings keep hashes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a string does not fail.

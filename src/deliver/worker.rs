@@ -234,6 +234,8 @@ impl Figures {
             Progress::Due { .. } => self.due += 1,
             Progress::Sending => self.sending += 1,
             Progress::Parked { .. } => self.parked += 1,
+            // Not known to be work at all.
+            Progress::Unconfirmed => return,
         }
         self.oldest = Some(self.oldest.unwrap_or(job.created_at).min(job.created_at));
     }

@@ -14,7 +14,7 @@ use crate::auth::{Caller, Refusal};
 use crate::config::Config;
 use crate::document::DocumentKey;
 use crate::engine::{Engine, Transom};
-use crate::mapping::{JobId, Mapping, MappingState, MappingStore, Provenance, now_ms};
+use crate::mapping::{JobId, Mapping, MappingState, MappingStore, Provenance, Validators, now_ms};
 
 /// A request, and what is to be assumed about the rest of the world.
 pub(crate) struct Case {
@@ -119,6 +119,9 @@ impl Document {
             created_at: now,
             updated_at: now,
             provenance: Provenance::default(),
+            captured_by: JobId(0),
+            validators: Validators::default(),
+            doubt: None,
         });
         Self::Assumed(mapping.map(Box::new))
     }

@@ -1,4 +1,5 @@
-//! A document that Transom has not seen, taken from the app with the credentials of a caller who may see it.
+//! A document that Transom has not seen, or of which the app may have other bytes by now, taken from the app with
+//! the credentials of a caller who may see it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +17,20 @@ use super::behalf::on_behalf;
 use super::{Inner, ask_for_identity, is_encoded, last_segment};
 use crate::body::RequestBody;
 use crate::capture::{self, Plan, Shape, Spool, SpooledFile, tap};
-use crate::deliver::{Known, Outbox};
+use crate::config::Kind;
+use crate::deliver::{Circumstances, Known, Outbox, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::mapping::Provenance;
+use crate::mapping::{Mapping, Observed, Provenance, Validators};
 use crate::reason::Reason;
+use crate::route::Outgoing;
 use crate::session::Holder;
 use crate::source::Flight;
 use crate::telemetry::{Metrics, Step};
 
-/// Waits until the document is journalled, having it fetched from the kind's `source`. `patience`: until
-/// when, for a fetch that began then.
+/// Waits until the document is journalled, or found to be what the app has, having it fetched from the kind's
+/// `source`. `known`: what Transom has of it. `patience`: until when, for a fetch that began then. Returns when
+/// the fetch began.
 ///
 /// # Errors
 /// `document_pending` after that; `document_unknown` when there is no source or it has nothing that can
@@ -37,8 +41,9 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
     key: &DocumentKey,
     holder: &Holder,
     caller: &Parts,
+    known: Option<Arc<Mapping>>,
     patience: impl Fn(Instant) -> Instant,
-) -> Result<(), Reason> {
+) -> Result<Instant, Reason> {
     let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
     let (kind, source) =
         kind.and_then(|kind| Some((kind, kind.source.as_ref()?))).ok_or(Reason::DocumentUnknown)?;
@@ -51,10 +56,9 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
     let work = move |flight| {
         let fetch = Fetch {
             key: key.clone(),
-            max_size: kind.max_size,
-            types: kind.types.clone(),
-            spool: engine.spool.clone(),
+            limits: Limits::of(engine, kind),
             outbox: engine.outbox.clone(),
+            known: known.clone(),
             metrics: engine.metrics.clone(),
             flight,
         };
@@ -71,10 +75,9 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
 /// All that a fetch needs, apart from the request that began it.
 struct Fetch {
     key: DocumentKey,
-    max_size: u64,
-    types: Vec<String>,
-    spool: Spool,
+    limits: Limits,
     outbox: Outbox,
+    known: Option<Arc<Mapping>>,
     metrics: Arc<Metrics>,
     flight: Arc<Flight>,
 }
@@ -89,34 +92,118 @@ impl Fetch {
             Some(request) => self.attempt(inner, request).await,
             None => Err(Reason::DocumentUnknown),
         };
-        let (reason, document) = (outcome.err().unwrap_or(Reason::Captured), &self.key);
+        let (Ok(reason) | Err(reason)) = outcome;
+        let document = &self.key;
         self.metrics.outcome(Step::Source, reason);
         match reason {
             Reason::Captured => info!(code = %reason, %document, "fetched from the app"),
+            Reason::Unchanged => {
+                info!(code = %reason, %document, "the app has the bytes that are known")
+            }
             Reason::DocumentPending | Reason::Superseded => {
                 info!(code = %reason, %document, "what was fetched is not needed any more");
             }
             _ => warn!(code = %reason, %document, "the app's source gave no document"),
         }
-        outcome.or_else(|reason| match reason {
+        match outcome {
             // An upload came first: there is a document to be had.
-            Reason::Superseded => Ok(()),
-            _ => Err(reason),
-        })
+            Ok(_) | Err(Reason::Superseded) => Ok(()),
+            Err(reason) => Err(reason),
+        }
     }
 
     async fn attempt<S: Inner<B>, B>(
         &self,
+        inner: S,
+        request: Request<RequestBody<B>>,
+    ) -> Result<Reason, Reason> {
+        // What a write under way is about to change can be shown now, and says nothing of later.
+        let settles = !self.outbox.is_being_written(&self.key);
+        let read = self.limits.read(&self.key, inner, request).await?;
+        self.flight.journal(self.conclude(read, settles)).await
+    }
+
+    /// What the app's bytes are, beside those that are known.
+    async fn conclude(&self, read: Read, settles: bool) -> Result<Reason, Reason> {
+        let Read { file, seen } = read;
+        let (sha256, size) = (hex(&file.sha256), file.size);
+        if let Some(known) = &self.known {
+            if known.is_document() && known.sha256 == sha256 {
+                if settles && !self.outbox.is_being_written(&self.key) {
+                    let validators = known.validators.after_look(known.size, &seen);
+                    self.outbox.settle(known, validators).await?;
+                }
+                return Ok(Reason::Unchanged);
+            }
+            if let Some(job) = self.outbox.unconfirmed(known, &sha256).await? {
+                let by = Circumstances::fetched(Validators::of(&seen));
+                return self.outbox.confirm(&self.key, job, by).await;
+            }
+        }
+        let document = self.known.as_ref().filter(|known| known.is_document());
+        // What DWS has lost was never in doubt.
+        let known = match document.filter(|known| known.state.lost_document().is_none()) {
+            Some(known) => Known::just(known),
+            None => Known::Never,
+        };
+        let files = vec![(self.key.clone(), file)];
+        let by = Circumstances::fetched(Validators::of(&seen));
+        self.outbox.capture(files, Provenance::default(), known, by).await?;
+        self.metrics.captured(size);
+        Ok(Reason::Captured)
+    }
+}
+
+/// The document's bytes as the app serves them.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) file: SpooledFile,
+    /// What the app says of them.
+    pub(super) seen: Observed,
+}
+
+/// Reads the document from the kind's `source` with this caller's credentials, beside all that others fetch.
+pub(super) async fn read<S: Inner<B>, B: Send + 'static>(
+    engine: &Engine,
+    inner: &mut S,
+    kind: &Kind,
+    source: &Outgoing,
+    key: &DocumentKey,
+    caller: &Parts,
+) -> Result<Read, Reason> {
+    if source.hides_slash(key.id()) && !engine.config.app.encoded_slash {
+        return Err(Reason::DocumentUnknown);
+    }
+    let request = on_behalf(engine, source, key, caller).ok_or(Reason::DocumentUnknown)?;
+    Limits::of(engine, kind).read(key, inner.clone(), request).await
+}
+
+/// What is taken from a source.
+struct Limits {
+    max_size: u64,
+    types: Vec<String>,
+    spool: Spool,
+}
+
+impl Limits {
+    fn of(engine: &Engine, kind: &Kind) -> Self {
+        let (max_size, types) = (kind.max_size, kind.types.clone());
+        Self { max_size, types, spool: engine.spool.clone() }
+    }
+
+    async fn read<S: Inner<B>, B>(
+        &self,
+        key: &DocumentKey,
         mut inner: S,
         mut request: Request<RequestBody<B>>,
-    ) -> Result<(), Reason> {
+    ) -> Result<Read, Reason> {
         ask_for_identity(request.headers_mut());
         let title = last_segment(request.uri());
         let reply = match timeout(SILENT_AT_MOST, inner.ask(request)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) | Err(_) => return Err(Reason::SourceFailed),
         };
-        self.check(&reply)?;
+        check(key, &reply)?;
         // The same names of files, and the same signs of half a document, as on requests.
         let no_parts = capture::Parts::Named(Vec::new());
         let shape = Shape::of(reply.headers(), no_parts, Some(title))?;
@@ -124,35 +211,9 @@ impl Fetch {
         if length.is_some_and(|length| length > self.max_size) {
             return Err(Reason::FileTooLarge);
         }
+        let seen = Observed::of_bytes(reply.status(), reply.headers()).unwrap_or_default();
         let file = self.spooled(reply.into_body(), shape, length).await?;
-        let size = file.size;
-        let journalled = self.outbox.capture(
-            vec![(self.key.clone(), file)],
-            Provenance::default(),
-            Known::Never,
-        );
-        self.flight.journal(journalled).await?;
-        self.metrics.captured(size);
-        Ok(())
-    }
-
-    fn check<R>(&self, reply: &Response<R>) -> Result<(), Reason> {
-        let status = reply.status();
-        if status != StatusCode::OK {
-            info!(document = %self.key, status = status.as_u16(), "the app did not answer with a document");
-        }
-        match status {
-            StatusCode::OK if is_encoded(reply.headers()) => Err(Reason::ReplyEncoded),
-            StatusCode::OK => Ok(()),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(Reason::DocumentUnknown),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Reason::SourceFailed)
-            }
-            status if status.is_redirection() || status.is_client_error() => {
-                Err(Reason::DeniedByApp)
-            }
-            _ => Err(Reason::SourceFailed),
-        }
+        Ok(Read { file, seen })
     }
 
     /// Reads the body to its end, or until it is clear that it is not to be kept.
@@ -186,6 +247,21 @@ impl Fetch {
         }
         let seen = handle.finish().await?;
         seen.files.into_iter().next().ok_or(Reason::FileEmpty)?.kept
+    }
+}
+
+fn check<R>(key: &DocumentKey, reply: &Response<R>) -> Result<(), Reason> {
+    let status = reply.status();
+    if status != StatusCode::OK {
+        info!(document = %key, status = status.as_u16(), "the app did not answer with a document");
+    }
+    match status {
+        StatusCode::OK if is_encoded(reply.headers()) => Err(Reason::ReplyEncoded),
+        StatusCode::OK => Ok(()),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Reason::DocumentUnknown),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Reason::SourceFailed),
+        status if status.is_redirection() || status.is_client_error() => Err(Reason::DeniedByApp),
+        _ => Err(Reason::SourceFailed),
     }
 }
 

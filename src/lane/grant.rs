@@ -8,20 +8,19 @@ use aws_lc_rs::digest;
 use http::Extensions;
 use http::request::Parts;
 use secrecy::ExposeSecret;
-use tokio::time::Instant;
 
 use super::behalf::{CREDENTIALS, query_tokens, token_headers};
-use super::fetch::fetch;
+use super::document::{Sought, Waiting, known, known_at_once};
 use super::policy::Policy;
 use super::{Inner, tell};
 use crate::audit::{Audit, Entry, Who, token_hash};
 use crate::auth::{Caller, Refusal};
-use crate::config::{AppSays, ViewRule};
+use crate::config::{AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::dws::Session;
 use crate::engine::Engine;
-use crate::explain::{Finding, Trail};
-use crate::mapping::{Mapping, now_ms};
+use crate::explain::Trail;
+use crate::mapping::{Mapping, Observed, now_ms};
 use crate::reason::Reason;
 use crate::session::Holder;
 use crate::telemetry::{Rfc3339, request_id};
@@ -93,15 +92,6 @@ async fn caller(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Result<Calle
     found
 }
 
-/// How long a caller waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    /// A reply of the app waits with it: only in the first moments of a document, and not for a slow DWS.
-    WithTheApp,
-    /// Nothing but this answer waits.
-    Alone,
-}
-
 /// What a session is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -144,13 +134,15 @@ pub(crate) struct Granted {
 }
 
 /// What [`grant`] would say, where all that it asks for is in memory; not for a request that is explained. `None`:
-/// it has to be asked. `head` may be missing where the rule does not look at the request.
+/// it has to be asked. `seen`: what the app has just said of its bytes. `head` may be missing where the rule does not look at the request.
 pub(crate) fn grant_at_once(
     engine: &Engine,
     rule: &ViewRule,
+    kind: &Kind,
     key: &DocumentKey,
     asker: &Asker,
     head: Option<&Parts>,
+    seen: Option<&Observed>,
     purpose: Purpose,
 ) -> Option<Result<Granted, Reason>> {
     let nobody_listens = Extensions::new();
@@ -158,7 +150,7 @@ pub(crate) fn grant_at_once(
     if let Err(reason) = policy.check_without_document() {
         return Some(Err(reason));
     }
-    let mapping = engine.outbox.known(key).filter(|mapping| is_settled(mapping))?;
+    let mapping = known_at_once(engine, kind, key, seen)?;
     let wanted = match policy.wanted(&mapping) {
         Ok(wanted) => wanted,
         Err(reason) => return Some(Err(reason)),
@@ -187,15 +179,17 @@ pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
     key: &DocumentKey,
     asker: &Asker,
     parts: &Parts,
+    seen: Option<&Observed>,
     purpose: Purpose,
 ) -> Result<Granted, Reason> {
-    match attempt(engine, inner, rule, key, asker, parts, purpose).await {
+    match attempt(engine, inner, rule, key, asker, parts, seen, purpose).await {
         Ok(granted) => Ok(granted),
         Err(Refused::Because(reason)) => Err(reason),
         Err(Refused::Lost { document_id }) => {
             engine.outbox.lost(key, document_id).await?;
             // Boxed, since it is rare.
-            let again = Box::pin(attempt(engine, inner, rule, key, asker, parts, purpose)).await;
+            let again = attempt(engine, inner, rule, key, asker, parts, seen, purpose);
+            let again = Box::pin(again).await;
             again.map_err(|refused| match refused {
                 Refused::Because(reason) => reason,
                 Refused::Lost { .. } => Reason::DocumentLost,
@@ -226,12 +220,14 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
     key: &DocumentKey,
     asker: &Asker,
     parts: &Parts,
+    seen: Option<&Observed>,
     purpose: Purpose,
 ) -> Result<Granted, Refused> {
     let waiting = purpose.waiting();
     let policy = Policy::new(engine, rule, asker, Some(parts), &parts.extensions);
     policy.check_without_document()?;
-    let mapping = known(engine, inner, rule, key, asker, parts, waiting).await;
+    let sought = Sought { engine, rule, key, asker, parts, seen, waiting };
+    let mapping = known(sought, inner).await;
     let told = mapping.as_deref().map_err(|reason| *reason);
     tell::document(engine, key, told, &parts.extensions);
     let mapping = mapping?;
@@ -311,108 +307,6 @@ async fn record(
 /// Whether this session needs no line in the audit log, or no other one.
 fn is_on_record(audit: &Audit, session: &Session) -> bool {
     session.recorded.initialized() && !audit.wants_every_hand_out()
-}
-
-/// The mapping of a document that is known, there, and not on its way; or what [`awaited`] finds.
-async fn known<S: Inner<B>, B: Send + 'static>(
-    engine: &Engine,
-    inner: &mut S,
-    rule: &ViewRule,
-    key: &DocumentKey,
-    asker: &Asker,
-    parts: &Parts,
-    waiting: Waiting,
-) -> Result<Arc<Mapping>, Reason> {
-    match engine.outbox.mapping(key).await? {
-        Some(mapping) if is_settled(&mapping) => Ok(mapping),
-        // Boxed, since it is large and rare, and would be a part of every view otherwise.
-        _ => Box::pin(awaited(engine, inner, rule, key, asker, parts, waiting)).await,
-    }
-}
-
-fn is_settled(mapping: &Mapping) -> bool {
-    mapping.pending_job().is_none() && mapping.state.lost_document().is_none()
-}
-
-/// The mapping, after having a document fetched that nobody has seen or DWS has lost, and waiting for one that is
-/// on its way.
-async fn awaited<S: Inner<B>, B: Send + 'static>(
-    engine: &Engine,
-    inner: &mut S,
-    rule: &ViewRule,
-    key: &DocumentKey,
-    asker: &Asker,
-    parts: &Parts,
-    waiting: Waiting,
-) -> Result<Arc<Mapping>, Reason> {
-    let deadline = Instant::now() + rule.wait;
-    let mapping = match engine.outbox.mapping(key).await? {
-        Some(mapping) if mapping.state.lost_document().is_none() => mapping,
-        // A question changes nothing: the document would be fetched from `source`, where there is one.
-        found if Trail::of_asked(&parts.extensions).is_some() => {
-            return Err(without(found.as_deref()));
-        }
-        found => {
-            let patience = |began: Instant| match waiting {
-                Waiting::Alone => deadline,
-                Waiting::WithTheApp => deadline.min(began + rule.wait),
-            };
-            obtain(engine, inner, key, asker, parts, found, patience).await?
-        }
-    };
-    if mapping.pending_job().is_none() {
-        return Ok(mapping);
-    }
-    let left = deadline.saturating_duration_since(Instant::now());
-    let wait = match waiting {
-        Waiting::Alone => left,
-        // A document that has been on its way for longer than `wait` delays nobody any more: a DWS
-        // that is down must not make the app slow.
-        Waiting::WithTheApp => {
-            let age = Duration::from_millis(now_ms().saturating_sub(mapping.updated_at));
-            left.min(rule.wait.saturating_sub(age))
-        }
-    };
-    if wait.is_zero() || Trail::of_asked(&parts.extensions).is_some() {
-        return Ok(mapping);
-    }
-    engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)
-}
-
-/// A document that nobody has seen or DWS has lost: from the app, unless DWS has found it again.
-async fn obtain<S: Inner<B>, B: Send + 'static>(
-    engine: &Engine,
-    inner: &mut S,
-    key: &DocumentKey,
-    asker: &Asker,
-    parts: &Parts,
-    lost: Option<Arc<Mapping>>,
-    patience: impl Fn(Instant) -> Instant,
-) -> Result<Arc<Mapping>, Reason> {
-    match lost.as_ref().and_then(|lost| lost.state.lost_document()) {
-        Some(document_id) if engine.broker.is_back(document_id).await => {
-            engine.outbox.found(key, document_id.to_owned()).await?;
-        }
-        _ => {
-            let fetched = fetch(engine, inner, key, &asker.holder, parts, patience).await;
-            Trail::step(&parts.extensions, "source", || match &fetched {
-                Ok(()) => (Finding::Yes, format!("{key} was fetched from the app")),
-                Err(reason) => {
-                    (Finding::No, format!("{key} was not fetched from the app: {reason}"))
-                }
-            });
-            fetched.map_err(|reason| match reason {
-                Reason::DocumentUnknown => without(lost.as_deref()),
-                reason => reason,
-            })?;
-        }
-    }
-    engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown)
-}
-
-/// The reason where the app gives no document either.
-fn without(lost: Option<&Mapping>) -> Reason {
-    if lost.is_some() { Reason::DocumentLost } else { Reason::DocumentUnknown }
 }
 
 /// One hash of everything that the app may know a caller by.

@@ -2,20 +2,24 @@
 
 mod behalf;
 mod capture;
+mod document;
 mod fetch;
 mod grant;
+mod look;
 mod own;
 mod policy;
 mod probe;
 mod tell;
 mod uploader;
 mod view;
+mod writing;
 
 pub(crate) use capture::capture;
 pub(crate) use own::{is_own, own};
 #[cfg(feature = "server")]
 pub(crate) use probe::Probe;
 pub(crate) use view::{Viewed, view};
+pub(crate) use writing::{meant, write};
 
 use std::pin::Pin;
 

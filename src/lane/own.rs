@@ -162,14 +162,15 @@ async fn serve<S: Inner<B>, B: Send + 'static>(
         .map_err(|_| Reason::OverrideUnclear)?;
     let rule = &kind.own;
     let asker = Asker::recognise(engine, rule, parts).await?.wanting_anew(asks_anew(parts));
+    let mut seen = None;
     if rule.authorize.app != AppSays::NotAsked {
-        probe(engine, inner, kind, key, parts).await?;
+        seen = probe(engine, inner, kind, key, parts).await?;
     }
     let purpose = match what {
         What::Session => Purpose::Endpoint,
         What::View => Purpose::OwnPage,
     };
-    grant(engine, inner, rule, key, &asker, parts, purpose).await
+    grant(engine, inner, rule, key, &asker, parts, seen.as_ref(), purpose).await
 }
 
 /// `?fresh`: the viewer service refused the session that this caller has.

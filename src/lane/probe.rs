@@ -3,23 +3,25 @@
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderName, Request};
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use http_body::Body;
 use tracing::{debug, warn};
 
 use super::behalf::{CREDENTIALS, on_behalf, query_tokens, token_headers};
 use super::{Inner, tell};
 use crate::body::RequestBody;
 use crate::client::ClientInfo;
-use crate::config::Kind;
+use crate::config::{Kind, Reads};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::mapping::Observed;
 use crate::reason::Reason;
-use crate::session::{Answer, Question, judge};
+use crate::session::{Answer, Question, Refusal, judge};
 use crate::telemetry::request_id;
 
-/// Whether the app answers one of the kind's probes with a yes (see [`judge`]), now or a moment ago. The
-/// reply's body is never read.
+/// Whether the app answers one of the kind's probes with a yes (see [`judge`]), now or a moment ago; and what it
+/// says of the document's bytes, where they are what the probe asks for. The reply's body is never read.
 ///
 /// # Errors
 /// `denied_by_app`, or `app_unavailable` when no probe gave an answer that can be believed.
@@ -29,15 +31,21 @@ pub(crate) async fn probe<S: Inner<B>, B>(
     kind: &Kind,
     key: &DocumentKey,
     caller: &Parts,
-) -> Result<(), Reason> {
-    let requests = kind.probe.iter().filter_map(|probe| on_behalf(engine, probe, key, caller));
-    let requests: Vec<_> = requests.collect();
+) -> Result<Option<Observed>, Reason> {
+    let requests = requests(engine, kind, key, caller);
     let question = question(engine, key, caller, &requests);
     let unknown = kind.probe.is_empty();
-    let mut asked = false;
+    let (mut asked, mut seen) = (false, None);
     let ask = async {
         asked = true;
-        ask(engine, inner, key, requests, unknown).await
+        match ask(engine, inner, kind, key, requests).await {
+            Word::Yes(observed) => {
+                seen = observed;
+                Ok(())
+            }
+            Word::No { .. } => Err(Reason::DeniedByApp),
+            Word::Unknown => Err(Reason::AppUnavailable),
+        }
     };
     let answer = engine.decisions.recall(question, ask).await;
     if !asked {
@@ -49,52 +57,137 @@ pub(crate) async fn probe<S: Inner<B>, B>(
             (Finding::No, format!("nothing says how to ask it about `{}`: no `probe`", kind.name))
         });
     }
-    answer
+    answer.map(|()| seen)
+}
+
+/// The app's word on a document, as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// With what it says of the bytes.
+    Yes(Option<Observed>),
+    No {
+        /// It says that there is nothing.
+        gone: bool,
+    },
+    Unknown,
+}
+
+/// The app's word of this moment, whatever it said before.
+pub(crate) async fn probe_afresh<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    kind: &Kind,
+    key: &DocumentKey,
+    caller: &Parts,
+) -> Word {
+    ask(engine, inner, kind, key, requests(engine, kind, key, caller)).await
+}
+
+/// What the app says now of the document's bytes to a caller who may see them; `None` if it does not say.
+pub(crate) async fn observe<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    kind: &Kind,
+    key: &DocumentKey,
+    caller: &Parts,
+) -> Option<Observed> {
+    let validate = kind.validate.as_ref()?;
+    let request = on_behalf(engine, &validate.request, key, caller)?;
+    match ask_once(engine, inner, key, request, validate.reads(&validate.request)).await {
+        (Answer::Yes, seen) => seen,
+        _ => None,
+    }
+}
+
+fn requests<B>(
+    engine: &Engine,
+    kind: &Kind,
+    key: &DocumentKey,
+    caller: &Parts,
+) -> Vec<(Request<RequestBody<B>>, Reads)> {
+    let reads = |probe| kind.validate.as_ref().map_or(Reads::Nothing, |v| v.reads(probe));
+    let request = |probe| Some((on_behalf(engine, probe, key, caller)?, reads(probe)));
+    kind.probe.iter().filter_map(request).collect()
 }
 
 async fn ask<S: Inner<B>, B>(
     engine: &Engine,
     inner: &mut S,
+    kind: &Kind,
     key: &DocumentKey,
-    requests: Vec<Request<RequestBody<B>>>,
-    mut unknown: bool,
-) -> Result<(), Reason> {
-    for mut request in requests {
-        if Trail::of(request.extensions()).is_some() {
-            request.extensions_mut().insert(Probe);
+    requests: Vec<(Request<RequestBody<B>>, Reads)>,
+) -> Word {
+    let (mut unknown, mut gone) = (kind.probe.is_empty(), false);
+    for (request, reads) in requests {
+        match ask_once(engine, inner, key, request, reads).await {
+            (Answer::Yes, seen) => return Word::Yes(seen),
+            (Answer::No(refusal), _) => gone |= refusal == Refusal::Gone,
+            (Answer::Unknown(_), _) => unknown = true,
         }
-        let (path, asked) = (request.uri().path().to_owned(), request.headers().clone());
-        let (method, extensions) = (request.method().clone(), request.extensions().clone());
-        let reply = tokio::time::timeout(PROBE_AT_MOST, inner.ask(request)).await;
-        let answer = match &reply {
-            Ok(Ok(reply)) => judge(reply.status(), reply.headers(), &asked),
-            Ok(Err(_)) => Answer::Unknown("the app can't be reached"),
-            Err(_) => Answer::Unknown("the app took too long"),
+    }
+    if unknown { Word::Unknown } else { Word::No { gone } }
+}
+
+async fn ask_once<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    key: &DocumentKey,
+    mut request: Request<RequestBody<B>>,
+    reads: Reads,
+) -> (Answer, Option<Observed>) {
+    if Trail::of(request.extensions()).is_some() {
+        request.extensions_mut().insert(Probe);
+    }
+    let (path, asked) = (request.uri().path().to_owned(), request.headers().clone());
+    let (method, extensions) = (request.method().clone(), request.extensions().clone());
+    let reply = tokio::time::timeout(PROBE_AT_MOST, inner.ask(request)).await;
+    let answer = match &reply {
+        Ok(Ok(reply)) => judge(reply.status(), reply.headers(), &asked),
+        Ok(Err(_)) => Answer::Unknown("the app can't be reached"),
+        Err(_) => Answer::Unknown("the app took too long"),
+    };
+    let reply = reply.ok().and_then(Result::ok);
+    let status = reply.as_ref().map(|reply| reply.status().as_u16());
+    let seen = reply.and_then(|reply| reads.observe(&method, &reply));
+    Trail::step(&extensions, "app", || {
+        let told = match answer {
+            Answer::Yes => "a yes",
+            Answer::No(refusal) => refusal.why(),
+            Answer::Unknown(why) => why,
         };
-        let status = reply.ok().and_then(Result::ok).map(|reply| reply.status().as_u16());
-        Trail::step(&extensions, "app", || {
-            let told = match answer {
-                Answer::Yes => "a yes",
-                Answer::No(why) | Answer::Unknown(why) => why,
-            };
-            let status = status.map_or("no answer".to_owned(), |status| status.to_string());
-            let finding = Finding::of(answer == Answer::Yes);
-            let with = tell::credentials(&asked, token_headers(engine));
-            (finding, format!("asked with {method} {path}, {with}; {status} is: {told}"))
-        });
-        let request_id = request_id::of(&asked);
-        match answer {
-            Answer::Yes => return Ok(()),
-            Answer::No(why) => {
-                debug!(document = %key, path, status, why, request_id, "the app said no");
-            }
-            Answer::Unknown(why) => {
-                warn!(document = %key, path, status, why, request_id, "no word from the app");
-                unknown = true;
+        let status = status.map_or("no answer".to_owned(), |status| status.to_string());
+        let finding = Finding::of(answer == Answer::Yes);
+        let with = tell::credentials(&asked, token_headers(engine));
+        (finding, format!("asked with {method} {path}, {with}; {status} is: {told}"))
+    });
+    let request_id = request_id::of(&asked);
+    match answer {
+        Answer::Yes => {}
+        Answer::No(refusal) => {
+            let why = refusal.why();
+            debug!(document = %key, path, status, why, request_id, "the app said no");
+        }
+        Answer::Unknown(why) => {
+            warn!(document = %key, path, status, why, request_id, "no word from the app");
+        }
+    }
+    (answer, seen)
+}
+
+impl Reads {
+    fn observe<R: Body>(self, method: &Method, reply: &Response<R>) -> Option<Observed> {
+        let (status, headers) = (reply.status(), reply.headers());
+        match self {
+            Self::Nothing => None,
+            Self::About => Observed::of_reply(status, headers),
+            // A service in this process need not write a length that its body knows.
+            Self::Bytes => {
+                let whole = status == StatusCode::OK && method == Method::GET;
+                let length = reply.body().size_hint().exact().filter(|_| whole);
+                Some(Observed::of_bytes(status, headers)?.with_length(length))
             }
         }
     }
-    Err(if unknown { Reason::AppUnavailable } else { Reason::DeniedByApp })
 }
 
 /// What tells this question from others: the requests as they would be sent, and the client's address, by
@@ -106,9 +199,9 @@ fn question<B>(
     engine: &Engine,
     key: &DocumentKey,
     caller: &Parts,
-    requests: &[Request<RequestBody<B>>],
+    requests: &[(Request<RequestBody<B>>, Reads)],
 ) -> Option<Question> {
-    let first = requests.first()?;
+    let (first, _) = requests.first()?;
     if Trail::of_asked(first.extensions()).is_some() {
         return None;
     }
@@ -127,7 +220,7 @@ fn question<B>(
     }
     let peer =
         client.map_or_else(String::new, |client| format!("{} {}", client.peer.ip(), client.tls));
-    let sent = requests.iter().map(|request| {
+    let sent = requests.iter().map(|(request, _)| {
         let headers = request.headers().iter().filter(|(name, _)| *name != request_id::HEADER);
         let headers = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         (request.method().as_str(), request.uri().to_string(), headers)

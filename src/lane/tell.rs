@@ -6,6 +6,7 @@ use http::{Extensions, HeaderMap, HeaderName};
 use serde_json::Value;
 
 use super::behalf::CREDENTIALS;
+use super::view::OwnWord;
 use crate::auth::{Caller, Refusal, places};
 use crate::capture::FilePart;
 use crate::condition::Condition;
@@ -114,8 +115,17 @@ pub(super) fn document(
             );
             (Finding::No, told)
         }
+        Ok(Mapping { state: MappingState::Unconfirmed { .. }, .. }) => {
+            (Finding::No, format!("{key} came by, and whether the app took it is not known yet"))
+        }
         Ok(Mapping { state: MappingState::Lost { document_id }, .. }) => {
             (Finding::No, format!("{key} was {document_id} at DWS, which no longer has it"))
+        }
+        Err(Reason::DocumentChanged) => {
+            let told = format!(
+                "{key} was written at the app since, or changed there by itself; see `source`"
+            );
+            (Finding::No, told)
         }
         Err(Reason::DocumentUnknown) => {
             let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
@@ -202,10 +212,15 @@ pub(super) fn credentials<'h>(
 }
 
 /// The app's own answer to the view's own request.
-pub(super) fn own_answer(status: http::StatusCode, asked: &Parts) {
-    Trail::step(&asked.extensions, "app", || match status.is_success() {
-        true => (Finding::Yes, format!("its own answer, {}, is a yes", status.as_u16())),
-        false => (Finding::No, format!("its own answer, {}, is no yes", status.as_u16())),
+pub(super) fn own_answer(status: http::StatusCode, word: OwnWord, asked: &Parts) {
+    let status = status.as_u16();
+    Trail::step(&asked.extensions, "app", || match word {
+        OwnWord::Yes => (Finding::Yes, format!("its own answer, {status}, is a yes")),
+        OwnWord::No(_) => (Finding::No, format!("its own answer, {status}, is no yes")),
+        OwnWord::AskTheProbe => {
+            let told = "its own answer is a web page, as a login is one: the probe decides";
+            (Finding::Told, told.to_owned())
+        }
     });
 }
 

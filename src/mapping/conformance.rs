@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::find_job;
 use super::{
     Applied, Batch, Job, JobId, Mapping, MappingState, MappingStore, Progress, Provenance, Task,
-    Uploader,
+    Uploader, Validators,
 };
 use crate::document::DocumentKey;
 use crate::reason::Reason;
@@ -144,7 +144,7 @@ async fn keeps_every_field(store: &impl MappingStore) {
         assert_eq!(store.list(None, 1).await.unwrap(), [Arc::unwrap_or_clone(read)]);
     }
     let parked = Progress::Parked { reason: Reason::OutcomeUnknown };
-    for progress in [Progress::Due { at: 7 }, Progress::Sending, parked] {
+    for progress in [Progress::Due { at: 7 }, Progress::Sending, Progress::Unconfirmed, parked] {
         let id = store.next_job();
         let error = Some("timed out".to_owned());
         let job = Job { progress, attempts: 3, last_error: error, ..upload(id, &key) };
@@ -238,6 +238,9 @@ pub(super) fn ready(key: &DocumentKey, document_id: &str) -> Mapping {
             route: Some("POST /files".to_owned()),
             attributes: [("tenant".to_owned(), "acme".into())].into(),
         },
+        captured_by: JobId(0),
+        validators: Validators { etag: Some("v1".to_owned()), ..Validators::default() },
+        doubt: None,
     }
 }
 

@@ -6,7 +6,9 @@ use crate::document::DocumentKey;
 use crate::reason::Reason;
 
 /// Names a journal entry; later ones are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct JobId(pub u64);
 
 /// Something that is still to be told to DWS.
@@ -65,6 +67,8 @@ pub enum Progress {
     },
     /// An attempt is being made; found at start-up, its outcome is unknown.
     Sending,
+    /// The app's reply proved little; a look at the app decides whether it is sent at all.
+    Unconfirmed,
     /// Waits for the operator.
     Parked {
         /// `outcome_unknown`, `spool_lost` or `delivery_refused`.

@@ -7,6 +7,7 @@
 mod codec;
 #[cfg(test)]
 mod conformance;
+mod doubt;
 mod journal;
 mod memory;
 mod provenance;
@@ -18,10 +19,12 @@ mod sled_writer;
 mod store;
 #[cfg(feature = "cli")]
 pub(crate) mod transfer;
+mod validators;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub use doubt::{Doubt, Unconfirmed};
 pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
 pub use provenance::{Provenance, Uploader};
@@ -29,6 +32,8 @@ pub use record::{Mapping, MappingState};
 pub use sled_store::SledStore;
 pub(crate) use store::find_job;
 pub use store::{Applied, Batch, BoxFuture, MappingStore, StoreError};
+pub use validators::Validators;
+pub(crate) use validators::{Compared, Observed};
 
 /// Where sled lives under `store.path`.
 pub(crate) fn sled_path(store: &Path) -> PathBuf {

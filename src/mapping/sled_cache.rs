@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Mapping, MappingState, Provenance};
+use super::{Mapping, MappingState, Provenance, Validators};
 use crate::cache::Cache;
 use crate::document::DocumentKey;
 use crate::weight;
@@ -71,7 +71,8 @@ impl MappingCache {
 
 fn weight(key: &DocumentKey, mapping: &Option<Arc<Mapping>>) -> u32 {
     let mapping = mapping.as_deref().map_or(0, |mapping| {
-        let Mapping { key, state, title, content_type, sha256, provenance, .. } = mapping;
+        let Mapping { key, state, title, content_type, sha256, provenance, validators, .. } =
+            mapping;
         let Provenance { uploader, route, attributes } = provenance;
         let state = match state {
             MappingState::Pending { previous, .. } => previous.as_ref().map_or(0, String::len),
@@ -79,9 +80,12 @@ fn weight(key: &DocumentKey, mapping: &Option<Arc<Mapping>>) -> u32 {
                 document_id.len()
             }
             MappingState::Refused { detail } => detail.len(),
+            MappingState::Unconfirmed { .. } => 0,
         };
+        let Validators { etag, last_modified, .. } = validators;
         let texts = [title.as_ref(), route.as_ref(), Some(content_type), Some(sha256)];
-        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let texts = texts.into_iter().chain([etag.as_ref(), last_modified.as_ref()]);
+        let texts: usize = texts.flatten().map(String::len).sum();
         let uploader = uploader.as_ref().map_or(0, |by| by.identity.len() + by.user.len());
         let attributes = attributes.iter().map(|(name, value)| weight::member(name, value));
         let fixed = size_of::<Mapping>() + weight::key(key);

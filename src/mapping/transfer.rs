@@ -7,7 +7,10 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, Batch, Mapping, MappingState, MappingStore, Provenance, StoreError};
+use super::{
+    Applied, Batch, Doubt, JobId, Mapping, MappingState, MappingStore, Provenance, StoreError,
+    Validators,
+};
 use crate::document::DocumentKey;
 
 /// Writes every mapping. `progress` is told after each page how many there are and how many are
@@ -28,7 +31,7 @@ pub(crate) async fn export(
         after = Some(last.key.clone());
         for mapping in page {
             exported.mappings += 1;
-            exported.pending += u64::from(mapping.pending_job().is_some());
+            exported.pending += u64::from(mapping.waiting_job().is_some());
             write_line(out, &Line::from(mapping))?;
         }
         progress(Pass::Writing, count, exported.mappings);
@@ -55,7 +58,7 @@ pub(crate) async fn import<R: Read + Seek>(
     while let Some((number, line)) = lines.next()? {
         done += 1;
         match line.and_then(Mapping::try_from) {
-            Ok(mapping) if mapping.pending_job().is_some() => imported.pending += 1,
+            Ok(mapping) if mapping.waiting_job().is_some() => imported.pending += 1,
             Ok(mapping) => match store.get(&mapping.key).await? {
                 Some(_) => imported.unchanged += 1,
                 None => {
@@ -204,7 +207,7 @@ async fn contradiction(
     }
     let known = store.get(key).await?;
     let differs = known.is_some_and(|known| known.state != mapping.state);
-    Ok((differs && mapping.pending_job().is_none()).then(|| {
+    Ok((differs && mapping.waiting_job().is_none()).then(|| {
         format!("{key} is mapped to something else here; see `transom mappings show`, or remove it first")
     }))
 }
@@ -314,6 +317,11 @@ pub(crate) struct Line {
     updated_at: u64,
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     provenance: Provenance,
+    #[serde(default, skip_serializing_if = "Validators::is_empty")]
+    validators: Validators,
+    /// There while the app may have other bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubt: Option<Doubt>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -323,6 +331,7 @@ enum State {
     Ready,
     Refused,
     Lost,
+    Unconfirmed,
 }
 
 impl From<Mapping> for Line {
@@ -337,6 +346,9 @@ impl From<Mapping> for Line {
             MappingState::Refused { detail } => (State::Refused, None, None, None, Some(detail)),
             MappingState::Lost { document_id } => {
                 (State::Lost, Some(document_id), None, None, None)
+            }
+            MappingState::Unconfirmed { job } => {
+                (State::Unconfirmed, None, Some(job.0), None, None)
             }
         };
         Self {
@@ -354,6 +366,8 @@ impl From<Mapping> for Line {
             created_at: mapping.created_at,
             updated_at: mapping.updated_at,
             provenance: mapping.provenance,
+            validators: mapping.validators,
+            doubt: mapping.doubt,
         }
     }
 }
@@ -370,13 +384,18 @@ impl TryFrom<Line> for Mapping {
                 MappingState::Lost { document_id }
             }
             (State::Pending, None, Some(job), None) => {
-                MappingState::Pending { job: super::JobId(job), previous: line.previous }
+                MappingState::Pending { job: JobId(job), previous: line.previous }
             }
             (State::Refused, None, None, Some(detail)) => MappingState::Refused { detail },
+            (State::Unconfirmed, None, Some(job), None) => {
+                MappingState::Unconfirmed { job: JobId(job) }
+            }
             (State::Ready | State::Lost, ..) => {
                 return Err("`ready` and `lost` take a `document_id` and no more".to_owned());
             }
-            (State::Pending, ..) => return Err("`pending` takes a `job` and no more".to_owned()),
+            (State::Pending | State::Unconfirmed, ..) => {
+                return Err("`pending` and `unconfirmed` take a `job` and no more".to_owned());
+            }
             (State::Refused, ..) => return Err("`refused` takes a `detail` and no more".to_owned()),
         };
         if line.kind.is_empty() || line.kind.chars().any(char::is_control) {
@@ -393,6 +412,10 @@ impl TryFrom<Line> for Mapping {
             created_at: line.created_at,
             updated_at: line.updated_at,
             provenance: line.provenance,
+            captured_by: JobId(0),
+            validators: line.validators,
+            // The bytes that a look could confirm stay in the other spool.
+            doubt: line.doubt.map(|doubt| Doubt { unconfirmed: None, ..doubt }),
         })
     }
 }
@@ -411,8 +434,8 @@ mod tests {
     use std::io::{BufReader, Cursor};
 
     use super::*;
+    use crate::mapping::MemoryStore;
     use crate::mapping::conformance::{key, put, ready};
-    use crate::mapping::{JobId, MemoryStore};
 
     #[tokio::test]
     async fn what_goes_out_comes_back_in() {

@@ -15,7 +15,9 @@ use crate::reading::{Address, meant};
 /// One form that the addresses of a kind's documents have.
 #[derive(Debug, Clone)]
 pub(super) struct Form {
-    kind: usize,
+    pub(super) kind: usize,
+    /// Requests of this form are meant to change documents.
+    pub(super) writes: bool,
     /// Sees neither case nor trailing slashes, nor the types of captures.
     pattern: Pattern,
     /// Captures that are numbers.
@@ -44,7 +46,9 @@ impl Form {
             _ => None,
         };
         let names = ids.iter().filter_map(names).collect();
-        Self::new(rule.kind, &rule.pattern, names, ids.iter().filter_map(keys).collect(), fold)
+        let keys = ids.iter().filter_map(keys).collect();
+        let form = Self::new(rule.kind, &rule.pattern, names, keys, fold)?;
+        Some(Self { writes: !matches!(rule.action, Action::View(_)), ..form })
     }
 
     pub(super) fn of_template(kind: usize, template: &Outgoing, fold: Fold) -> Option<Self> {
@@ -69,6 +73,7 @@ impl Form {
         let fold = Fold { case: true, trailing_slash: true, ..fold };
         Some(Self {
             kind,
+            writes: false,
             pattern: pattern.clone().untyped().folding(fold),
             numbers,
             captures,
@@ -154,13 +159,18 @@ const ZEROS: &[u32] = &[
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::config::DeleteRule;
+    use crate::config::{Confirm, DeleteRule};
     use crate::route::{RouteTable, split_method};
 
     fn table() -> RouteTable {
         let rule = |(text, id): (&str, Locator)| {
             let (method, path) = split_method(text).unwrap();
-            let action = Action::Delete(DeleteRule { id: vec![id], prefix: false, accepted: None });
+            let action = Action::Delete(DeleteRule {
+                id: vec![id],
+                prefix: false,
+                accepted: None,
+                confirm: Confirm::Auto,
+            });
             let pattern = Pattern::parse(path).unwrap();
             Rule { name: text.to_owned(), kind: 0, method, pattern, when: None, action }
         };

@@ -52,6 +52,11 @@ impl Outgoing {
         self.pieces.iter().filter_map(name).collect()
     }
 
+    /// Whether both ask for the same, though perhaps with another method or other headers.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        self.pieces == other.pieces
+    }
+
     /// The path and query for this document id; `None` if the id would make dot segments or
     /// empty ones, and so name something else.
     pub(crate) fn target(&self, id: &str) -> Option<PathAndQuery> {

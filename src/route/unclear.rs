@@ -59,6 +59,7 @@ fn table_for(fold: Fold) -> RouteTable {
             id: Vec::new(),
             prefix: false,
             accepted: None,
+            confirm: crate::config::Confirm::Auto,
         }),
     };
     RouteTable::build(ROUTES.map(rule).into_iter().collect(), fold).0

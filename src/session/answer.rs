@@ -1,22 +1,55 @@
-//! What the app's answer to a probe says about the caller. Pure.
+//! The one judge of the app's word. Pure.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
-/// The app's word.
+/// The app's word, on whatever it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Yes,
-    /// With the reason, for the log.
-    No(&'static str),
+    No(Refusal),
     /// The app could not say; with the reason.
     Unknown(&'static str),
 }
 
-/// Reads status and content type; `asked` are the headers of the probe itself.
+/// How the app says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 401, 403 and other errors of the client's.
+    Refused,
+    /// 404 or 410: there is nothing.
+    Gone,
+    /// A redirect, as to a login, or back to where a form came from.
+    Elsewhere,
+    /// A web page that was not asked for: a login with 200, or a form shown again.
+    Page,
+    /// 2xx of another type than was asked for.
+    OtherType,
+}
+
+impl Refusal {
+    /// For log and trail.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Self::Refused => "the app refused",
+            Self::Gone => "the app has nothing there",
+            Self::Elsewhere => "the app sent the caller elsewhere, as to a login",
+            Self::Page => "the app answered with a page, as a login is one",
+            Self::OtherType => "the app's answer is of another type than the probe accepts",
+        }
+    }
+
+    /// Whether an app that did what it was asked may answer so: forms are answered with redirects and pages.
+    pub(crate) fn proves_little(self) -> bool {
+        matches!(self, Self::Elsewhere | Self::Page)
+    }
+}
+
+/// Reads status and content type of a probe's answer, of a view's own reply, and of the reply to an upload, a
+/// replacement or a deletion; `asked` are the headers by which Transom asked, empty where the client did.
 ///
-/// A 2xx is a yes, unless its content type is one that nobody asked for: many apps answer a stranger, or a
-/// wrong address, with their login or start page and 200. So HTML counts only where the probe's own `accept`
+/// A 2xx is a yes, unless its content type is one that was not asked for: many apps answer a stranger, or a
+/// wrong address, with their login or start page and 200. So HTML counts only where `accept` in `asked`
 /// names it, and where there is an `accept`, the reply has to be of a type in it. A reply that doesn't tell its type
 /// is taken at its status.
 pub(crate) fn judge(status: StatusCode, reply: &HeaderMap, asked: &HeaderMap) -> Answer {
@@ -24,24 +57,23 @@ pub(crate) fn judge(status: StatusCode, reply: &HeaderMap, asked: &HeaderMap) ->
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
             return Answer::Unknown("the app wants to be asked later");
         }
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Answer::No(Refusal::Gone),
         status if status.is_server_error() => {
             return Answer::Unknown("the app failed to answer");
         }
-        status if status.is_redirection() => {
-            return Answer::No("the app sent the caller elsewhere, as to a login");
-        }
-        status if !status.is_success() => return Answer::No("the app refused"),
+        status if status.is_redirection() => return Answer::No(Refusal::Elsewhere),
+        status if !status.is_success() => return Answer::No(Refusal::Refused),
         _ => {}
     }
     let Some(content_type) = essence(reply) else { return Answer::Yes };
     let accepted: Vec<String> = ranges(asked).collect();
     if PAGES.contains(&content_type.as_str()) && !accepted.contains(&content_type) {
-        return Answer::No("the app answered with a page, as a login is one");
+        return Answer::No(Refusal::Page);
     }
     if accepted.is_empty() || accepted.iter().any(|range| covers(range, &content_type)) {
         return Answer::Yes;
     }
-    Answer::No("the app's answer is of another type than the probe accepts")
+    Answer::No(Refusal::OtherType)
 }
 
 /// `type/subtype` in lower case.
@@ -125,7 +157,9 @@ mod tests {
         }
         assert_eq!(
             answer(403, "application/json", "application/json"),
-            Answer::No("the app refused")
+            Answer::No(Refusal::Refused)
         );
+        assert_eq!(answer(404, "text/html", ""), Answer::No(Refusal::Gone));
+        assert_eq!(answer(302, "text/html", "text/html"), Answer::No(Refusal::Elsewhere));
     }
 }

@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use moka::future::Cache;
 
 use crate::config::Remember;
+use crate::mapping::{JobId, Mapping};
 use crate::reason::Reason;
 use crate::weight;
 
@@ -21,6 +22,8 @@ pub(crate) struct Decisions {
     yes: Option<Cache<Key, ()>>,
     /// Documents changed hands so often.
     epoch: Arc<AtomicU64>,
+    /// Versions that the app was seen to have.
+    valid: Option<moka::sync::Cache<JobId, ()>>,
 }
 
 /// SHA-256 over all that a probe carries, so that no two credentials share an answer.
@@ -38,7 +41,22 @@ impl Decisions {
         let life = Some(remember.life).filter(|life| *life > Duration::ZERO);
         let yes =
             life.map(|life| Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).build());
-        Self { yes, epoch: Arc::default() }
+        let valid = life.map(|life| {
+            moka::sync::Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).build()
+        });
+        Self { yes, epoch: Arc::default(), valid }
+    }
+
+    /// Whether the app was seen a moment ago to have just these bytes.
+    pub(crate) fn is_valid(&self, mapping: &Mapping) -> bool {
+        self.valid.as_ref().is_some_and(|valid| valid.contains_key(&mapping.captured_by))
+    }
+
+    /// The app has just these bytes. Those of before the journal named them are looked at each time.
+    pub(crate) fn found_valid(&self, mapping: &Mapping) {
+        if let Some(valid) = self.valid.as_ref().filter(|_| mapping.captured_by != JobId(0)) {
+            valid.insert(mapping.captured_by, ());
+        }
     }
 
     /// Remembers nothing of what this one does. A change that either is told of counts for both, since

@@ -8,7 +8,7 @@ mod liveness;
 mod policy;
 mod viewer_session;
 
-pub(crate) use answer::{Answer, judge};
+pub(crate) use answer::{Answer, Refusal, judge};
 pub(crate) use broker::{Broker, Holder, Wanted};
 pub(crate) use decisions::{Decisions, Question};
 pub(crate) use policy::{Variables, allowed, document_value, permissions};

@@ -46,6 +46,8 @@ impl Sources {
     /// its own, which goes on when nobody waits any more. `patience`: until when, for a fetch that
     /// began then; after that it is `document_pending`.
     ///
+    /// Returns when the fetch began: it says nothing of what the app has been told since.
+    ///
     /// # Errors
     /// Why there is no document; for the next 30 s without asking again.
     pub(crate) async fn fetched<F>(
@@ -54,7 +56,7 @@ impl Sources {
         holder: &Holder,
         patience: impl Fn(Instant) -> Instant,
         mut work: impl FnMut(Arc<Flight>) -> F,
-    ) -> Result<(), Reason>
+    ) -> Result<Instant, Reason>
     where
         F: Future<Output = Result<(), Reason>> + Send + 'static,
     {
@@ -64,7 +66,7 @@ impl Sources {
             match landed.unwrap_or(Err(Reason::DocumentPending)) {
                 // What the app told another says nothing about this caller.
                 Err(reason) if flight.holder != *holder && is_personal(reason) => {}
-                outcome => return outcome,
+                outcome => return outcome.map(|()| flight.began),
             }
         }
     }

@@ -35,6 +35,10 @@ pub(super) fn of(reason: Reason) -> Text {
             "This document can't be shown here",
             "The viewer has never received it. You can still get it from the application itself.",
         ),
+        Reason::DocumentChanged => (
+            "This document was changed in the application",
+            "The viewer does not have its new version. You can get that from the application itself.",
+        ),
         Reason::DocumentLost => (
             "The viewer has lost this document",
             "You can still get it from the application itself. Uploading it there again makes it viewable.",

@@ -32,7 +32,6 @@ fn all_that_waits_for_a_later_version() {
     for later in [
         format!("{upload}file = {{ json = \"/c\", encoding = \"base64\", name = \"/n\", type = \"/t\" }}"),
         format!("{upload}file = {{ tus = {{ name = \"n\", type = \"t\" }} }}"),
-        format!("{upload}confirm = true"),
         format!("{upload}alias = {{ json = \"$.url\" }}"),
         format!("{upload}id = {{ html = \"a.doc\", attribute = \"href\", pattern = \"/f/{{id}}\" }}"),
         format!("{view}session = {{ html = \"#v\" }}"),

@@ -110,6 +110,7 @@ impl History {
                     }
                 }
                 MappingState::Refused { .. } => panic!("seed {seed}: nothing was refused"),
+                MappingState::Unconfirmed { .. } => panic!("seed {seed}: all was accepted"),
                 MappingState::Lost { .. } => {
                     panic!("seed {seed}: nobody asked whether it was lost")
                 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::deliver::clock::Clock;
 use crate::deliver::intake::{self, Kept};
 use crate::deliver::remote::{Dws, Files};
-use crate::deliver::{Known, Outbox, Shared};
+use crate::deliver::{Circumstances, Known, Outbox, Shared};
 use crate::document::DocumentKey;
 use crate::dws::{DwsError, DwsErrorKind, Upload};
 use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
@@ -229,7 +229,7 @@ impl World {
     pub(super) async fn capture(&mut self, key: &DocumentKey, bytes: &[u8]) -> Reason {
         let kept = self.spool(key, bytes);
         let core = &self.outbox().shared.core;
-        intake::capture(core, vec![kept], Known::Any).await.unwrap()[0]
+        intake::capture(core, vec![kept], Known::Any, &Circumstances::default()).await.unwrap()[0]
     }
 
     pub(super) async fn capture_all(
@@ -237,7 +237,7 @@ impl World {
         files: Vec<Kept>,
         known: Known,
     ) -> Result<Vec<Reason>, Reason> {
-        intake::capture(&self.outbox().shared.core, files, known).await
+        intake::capture(&self.outbox().shared.core, files, known, &Circumstances::default()).await
     }
 
     pub(super) async fn mapping(&self, key: &DocumentKey) -> Option<Mapping> {

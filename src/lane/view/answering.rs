@@ -18,7 +18,9 @@ use crate::lane::grant::{Asker, Granted, Purpose, grant, grant_at_once};
 use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
 use crate::lane::{Inner, tell};
+use crate::mapping::Observed;
 use crate::reason::Reason;
+use crate::session::{Answer, Refusal, judge};
 use crate::telemetry::{Visit, request_id};
 use crate::viewer::Page;
 
@@ -29,6 +31,10 @@ pub(super) struct Answering<S, B> {
     /// The client can show a page.
     page: bool,
     asked: Asked,
+    /// What the reply says of the document's bytes, where it serves them.
+    seen: Option<Observed>,
+    /// The reply alone proves nothing.
+    probe_decides: bool,
     inner: S,
     body: PhantomData<fn(B)>,
 }
@@ -44,10 +50,13 @@ pub(super) enum Asked {
 
 impl View {
     /// `page`: the client can show one.
-    pub(super) fn remember(&self, parts: &Parts, page: bool) -> Asked {
+    pub(super) fn remember(&self, asker: &Asker, parts: &Parts, page: bool) -> Asked {
         let Self { engine, rule, kind, .. } = self;
+        // A page for a caller without a token may be a login, so that the probe is asked.
+        let may_probe = rule.authorize.app == AppSays::Probe
+            || (asker.caller.is_none() && self.delivers_in_head());
         let needed = page
-            || rule.authorize.app == AppSays::Probe
+            || may_probe
             || kind.source.is_some()
             || engine.audit.is_some()
             || looks_at(rule, "request")
@@ -65,18 +74,26 @@ impl View {
 }
 
 impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S, B> {
-    fn finish(self: Box<Self>, reply: Response<S::Reply>) -> Finished<S::Reply, S::Error> {
+    fn finish(mut self: Box<Self>, reply: Response<S::Reply>) -> Finished<S::Reply, S::Error> {
         let status = reply.status();
+        let word = own_word(&reply, &self.asker);
         if let Asked::Kept(head) = &self.asked {
-            tell::own_answer(status, head);
+            tell::own_answer(status, word, head);
         }
-        if !status.is_success() {
-            if let Some(reason) = refusal_of(status) {
-                self.note(reason);
+        match word {
+            OwnWord::Yes => {}
+            OwnWord::AskTheProbe => self.probe_decides = true,
+            OwnWord::No(reason) => {
+                if status != StatusCode::NOT_MODIFIED {
+                    self.note(reason);
+                }
+                return Finished::Now(reply.map(ResponseBody::passed));
             }
-            return Finished::Now(reply.map(ResponseBody::passed));
         }
         let page = self.page && self.shows(reply.headers());
+        if self.view.rule.serves_bytes {
+            self.seen = Observed::of_bytes(status, reply.headers());
+        }
         if let (true, Asked::Kept(asked)) = (self.page, &self.asked) {
             tell::shown(page, reply.headers(), &asked.extensions);
         }
@@ -100,7 +117,9 @@ impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S,
 
 impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
     pub(super) fn new(view: View, asker: Asker, page: bool, asked: Asked, inner: S) -> Self {
-        Self { view, asker, page, asked, inner, body: PhantomData }
+        let probe_decides = view.rule.authorize.app == AppSays::Probe;
+        let (seen, body) = (None, PhantomData);
+        Self { view, asker, page, asked, seen, probe_decides, inner, body }
     }
 
     async fn finish_later(
@@ -141,15 +160,16 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
 
     /// As [`granted`](Self::granted), unless somebody has to be asked.
     fn granted_at_once(&self, page: bool) -> Option<Result<Granted, Reason>> {
-        let View { engine, rule, key, .. } = &self.view;
-        if self.view.told || rule.authorize.app == AppSays::Probe {
+        let View { engine, rule, kind, key, .. } = &self.view;
+        if self.view.told || self.probe_decides {
             return None;
         }
         let head = match &self.asked {
             Asked::Kept(head) => Some(&**head),
             Asked::Noted { .. } => None,
         };
-        grant_at_once(engine, rule, key, &self.asker, head, purpose(page))
+        let seen = self.seen.as_ref();
+        grant_at_once(engine, rule, kind, key, &self.asker, head, seen, purpose(page))
     }
 
     async fn granted(&mut self, page: bool) -> Result<Granted, Reason> {
@@ -162,11 +182,14 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
                 &blank
             }
         };
-        if rule.authorize.app == AppSays::Probe {
+        let mut seen = self.seen.take();
+        if self.probe_decides {
             // Boxed, since a probe's future is large, and most views need none.
-            Box::pin(probe(engine, &mut self.inner, kind, key, head)).await?;
+            let probed = Box::pin(probe(engine, &mut self.inner, kind, key, head)).await?;
+            seen = seen.or(probed);
         }
-        grant(engine, &mut self.inner, rule, key, &self.asker, head, purpose(page)).await
+        let (inner, asker, seen) = (&mut self.inner, &self.asker, seen.as_ref());
+        grant(engine, inner, rule, key, asker, head, seen, purpose(page)).await
     }
 
     /// `in_json`: the session, if there is one, is in the body.
@@ -267,12 +290,22 @@ fn purpose(page: bool) -> Purpose {
     if page { Purpose::Page } else { Purpose::Reply }
 }
 
-/// What the app's refusal means; `None` for replies that say nothing about the caller (304).
-fn refusal_of(status: StatusCode) -> Option<Reason> {
-    match status {
-        StatusCode::NOT_MODIFIED => None,
-        status if status.is_server_error() => Some(Reason::AppUnavailable),
-        _ => Some(Reason::DeniedByApp),
+/// What the app's own reply to a view says of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lane) enum OwnWord {
+    Yes,
+    No(Reason),
+    /// A web page for a caller without a valid token may be the app's login.
+    AskTheProbe,
+}
+
+fn own_word<R>(reply: &Response<R>, asker: &Asker) -> OwnWord {
+    match judge(reply.status(), reply.headers(), &HeaderMap::new()) {
+        Answer::Yes => OwnWord::Yes,
+        Answer::No(Refusal::Page) if asker.caller.is_some() => OwnWord::Yes,
+        Answer::No(Refusal::Page) => OwnWord::AskTheProbe,
+        Answer::No(_) => OwnWord::No(Reason::DeniedByApp),
+        Answer::Unknown(_) => OwnWord::No(Reason::AppUnavailable),
     }
 }
 

@@ -15,6 +15,7 @@ use http_body::Body;
 use tracing::{debug, info};
 
 use self::answering::Answering;
+pub(super) use self::answering::OwnWord;
 pub(crate) use self::viewed::Viewed;
 use super::grant::{Asker, Granted, Purpose, grant};
 use super::probe::probe;
@@ -161,10 +162,12 @@ impl View {
         parts: &Parts,
     ) -> Result<Granted, Reason> {
         let Self { engine, rule, kind, key, .. } = self;
+        let mut seen = None;
         if rule.authorize.app != AppSays::NotAsked {
-            probe(engine, inner, kind, key, parts).await?;
+            seen = probe(engine, inner, kind, key, parts).await?;
         }
-        grant(engine, inner, rule, key, asker, parts, Purpose::RequestHeader).await
+        let purpose = Purpose::RequestHeader;
+        grant(engine, inner, rule, key, asker, parts, seen.as_ref(), purpose).await
     }
 
     fn put_into_request(&self, parts: &mut Parts, granted: &Granted) {
@@ -201,7 +204,7 @@ impl View {
         } else if !page && !self.delivers_in_head() {
             return pass(inner, parts, body);
         }
-        let asked = self.remember(&parts, page);
+        let asked = self.remember(&asker, &parts, page);
         let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body)));
         let answering = Answering::new(self, asker, page, asked, inner);
         ResponseFuture::View { future: Viewed::new(reply, Box::new(answering)) }

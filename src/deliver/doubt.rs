@@ -1,0 +1,313 @@
+//! Puts documents in doubt and takes them out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::core::Core;
+use super::intake::{Failure, MAX_CONFLICTS};
+use super::{Outbox, Shared};
+use crate::document::DocumentKey;
+use crate::mapping::{Applied, Batch, Doubt, JobId, Mapping, Validators, find_job};
+use crate::reason::Reason;
+
+/// A writing request that names documents before the app has answered. From its beginning to its end they are in
+/// doubt, and afterwards unless the end is known.
+pub(crate) struct WriteUnderWay {
+    shared: Arc<Shared>,
+    named: Vec<Named>,
+    /// Greater than the journal's entries of all captures before it.
+    began: JobId,
+}
+
+struct Named {
+    key: DocumentKey,
+    mark: u64,
+    is_known: bool,
+    /// Since when it was in doubt for another reason, in Unix milliseconds.
+    before: Option<u64>,
+}
+
+impl Outbox {
+    /// Puts the documents that are known among these in doubt, durably, before the app sees the request. A store
+    /// that stalls holds it up for at most a second; the mark is made then as soon as it can be.
+    pub(crate) async fn begin_write(&self, keys: Vec<DocumentKey>) -> WriteUnderWay {
+        let core = &self.shared.core;
+        let mut write =
+            WriteUnderWay { shared: self.shared.clone(), named: Vec::new(), began: JobId(0) };
+        for key in keys {
+            if write.names(&key) {
+                continue;
+            }
+            core.writes.begin(&key);
+            let mark = core.store.next_job().0;
+            let found = timeout(MARK_AT_MOST, core.store.get(&key)).await;
+            let is_known = !matches!(found, Ok(Ok(None)));
+            write.named.push(Named { key, mark, is_known, before: None });
+        }
+        for named in write.named.iter_mut().filter(|named| named.is_known) {
+            named.before = self.mark(&named.key, named.mark).await;
+        }
+        write.began = core.store.next_job();
+        write
+    }
+
+    /// Puts a document in doubt, if it is known.
+    pub(crate) async fn doubt(&self, key: &DocumentKey) {
+        if matches!(self.shared.core.store.get(key).await, Ok(None)) {
+            return;
+        }
+        let mark = self.shared.core.store.next_job().0;
+        self.mark(key, mark).await;
+    }
+
+    /// Since when the document was in doubt before.
+    async fn mark(&self, key: &DocumentKey, mark: u64) -> Option<u64> {
+        let (core, key) = (self.shared.core.clone(), key.clone());
+        core.writes.is_unmarked(&key);
+        let marking = self.shared.background.spawn(async move {
+            let mut before = None;
+            let marked = amend(&core, &key, |mapping| {
+                let unconfirmed = mapping.doubt.as_ref().and_then(|d| d.unconfirmed.clone());
+                before = mapping.doubt.as_ref().map(|doubt| doubt.since);
+                let doubt = Doubt { unconfirmed, ..Doubt::new(core.clock.now(), mark) };
+                Some(Mapping { doubt: Some(doubt), ..mapping.clone() })
+            });
+            match marked.await {
+                Ok(_) => core.writes.is_marked(&key),
+                Err(error) => {
+                    tracing::warn!(document = %key, %error, "a document is in doubt, and the store could not take it down");
+                }
+            }
+            before
+        });
+        // What is not known in time may have been so.
+        let now = self.shared.core.clock.now();
+        timeout(MARK_AT_MOST, marking).await.map_or(Some(now), |marked| marked.unwrap_or(Some(now)))
+    }
+
+    /// Whether the app may have other bytes than this mapping's.
+    pub(crate) fn is_in_doubt(&self, mapping: &Mapping) -> bool {
+        mapping.doubt.is_some() || self.shared.core.writes.doubt(&mapping.key)
+    }
+
+    /// Whether a look at the app now may find what it is about to change.
+    pub(crate) fn is_being_written(&self, key: &DocumentKey) -> bool {
+        self.shared.core.writes.are_under_way(key)
+    }
+
+    /// The app has been found to have the bytes of this mapping. Nothing happens if there are others by now, or another
+    /// doubt.
+    pub(crate) async fn settle(
+        &self,
+        mapping: &Mapping,
+        validators: Validators,
+    ) -> Result<(), Reason> {
+        let (key, found) = (mapping.key.clone(), mapping.clone());
+        self.finish(move |core| async move {
+            let unconfirmed = amend_with_jobs(&core, &key, |mapping| {
+                let now =
+                    Mapping { doubt: None, validators: validators.clone(), ..mapping.clone() };
+                mapping.is_same_version(&found).then(|| Change { to: Some(now), drops: true })
+            });
+            let settled = unconfirmed.await.map_err(|failure| failure.reason("settle"))?;
+            if settled {
+                core.writes.is_marked(&key);
+                core.settled.notify_waiters();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps validators that a reply about the same bytes had, in the background.
+    pub(crate) fn learn(&self, mapping: &Mapping, validators: Validators) {
+        let (key, found) = (mapping.key.clone(), mapping.clone());
+        let core = self.shared.core.clone();
+        self.shared.background.spawn(async move {
+            let learnt = amend(&core, &key, |mapping| {
+                let now = Mapping { validators: validators.clone(), ..mapping.clone() };
+                mapping.is_same_version(&found).then_some(now)
+            });
+            if let Err(error) = learnt.await {
+                tracing::debug!(document = %key, %error, "its validators could not be kept");
+            }
+        });
+    }
+
+    /// Gives up bytes that the app turned out not to have accepted. `refused`: nothing was changed at the app, so
+    /// that a doubt that came with them ends.
+    pub(crate) async fn withdraw(&self, key: &DocumentKey, job: JobId) -> Result<(), Reason> {
+        let key = key.clone();
+        self.finish(move |core| async move {
+            let withdrawn = amend_with_jobs(&core, &key, |mapping| {
+                if mapping.unconfirmed_job() != Some(job) {
+                    return None;
+                }
+                let to = mapping.doubt.clone().map(|doubt| Mapping {
+                    doubt: Some(Doubt { unconfirmed: None, ..doubt }),
+                    ..mapping.clone()
+                });
+                Some(Change { to, drops: true })
+            });
+            withdrawn.await.map(|_| ()).map_err(|failure| failure.reason("withdraw"))
+        })
+        .await
+    }
+}
+
+impl WriteUnderWay {
+    /// What a capture has to know of the request that brought it. `source`: the app can be asked for the bytes,
+    /// so that a write that was given up a moment ago, and may still reach the app's disk, is no reason to
+    /// show nothing for good.
+    pub(crate) fn circumstances(&self, source: bool) -> Circumstances {
+        let now = self.shared.core.clock.now();
+        let lingers = |named: &Named| {
+            named.before.is_some_and(|since| source && now.saturating_sub(since) < LINGERS)
+        };
+        Circumstances {
+            began: Some(self.began),
+            named: self.named.iter().map(|named| (named.key.clone(), lingers(named))).collect(),
+            validators: Validators::default(),
+        }
+    }
+
+    pub(crate) fn names(&self, key: &DocumentKey) -> bool {
+        self.named.iter().any(|named| named.key == *key)
+    }
+
+    /// Whether some document that Transom knows is in doubt because of it.
+    pub(crate) fn has_known(&self) -> bool {
+        self.known().next().is_some()
+    }
+
+    /// The documents among them that Transom knows.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &DocumentKey> {
+        self.named.iter().filter(|named| named.is_known).map(|named| &named.key)
+    }
+
+    /// The app has changed nothing: what was in doubt because of this request alone no longer is. Goes on in the
+    /// background.
+    pub(crate) fn refused(&self) {
+        for Named { key, mark, before, .. } in &self.named {
+            let core = self.shared.core.clone();
+            if before.is_some() || core.writes.overlap(key, true) {
+                continue;
+            }
+            let (key, mark) = (key.clone(), *mark);
+            self.shared.background.spawn(async move {
+                let lifted = amend(&core, &key, |mapping| {
+                    let own = mapping.doubt.as_ref().is_some_and(|doubt| doubt.mark == mark);
+                    own.then(|| Mapping { doubt: None, ..mapping.clone() })
+                });
+                if let Err(error) = lifted.await {
+                    tracing::warn!(document = %key, %error, "a document stays in doubt");
+                }
+            });
+        }
+    }
+}
+
+impl Drop for WriteUnderWay {
+    fn drop(&mut self) {
+        for named in &self.named {
+            self.shared.core.writes.end(&named.key);
+        }
+    }
+}
+
+impl std::fmt::Debug for WriteUnderWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteUnderWay").field("began", &self.began).finish_non_exhaustive()
+    }
+}
+
+/// What is known of captured bytes beside them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Circumstances {
+    /// When their request began; `None` for bytes that Transom fetched.
+    began: Option<JobId>,
+    /// The documents that the request named, and whether an earlier write may still change them.
+    named: Vec<(DocumentKey, bool)>,
+    pub(super) validators: Validators,
+}
+
+impl Circumstances {
+    pub(crate) fn fetched(validators: Validators) -> Self {
+        Self { validators, ..Self::default() }
+    }
+
+    pub(crate) fn with(self, validators: Validators) -> Self {
+        Self { validators, ..self }
+    }
+
+    /// Whether the app may have ended on other bytes, by a write at the same time.
+    pub(super) fn leave_doubt(
+        &self,
+        core: &Core,
+        key: &DocumentKey,
+        before: Option<&Mapping>,
+    ) -> bool {
+        let named = self.named.iter().find(|(named, _)| named == key);
+        let lingers = named.is_some_and(|(_, lingers)| *lingers);
+        let captured = before.map(|mapping| mapping.captured_by).zip(self.began);
+        lingers
+            || core.writes.overlap(key, named.is_some())
+            || captured.is_some_and(|(captured, began)| captured > began)
+    }
+}
+
+/// What becomes of a mapping.
+struct Change {
+    /// `None`: it goes.
+    to: Option<Mapping>,
+    /// The bytes that waited for a look go too.
+    drops: bool,
+}
+
+/// Writes what `to` makes of the mapping. Whether there was something to write.
+async fn amend(
+    core: &Core,
+    key: &DocumentKey,
+    mut to: impl FnMut(&Mapping) -> Option<Mapping>,
+) -> Result<bool, Failure> {
+    amend_with_jobs(core, key, |mapping| {
+        to(mapping).map(|to| Change { to: Some(to), drops: false })
+    })
+    .await
+}
+
+async fn amend_with_jobs(
+    core: &Core,
+    key: &DocumentKey,
+    mut change: impl FnMut(&Mapping) -> Option<Change>,
+) -> Result<bool, Failure> {
+    for _ in 0..MAX_CONFLICTS {
+        let Some(mapping) = core.store.get(key).await? else { return Ok(false) };
+        let Some(Change { to, drops }) = change(&mapping) else { return Ok(false) };
+        let mut batch = Batch::default();
+        let mut files = Vec::new();
+        batch.expect.push((key.clone(), Some(mapping.revision)));
+        match to {
+            Some(to) => batch.put.push(to),
+            None => batch.remove.push(key.clone()),
+        }
+        if let Some(id) = mapping.unconfirmed_job().filter(|_| drops)
+            && let Some(job) = find_job(&*core.store, id).await?
+        {
+            files.extend(job.spool().map(str::to_owned));
+            batch.remove_jobs.push(id);
+        }
+        if core.store.apply(batch).await? == Applied::Done {
+            core.remove_files(files).await;
+            return Ok(true);
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// For how long a write whose client went away may still be at work in the app, in milliseconds.
+const LINGERS: u64 = 60_000;
+/// The longest that a request waits for the mark of its documents.
+const MARK_AT_MOST: Duration = Duration::from_secs(1);

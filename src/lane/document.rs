@@ -1,0 +1,285 @@
+//! The document of a view: known, there, and what the app has now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use tokio::time::Instant;
+
+use super::Inner;
+use super::fetch::fetch;
+use super::grant::Asker;
+use super::probe::{Word, observe, probe_afresh};
+use crate::config::{AppSays, Kind, ViewRule};
+use crate::deliver::Circumstances;
+use crate::document::DocumentKey;
+use crate::engine::Engine;
+use crate::explain::{Finding, Trail};
+use crate::mapping::{Compared, Mapping, Observed, Validators, now_ms};
+use crate::reason::Reason;
+
+/// How long a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// A reply of the app waits with it: only in the first moments of a document, and not for a slow DWS.
+    WithTheApp,
+    /// Nothing but this answer waits.
+    Alone,
+}
+
+/// A document that an authorised caller wants to see.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) rule: &'a ViewRule,
+    pub(super) key: &'a DocumentKey,
+    pub(super) asker: &'a Asker,
+    pub(super) parts: &'a Parts,
+    /// What the app has just said of its bytes.
+    pub(super) seen: Option<&'a Observed>,
+    pub(super) waiting: Waiting,
+}
+
+/// The mapping, where nothing has to be asked or waited for; `None` says nothing.
+pub(super) fn known_at_once(
+    engine: &Engine,
+    kind: &Kind,
+    key: &DocumentKey,
+    seen: Option<&Observed>,
+) -> Option<Arc<Mapping>> {
+    let mapping = engine.outbox.known(key)?;
+    let valid = match seen {
+        _ if kind.validate.is_none() => true,
+        Some(seen) => mapping.validators.compare(mapping.size, seen) == Compared::Same,
+        None => engine.decisions.is_valid(&mapping),
+    };
+    (valid && is_settled(engine, &mapping)).then_some(mapping)
+}
+
+/// The mapping of bytes that the app has now: after a comparison with what the app says of them, a fetch of those
+/// that Transom has not seen, and a wait for DWS.
+///
+/// # Errors
+/// `document_changed` where the app may have other bytes and there is no `source`; `document_unknown`,
+/// `document_lost`, `document_pending`, and those of [`fetch`].
+pub(super) async fn known<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, key, .. } = sought;
+    match engine.outbox.mapping(key).await? {
+        Some(mapping)
+            if is_settled(engine, &mapping) && is_valid(sought, inner, &mapping).await =>
+        {
+            Ok(mapping)
+        }
+        // Boxed, since it is large and rare, and would be a part of every view otherwise.
+        _ => Box::pin(awaited(sought, inner)).await,
+    }
+}
+
+fn is_settled(engine: &Engine, mapping: &Mapping) -> bool {
+    mapping.is_settled() && !engine.outbox.is_in_doubt(mapping)
+}
+
+/// Whether the app still has these bytes, as far as it says so; if not, the document is in doubt afterwards.
+async fn is_valid<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+    mapping: &Mapping,
+) -> bool {
+    let Sought { engine, key, parts, .. } = sought;
+    let asked = Trail::of_asked(&parts.extensions).is_some();
+    let kind = kind_of(engine, key).filter(|kind| kind.validate.is_some() && !asked);
+    let Some(kind) = kind else { return true };
+    let own;
+    let seen = match sought.seen {
+        Some(seen) => seen,
+        None if engine.decisions.is_valid(mapping) => return true,
+        None => {
+            // Boxed, since most views need no request of their own.
+            own = Box::pin(observe(engine, inner, kind, key, parts)).await;
+            // An app that does not say so now has no other bytes for that.
+            let Some(seen) = &own else { return true };
+            seen
+        }
+    };
+    let mut compared = mapping.validators.compare(mapping.size, seen);
+    // The first that are seen may be those of other bytes already.
+    if compared == Compared::Learnt && mapping.validators.is_empty() && kind.source.is_some() {
+        compared = Compared::Differs;
+    }
+    Trail::step(&parts.extensions, "validators", || match compared {
+        Compared::Differs => {
+            (Finding::No, "the app may have other bytes than were captured".to_owned())
+        }
+        _ => (Finding::Yes, "the app has the bytes that were captured".to_owned()),
+    });
+    match compared {
+        Compared::Differs => {
+            tracing::info!(code = %Reason::InDoubt, document = %key, "the app may have other bytes than were captured");
+            engine.outbox.doubt(key).await;
+            return false;
+        }
+        Compared::Learnt => engine.outbox.learn(mapping, mapping.validators.learn(seen)),
+        Compared::Same => {}
+    }
+    engine.decisions.found_valid(mapping);
+    true
+}
+
+/// The mapping, after a look at the app for a document that is new, lost or in doubt, and a wait for one that is on
+/// its way.
+async fn awaited<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, rule, key, parts, .. } = sought;
+    let began = Instant::now();
+    let deadline = began + rule.wait;
+    let found = engine.outbox.mapping(key).await?;
+    let (mapping, looked) = match found {
+        Some(mapping) if !needs_look(engine, &mapping) => (mapping, false),
+        // A question changes nothing: the document would be fetched from `source`, where there is one.
+        found if Trail::of_asked(&parts.extensions).is_some() => {
+            return Err(without(found.as_deref()));
+        }
+        found => (obtain(sought, inner, found, began, deadline).await?, true),
+    };
+    let mapping = match mapping.pending_job() {
+        None => mapping,
+        Some(_) => {
+            wait_for(sought, mapping, deadline.saturating_duration_since(Instant::now())).await?
+        }
+    };
+    // A write that began meanwhile. What was just fetched was there to be seen when this caller asked.
+    if !looked && engine.outbox.is_in_doubt(&mapping) && mapping.pending_job().is_none() {
+        return Err(Reason::DocumentPending);
+    }
+    Ok(mapping)
+}
+
+fn needs_look(engine: &Engine, mapping: &Mapping) -> bool {
+    !mapping.is_document()
+        || mapping.state.lost_document().is_some()
+        || engine.outbox.is_in_doubt(mapping)
+}
+
+/// Waits for DWS.
+async fn wait_for(
+    sought: Sought<'_>,
+    mapping: Arc<Mapping>,
+    left: Duration,
+) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, rule, key, parts, waiting, .. } = sought;
+    let wait = match waiting {
+        Waiting::Alone => left,
+        // A document that has been on its way for longer than `wait` delays nobody any more: a DWS
+        // that is down must not make the app slow.
+        Waiting::WithTheApp => {
+            let age = Duration::from_millis(now_ms().saturating_sub(mapping.updated_at));
+            left.min(rule.wait.saturating_sub(age))
+        }
+    };
+    if wait.is_zero() || Trail::of_asked(&parts.extensions).is_some() {
+        return Ok(mapping);
+    }
+    engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)
+}
+
+/// What the app has of a document that is new, lost or in doubt.
+async fn obtain<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+    found: Option<Arc<Mapping>>,
+    began: Instant,
+    deadline: Instant,
+) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, key, .. } = sought;
+    if let Some(found) = &found {
+        let lost = found.state.lost_document();
+        if let Some(document_id) = lost
+            && !engine.outbox.is_in_doubt(found)
+            && engine.broker.is_back(document_id).await
+        {
+            engine.outbox.found(key, document_id.to_owned()).await?;
+            return engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown);
+        }
+        if kind_of(engine, key).is_some_and(|kind| kind.source.is_none()) && !found.is_document() {
+            return confirmed(sought, inner, found).await;
+        }
+    }
+    let mut found = found;
+    for _ in 0..LOOKS {
+        let fetched = fetched(sought, inner, found.clone(), deadline).await?;
+        let mapping = engine.outbox.mapping(key).await?;
+        let mapping = mapping.ok_or(Reason::DocumentUnknown)?;
+        // One that another caller began may have looked before the write that put the document in doubt.
+        if !needs_look(engine, &mapping) || (fetched >= began && mapping.is_document()) {
+            return Ok(mapping);
+        }
+        found = Some(mapping);
+    }
+    Err(Reason::DocumentPending)
+}
+
+async fn fetched<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+    found: Option<Arc<Mapping>>,
+    deadline: Instant,
+) -> Result<Instant, Reason> {
+    let Sought { engine, rule, key, asker, parts, waiting, .. } = sought;
+    let patience = |began: Instant| match waiting {
+        Waiting::Alone => deadline,
+        Waiting::WithTheApp => deadline.min(began + rule.wait),
+    };
+    let holder = &asker.holder;
+    let fetched = fetch(engine, inner, key, holder, parts, found.clone(), patience).await;
+    Trail::step(&parts.extensions, "source", || match &fetched {
+        Ok(_) => (Finding::Yes, format!("{key} was fetched from the app")),
+        Err(reason) => (Finding::No, format!("{key} was not fetched from the app: {reason}")),
+    });
+    fetched.map_err(|reason| match reason {
+        Reason::DocumentUnknown => without(found.as_deref()),
+        reason => reason,
+    })
+}
+
+/// A first upload whose acceptance was not sure, of a document that the app now lets this caller see.
+async fn confirmed<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+    found: &Mapping,
+) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, rule, key, parts, .. } = sought;
+    let (Some(kind), Some(job)) = (kind_of(engine, key), found.unconfirmed_job()) else {
+        return Err(Reason::DocumentUnknown);
+    };
+    if rule.authorize.app == AppSays::NotAsked {
+        match probe_afresh(engine, inner, kind, key, parts).await {
+            Word::Yes(_) => {}
+            Word::No { .. } => return Err(Reason::DocumentUnknown),
+            Word::Unknown => return Err(Reason::AppUnavailable),
+        }
+    }
+    let by = Circumstances::fetched(Validators::default());
+    engine.outbox.confirm(key, job, by).await?;
+    engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown)
+}
+
+fn kind_of<'e>(engine: &'e Engine, key: &DocumentKey) -> Option<&'e Kind> {
+    engine.config.kinds.iter().find(|kind| kind.name == key.kind()).map(|kind| &**kind)
+}
+
+/// The reason where the app gives no document either.
+fn without(found: Option<&Mapping>) -> Reason {
+    match found {
+        Some(found) if found.state.lost_document().is_some() => Reason::DocumentLost,
+        Some(found) if found.is_document() => Reason::DocumentChanged,
+        _ => Reason::DocumentUnknown,
+    }
+}
+
+/// Fetches that one view waits for.
+const LOOKS: usize = 2;

@@ -1,0 +1,304 @@
+//! A look at the app, where its reply to a write proves little: with the caller's own credentials, and after the reply.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::Inner;
+use super::capture::Arrival;
+use super::fetch::{Read, read};
+use super::probe::{Word, observe, probe, probe_afresh};
+use crate::config::{Action, Confirm, DeleteRule, Kind};
+use crate::correlate::{ReplyFacts, reply_value};
+use crate::deliver::{Known, Proposal, WriteUnderWay, hex};
+use crate::document::DocumentKey;
+use crate::engine::Engine;
+use crate::mapping::{Compared, Mapping, Provenance, Validators};
+use crate::reason::Reason;
+use crate::route::Candidate;
+use crate::telemetry::Step;
+
+/// What is looked for.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// Whether the app has these bytes, or this document at all.
+    Upload(Proposal),
+    /// Whether the app no longer has it.
+    Delete(Deletion),
+    /// What the app says of bytes that were just captured, so that a later change is noticed.
+    Validators(DocumentKey),
+}
+
+#[derive(Debug)]
+pub(super) struct Deletion {
+    pub(super) key: DocumentKey,
+    /// And all ids below.
+    pub(super) prefix: bool,
+}
+
+/// Whether a reply that was accepted takes a look before it counts.
+pub(super) fn is_due(confirm: Confirm, proves_little: bool) -> bool {
+    match confirm {
+        Confirm::Auto => proves_little,
+        Confirm::Always => true,
+        Confirm::Never => false,
+    }
+}
+
+/// Whether the caller may see the document that it is about to delete, asked for where a redirect may be the answer:
+/// an app that hides what a caller may not see would say afterwards, too, that there is nothing.
+pub(super) async fn before<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    caller: &Parts,
+    writers: &[Candidate<'_>],
+    write: &WriteUnderWay,
+) -> Option<bool> {
+    let rule = writers.iter().find(|candidate| match &candidate.rule.action {
+        Action::Delete(delete) => {
+            candidate.rule.method == caller.method && may_prove_little(delete, &caller.method)
+        }
+        _ => false,
+    })?;
+    let kind = engine.config.kinds.get(rule.rule.kind)?;
+    let key = write.known().find(|key| key.kind() == kind.name)?;
+    if kind.probe.is_empty() {
+        return None;
+    }
+    let probed = timeout(BEFORE_AT_MOST, probe(engine, inner, kind, key, caller)).await;
+    Some(matches!(probed, Ok(Ok(_))))
+}
+
+fn may_prove_little(delete: &DeleteRule, method: &Method) -> bool {
+    let nothing = HeaderMap::new();
+    let takes = |status| {
+        let reply = ReplyFacts::new(status, &nothing, Err(Reason::IdMissing));
+        let value = reply_value(&reply);
+        delete.accepted.as_ref().is_some_and(|accepted| accepted.holds(&[("reply", &value)]))
+    };
+    let redirects = [StatusCode::FOUND, StatusCode::SEE_OTHER];
+    delete.confirm != Confirm::Never
+        && (*method == Method::POST || redirects.into_iter().any(takes))
+}
+
+/// Looks, and does what follows.
+pub(super) async fn run<S: Inner<B>, B: Send + 'static>(
+    engine: Arc<Engine>,
+    mut inner: S,
+    mut arrival: Arrival,
+    looks: Vec<Look>,
+) {
+    // Of what was captured the end is known.
+    if looks.iter().all(|look| matches!(look, Look::Validators(_))) {
+        arrival.write = None;
+    }
+    for look in looks {
+        let key = match &look {
+            Look::Upload(proposal) => &proposal.key,
+            Look::Delete(deletion) => &deletion.key,
+            Look::Validators(key) => key,
+        };
+        let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
+        let Some(kind) = kind.cloned() else { continue };
+        let done = match &look {
+            Look::Upload(proposal) => upload(&engine, &mut inner, &arrival, &kind, proposal).await,
+            Look::Delete(deletion) => deleted(&engine, &mut inner, &arrival, &kind, deletion).await,
+            Look::Validators(key) => validators(&engine, &mut inner, &arrival, &kind, key).await,
+        };
+        if let Err(reason) = done {
+            warn!(code = %reason, document = %key, "a look at the app could not be concluded; the next view looks again");
+        }
+    }
+}
+
+/// What the rules did not take for an acceptance: where no `source` could tell later, a caller whom the app does not
+/// even show the document has not changed it, and nor has one whose request the app answered in place.
+pub(super) async fn refused<S: Inner<B>, B: Send + 'static>(
+    engine: Arc<Engine>,
+    mut inner: S,
+    arrival: Arrival,
+    status: StatusCode,
+) {
+    let Some(write) = &arrival.write else { return };
+    for key in write.known() {
+        let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
+        let Some(kind) = kind.filter(|kind| kind.source.is_none()) else { return };
+        let moved = status.is_redirection() || status.is_server_error();
+        let probed = match moved && !kind.probe.is_empty() {
+            true => probe_afresh(&engine, &mut inner, kind, key, &arrival.caller).await,
+            false if moved => Word::Unknown,
+            false => Word::No { gone: false },
+        };
+        if !matches!(probed, Word::No { .. }) {
+            return;
+        }
+    }
+    write.refused();
+}
+
+async fn upload<S: Inner<B>, B: Send + 'static>(
+    engine: &Engine,
+    inner: &mut S,
+    arrival: &Arrival,
+    kind: &Kind,
+    proposal: &Proposal,
+) -> Result<(), Reason> {
+    let (key, caller) = (&proposal.key, &arrival.caller);
+    let found = match &kind.source {
+        Some(source) => match read(engine, inner, kind, source, key, caller).await {
+            Ok(read) if hex(&read.file.sha256) == proposal.sha256 => Found::These(Some(read)),
+            Ok(read) => Found::Others(read),
+            // What makes a document of the bytes may take its time.
+            Err(Reason::DocumentUnknown | Reason::DeniedByApp) if !proposal.is_known => {
+                asked(engine, inner, kind, key, caller).await
+            }
+            Err(Reason::DocumentUnknown | Reason::DeniedByApp) => Found::Nothing,
+            Err(_) => Found::Unknown,
+        },
+        None if proposal.is_known => Found::Unknown,
+        None => asked(engine, inner, kind, key, caller).await,
+    };
+    match found {
+        Found::These(read) => {
+            let mut by = arrival.circumstances(kind);
+            if let Some(read) = &read {
+                by = by.with(Validators::of(&read.seen));
+            }
+            let reason = engine.outbox.confirm(key, proposal.job, by).await?;
+            arrival.outcome(engine, Step::Capture, reason);
+            if reason == Reason::Replaced {
+                engine.decisions.forget();
+            }
+            info!(code = %reason, document = %key, request_id = arrival.request_id(), "captured: the app has it");
+        }
+        Found::Others(read) => {
+            refuted(engine, arrival, proposal).await?;
+            if let Some(known) = engine.outbox.mapping(key).await?.filter(|m| m.is_document()) {
+                keep_others(engine, arrival, &known, read).await?;
+            }
+        }
+        Found::Nothing => refuted(engine, arrival, proposal).await?,
+        Found::Unknown => {
+            debug!(document = %key, "whether the app took the upload is not known; the next view looks again");
+        }
+    }
+    Ok(())
+}
+
+/// What the app has in the place of an upload.
+enum Found {
+    These(Option<Read>),
+    Others(Read),
+    Nothing,
+    Unknown,
+}
+
+async fn asked<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    kind: &Kind,
+    key: &DocumentKey,
+    caller: &Parts,
+) -> Found {
+    match probe_afresh(engine, inner, kind, key, caller).await {
+        Word::Yes(_) => Found::These(None),
+        Word::No { .. } => Found::Nothing,
+        Word::Unknown => Found::Unknown,
+    }
+}
+
+/// The app did not take the upload.
+async fn refuted(engine: &Engine, arrival: &Arrival, proposal: &Proposal) -> Result<(), Reason> {
+    let reason = Reason::NotAccepted;
+    engine.outbox.withdraw(&proposal.key, proposal.job).await?;
+    arrival.outcome(engine, Step::Capture, reason);
+    info!(
+        code = %reason, document = %proposal.key, request_id = arrival.request_id(),
+        "nothing captured: the app does not have it"
+    );
+    Ok(())
+}
+
+/// The app has neither the uploaded bytes nor nothing.
+async fn keep_others(
+    engine: &Engine,
+    arrival: &Arrival,
+    known: &Mapping,
+    read: Read,
+) -> Result<(), Reason> {
+    let Read { file, seen, .. } = read;
+    if hex(&file.sha256) == known.sha256 {
+        return engine.outbox.settle(known, known.validators.after_look(known.size, &seen)).await;
+    }
+    let kind = engine.config.kinds.iter().find(|kind| kind.name == known.key.kind());
+    let by = kind.map(|kind| arrival.circumstances(kind)).unwrap_or_default();
+    let by = by.with(Validators::of(&seen));
+    let files = vec![(known.key.clone(), file)];
+    engine.outbox.capture(files, Provenance::default(), Known::just(known), by).await.map(|_| ())
+}
+
+async fn deleted<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    arrival: &Arrival,
+    kind: &Kind,
+    deletion: &Deletion,
+) -> Result<(), Reason> {
+    let word = probe_afresh(engine, inner, kind, &deletion.key, &arrival.caller).await;
+    let was_there = arrival.seen_before != Some(false);
+    if word == (Word::No { gone: true }) && was_there {
+        engine.decisions.forget();
+        return delete(engine, arrival, deletion).await;
+    }
+    let reason = Reason::NotAccepted;
+    arrival.outcome(engine, Step::Delete, reason);
+    if let (Word::Yes(_), Some(write)) = (&word, &arrival.write) {
+        write.refused();
+    }
+    info!(
+        code = %reason, document = %deletion.key, request_id = arrival.request_id(),
+        "not deleted: the app does not say that it is gone"
+    );
+    Ok(())
+}
+
+async fn validators<S: Inner<B>, B>(
+    engine: &Engine,
+    inner: &mut S,
+    arrival: &Arrival,
+    kind: &Kind,
+    key: &DocumentKey,
+) -> Result<(), Reason> {
+    let Some(mapping) = engine.outbox.mapping(key).await? else { return Ok(()) };
+    let Some(seen) = observe(engine, inner, kind, key, &arrival.caller).await else {
+        return Ok(());
+    };
+    match mapping.validators.compare(mapping.size, &seen) {
+        Compared::Differs => engine.outbox.doubt(key).await,
+        _ if engine.outbox.is_being_written(key) => {}
+        _ => engine.outbox.learn(&mapping, mapping.validators.learn(&seen)),
+    }
+    Ok(())
+}
+
+/// Forgets what the app has deleted.
+pub(super) async fn delete(
+    engine: &Engine,
+    arrival: &Arrival,
+    deletion: &Deletion,
+) -> Result<(), Reason> {
+    let Deletion { key, prefix } = deletion;
+    engine.sources.outdate(key, *prefix).await;
+    let forgotten = engine.outbox.delete(key, *prefix).await?;
+    arrival.outcome(engine, Step::Delete, Reason::Deleted);
+    let request_id = arrival.request_id();
+    info!(code = %Reason::Deleted, document = %key, forgotten, request_id, "deleted by the app");
+    Ok(())
+}
+
+/// A deletion that may be answered with a redirect waits so long for the app's word before it.
+const BEFORE_AT_MOST: Duration = Duration::from_secs(2);
