@@ -70,7 +70,8 @@ impl Outbox {
             let mut before = None;
             let marked = amend(&core, &key, |mapping| {
                 let unconfirmed = mapping.doubt.as_ref().and_then(|d| d.unconfirmed.clone());
-                before = mapping.doubt.as_ref().map(|doubt| doubt.since);
+                let earlier = mapping.doubt.as_ref().filter(|doubt| core.writes.counts(doubt.mark));
+                before = earlier.map(|doubt| doubt.since);
                 let doubt = Doubt { unconfirmed, ..Doubt::new(core.clock.now(), mark) };
                 Some(Mapping { doubt: Some(doubt), ..mapping.clone() })
             });
@@ -136,25 +137,28 @@ impl Outbox {
         });
     }
 
-    /// Gives up bytes that the app turned out not to have accepted. `refused`: nothing was changed at the app, so
-    /// that a doubt that came with them ends.
+    /// Gives up bytes that the app turned out not to have accepted. A known document stays in doubt.
     pub(crate) async fn withdraw(&self, key: &DocumentKey, job: JobId) -> Result<(), Reason> {
         let key = key.clone();
         self.finish(move |core| async move {
-            let withdrawn = amend_with_jobs(&core, &key, |mapping| {
-                if mapping.unconfirmed_job() != Some(job) {
-                    return None;
-                }
-                let to = mapping.doubt.clone().map(|doubt| Mapping {
-                    doubt: Some(Doubt { unconfirmed: None, ..doubt }),
-                    ..mapping.clone()
-                });
-                Some(Change { to, drops: true })
-            });
-            withdrawn.await.map(|_| ()).map_err(|failure| failure.reason("withdraw"))
+            withdraw(&core, &key, job).await.map_err(|failure| failure.reason("withdraw"))
         })
         .await
     }
+}
+
+pub(super) async fn withdraw(core: &Core, key: &DocumentKey, job: JobId) -> Result<(), Failure> {
+    let withdrawn = amend_with_jobs(core, key, |mapping| {
+        if mapping.unconfirmed_job() != Some(job) {
+            return None;
+        }
+        let to = mapping.doubt.clone().map(|doubt| Mapping {
+            doubt: Some(Doubt { unconfirmed: None, ..doubt }),
+            ..mapping.clone()
+        });
+        Some(Change { to, drops: true })
+    });
+    withdrawn.await.map(|_| ())
 }
 
 impl WriteUnderWay {
@@ -168,7 +172,14 @@ impl WriteUnderWay {
         };
         Circumstances {
             began: Some(self.began),
-            named: self.named.iter().map(|named| (named.key.clone(), lingers(named))).collect(),
+            named: self.named.iter().map(|named| named.key.clone()).collect(),
+            lingering: self.named.iter().filter(|n| lingers(n)).map(|n| n.key.clone()).collect(),
+            sole: self
+                .named
+                .iter()
+                .filter(|n| n.before.is_none())
+                .map(|n| (n.key.clone(), n.mark))
+                .collect(),
             validators: Validators::default(),
         }
     }
@@ -196,6 +207,7 @@ impl WriteUnderWay {
                 continue;
             }
             let (key, mark) = (key.clone(), *mark);
+            core.writes.is_void(mark, true);
             self.shared.background.spawn(async move {
                 let lifted = amend(&core, &key, |mapping| {
                     let own = mapping.doubt.as_ref().is_some_and(|doubt| doubt.mark == mark);
@@ -204,6 +216,7 @@ impl WriteUnderWay {
                 if let Err(error) = lifted.await {
                     tracing::warn!(document = %key, %error, "a document stays in doubt");
                 }
+                core.writes.is_void(mark, false);
             });
         }
     }
@@ -228,8 +241,11 @@ impl std::fmt::Debug for WriteUnderWay {
 pub(crate) struct Circumstances {
     /// When their request began; `None` for bytes that Transom fetched.
     began: Option<JobId>,
-    /// The documents that the request named, and whether an earlier write may still change them.
-    named: Vec<(DocumentKey, bool)>,
+    /// The documents that the request named; those that an earlier write may still change; and those that were in no
+    /// doubt before, with the mark of this request.
+    named: Vec<DocumentKey>,
+    lingering: Vec<DocumentKey>,
+    sole: Vec<(DocumentKey, u64)>,
     pub(super) validators: Validators,
 }
 
@@ -242,6 +258,11 @@ impl Circumstances {
         Self { validators, ..self }
     }
 
+    /// The mark of this request, where the document was in no doubt before.
+    pub(super) fn sole_mark(&self, key: &DocumentKey) -> Option<u64> {
+        self.sole.iter().find(|(sole, _)| sole == key).map(|(_, mark)| *mark)
+    }
+
     /// Whether the app may have ended on other bytes, by a write at the same time.
     pub(super) fn leave_doubt(
         &self,
@@ -249,11 +270,9 @@ impl Circumstances {
         key: &DocumentKey,
         before: Option<&Mapping>,
     ) -> bool {
-        let named = self.named.iter().find(|(named, _)| named == key);
-        let lingers = named.is_some_and(|(_, lingers)| *lingers);
         let captured = before.map(|mapping| mapping.captured_by).zip(self.began);
-        lingers
-            || core.writes.overlap(key, named.is_some())
+        self.lingering.contains(key)
+            || core.writes.overlap(key, self.named.contains(key))
             || captured.is_some_and(|(captured, began)| captured > began)
     }
 }

@@ -91,7 +91,10 @@ impl Outbox {
     ) -> Result<Self, StoreError> {
         let (hints, writes, settled) = (Hints::default(), Writes::default(), Notify::new());
         let core = Arc::new(Core { store, files, dws, metrics, clock, hints, writes, settled });
-        recover::recover(&core).await?;
+        recover::recover(&core).await.map_err(|failure| match failure {
+            Failure::Store(error) => error,
+            other => StoreError::Io(other.to_string()),
+        })?;
         let (stop, stopped) = watch::channel(false);
         let worker = tokio::spawn(Worker::new(Arc::clone(&core)).run(stopped));
         let worker = Mutex::new(Some(worker));

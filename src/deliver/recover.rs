@@ -1,4 +1,4 @@
-//! What a crash left behind.
+//! What a crash left behind, and uploads for which no look at the app was ever made.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -8,20 +8,29 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::core::Core;
-use crate::mapping::{Batch, Job, Progress, StoreError, Task};
+use super::doubt::withdraw;
+use super::intake::Failure;
+use crate::mapping::{Batch, Job, Progress, Task};
 use crate::reason::Reason;
 use crate::telemetry::Step;
 
 /// Parks uploads that were being sent, since DWS may have stored them, and sweeps the spool. To be
 /// done before anything is captured: a file that is still being spooled would be swept too.
-pub(super) async fn recover(core: &Core) -> Result<(), StoreError> {
+pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
     let hasher = RandomState::new();
     let mut needed = HashSet::new();
     let mut after = None;
+    let now = core.clock.now();
+    let is_stale = |job: &Job| {
+        job.progress == Progress::Unconfirmed && now.saturating_sub(job.created_at) > UNCONFIRMED
+    };
     loop {
         let page = core.store.jobs(after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id);
+        for job in page.iter().filter(|job| is_stale(job)) {
+            withdraw(core, job.key(), job.id).await?;
+        }
         needed.extend(page.iter().filter_map(Job::spool).map(|name| hasher.hash_one(name)));
         let interrupted = page.into_iter().filter(|job| job.progress == Progress::Sending);
         let batch = Batch {
@@ -64,3 +73,5 @@ async fn sweep(core: &Core, hasher: RandomState, needed: HashSet<u64>) {
 }
 
 const PAGE: usize = 256;
+/// For how long a look at the app may be due, in milliseconds: seven days.
+const UNCONFIRMED: u64 = 7 * 24 * 3600 * 1000;

@@ -22,6 +22,8 @@ pub(crate) struct Proposal {
     pub(crate) sha256: String,
     /// The document was known before, so that these would be new bytes for it.
     pub(crate) is_known: bool,
+    /// Before, it had just these bytes: whether the app took them or not, it has them.
+    pub(crate) changes_nothing: bool,
 }
 
 impl Outbox {
@@ -31,12 +33,13 @@ impl Outbox {
         files: Vec<(DocumentKey, SpooledFile)>,
         provenance: Provenance,
         known: Known,
+        by: Circumstances,
     ) -> Result<Vec<Proposal>, Reason> {
         self.finish(move |core| async move {
             let mut proposals = Vec::with_capacity(files.len());
             for kept in super::keep(&core, files, &provenance).await? {
                 let spool = kept.spool.clone();
-                match propose(&core, kept, known).await {
+                match propose(&core, kept, known, &by).await {
                     Ok(proposal) => proposals.push(proposal),
                     Err(failure) => {
                         if !failure.leaves_doubt() {
@@ -81,7 +84,13 @@ impl Outbox {
     }
 }
 
-async fn propose(core: &Core, file: Kept, known: Known) -> Result<Proposal, Failure> {
+async fn propose(
+    core: &Core,
+    file: Kept,
+    known: Known,
+    by: &Circumstances,
+) -> Result<Proposal, Failure> {
+    let own_mark = by.sole_mark(&file.key);
     let id = core.store.next_job();
     for _ in 0..MAX_CONFLICTS {
         let mapping = core.store.get(&file.key).await?;
@@ -99,6 +108,11 @@ async fn propose(core: &Core, file: Kept, known: Known) -> Result<Proposal, Fail
         }
         batch.expect.push((key.clone(), mapping.as_ref().map(|mapping| mapping.revision)));
         let is_known = mapping.as_ref().is_some_and(|mapping| mapping.is_document());
+        let changes_nothing = mapping.as_ref().filter(|_| is_known).is_some_and(|mapping| {
+            let doubt = mapping.doubt.as_ref();
+            let own = doubt.is_none_or(|doubt| own_mark == Some(doubt.mark));
+            mapping.sha256 == sha256 && own
+        });
         batch.put.push(match mapping.filter(|_| is_known) {
             Some(mapping) => {
                 let unconfirmed = Box::new(Unconfirmed { job: id, provenance });
@@ -126,7 +140,7 @@ async fn propose(core: &Core, file: Kept, known: Known) -> Result<Proposal, Fail
         if core.store.apply(batch).await? == Applied::Done {
             core.remove_files(superseded).await;
             let sha256 = file.sha256;
-            return Ok(Proposal { key, job: id, sha256, is_known });
+            return Ok(Proposal { key, job: id, sha256, is_known, changes_nothing });
         }
     }
     Err(Failure::Contended)

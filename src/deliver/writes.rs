@@ -18,6 +18,8 @@ pub(super) struct Writes {
 struct Tables {
     under_way: HashMap<DocumentKey, UnderWay>,
     unmarked: HashSet<DocumentKey>,
+    /// Marks that are about to be taken back.
+    void: HashSet<u64>,
     /// There are more than are kept: every document is in doubt.
     overflowed: bool,
 }
@@ -55,6 +57,20 @@ impl Writes {
 
     pub(super) fn are_under_way(&self, key: &DocumentKey) -> bool {
         self.tables().under_way.contains_key(key)
+    }
+
+    /// The app refused the write of this mark: it says nothing any more, also before the store has been told.
+    pub(super) fn is_void(&self, mark: u64, void: bool) {
+        let mut tables = self.tables();
+        if void {
+            tables.void.insert(mark);
+        } else {
+            tables.void.remove(&mark);
+        }
+    }
+
+    pub(super) fn counts(&self, mark: u64) -> bool {
+        !self.tables().void.contains(&mark)
     }
 
     /// The mark of a write has not reached the store in time.

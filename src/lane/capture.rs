@@ -31,7 +31,7 @@ use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
-use crate::session::{Answer, judge};
+use crate::session::{Answer, Refusal, judge};
 use crate::telemetry::{Step, Visit, request_id};
 
 /// Taps the body, lets the app answer, and holds the end of its reply until what follows is durable.
@@ -410,12 +410,12 @@ impl<'a> Exchange<'a> {
         let form = || form_value(&fields);
         let provenance = provenance(rule, upload, self.uploader.as_ref(), request, form);
         let known = if upload.only_known { Known::Only } else { Known::Any };
+        let by = self.arrival.circumstances(kind);
         if looks && can_look {
-            let proposals = self.engine.outbox.propose(kept, provenance, known).await?;
+            let proposals = self.engine.outbox.propose(kept, provenance, known, by).await?;
             self.arrival.outcome(self.engine, Step::Capture, Reason::Unconfirmed);
             return Ok(proposals.into_iter().map(Look::Upload).collect());
         }
-        let by = self.arrival.circumstances(kind);
         let outcomes = match self.engine.outbox.capture(kept, provenance, known, by).await {
             Ok(outcomes) => outcomes,
             Err(reason) => {
@@ -503,9 +503,12 @@ impl<'a> Exchange<'a> {
             tell::condition(self.engine, "accepted", accepted, &variables, holds, extensions);
             holds
         };
-        // A page or a redirect may be a login, or the form shown again.
-        let word = judge(self.status, self.headers, &HeaderMap::new());
-        let little = matches!(word, Answer::No(refusal) if refusal.proves_little());
+        // A page or a redirect may be a login, or the form shown again. JSON under the name of a page is none.
+        let little = match judge(self.status, self.headers, &HeaderMap::new()) {
+            Answer::No(Refusal::Page) => reply.json().is_none(),
+            Answer::No(refusal) => refusal.proves_little(),
+            _ => false,
+        };
         let by_default = self.status.is_success();
         let redirect = self.status.is_redirection();
         match accepted {

@@ -205,8 +205,8 @@ async fn obtain<S: Inner<B>, B: Send + 'static>(
             engine.outbox.found(key, document_id.to_owned()).await?;
             return engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown);
         }
-        if kind_of(engine, key).is_some_and(|kind| kind.source.is_none()) && !found.is_document() {
-            return confirmed(sought, inner, found).await;
+        if !found.is_document() {
+            return first(sought, inner, found, deadline).await;
         }
     }
     let mut found = found;
@@ -246,7 +246,25 @@ async fn fetched<S: Inner<B>, B: Send + 'static>(
     })
 }
 
-/// A first upload whose acceptance was not sure, of a document that the app now lets this caller see.
+/// A first upload whose acceptance was not sure, of a document that the app now lets this caller see: its `source`
+/// tells what it has, and where that can't, its yes to this caller does.
+async fn first<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+    found: &Arc<Mapping>,
+    deadline: Instant,
+) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, key, .. } = sought;
+    match kind_of(engine, key).and_then(|kind| kind.source.as_ref()) {
+        None => confirmed(sought, inner, found).await,
+        Some(_) => match fetched(sought, inner, Some(found.clone()), deadline).await {
+            Ok(_) => engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown),
+            Err(Reason::DocumentUnknown) => confirmed(sought, inner, found).await,
+            Err(reason) => Err(reason),
+        },
+    }
+}
+
 async fn confirmed<S: Inner<B>, B: Send + 'static>(
     sought: Sought<'_>,
     inner: &mut S,

@@ -148,14 +148,17 @@ async fn upload<S: Inner<B>, B: Send + 'static>(
     proposal: &Proposal,
 ) -> Result<(), Reason> {
     let (key, caller) = (&proposal.key, &arrival.caller);
+    if proposal.changes_nothing
+        && let Some(known) = engine.outbox.mapping(key).await?
+    {
+        return engine.outbox.settle(&known, known.validators.clone()).await;
+    }
     let found = match &kind.source {
         Some(source) => match read(engine, inner, kind, source, key, caller).await {
             Ok(read) if hex(&read.file.sha256) == proposal.sha256 => Found::These(Some(read)),
             Ok(read) => Found::Others(read),
-            // What makes a document of the bytes may take its time.
-            Err(Reason::DocumentUnknown | Reason::DeniedByApp) if !proposal.is_known => {
-                asked(engine, inner, kind, key, caller).await
-            }
+            // What makes a document of the bytes may take its time, or gives another form of it.
+            Err(_) if !proposal.is_known => asked(engine, inner, kind, key, caller).await,
             Err(Reason::DocumentUnknown | Reason::DeniedByApp) => Found::Nothing,
             Err(_) => Found::Unknown,
         },

@@ -23,6 +23,7 @@ mod faults_http2;
 mod identity;
 mod in_doubt;
 mod issuers;
+mod judged;
 mod lifecycle;
 mod lost;
 mod matrix;

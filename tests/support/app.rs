@@ -47,6 +47,25 @@ pub struct Stored {
     pub bytes: Vec<u8>,
 }
 
+impl Seen {
+    /// The file of a form, or the body of anything else.
+    pub fn file(&self) -> Vec<u8> {
+        let content_type = self.headers.get("content-type").and_then(|value| value.to_str().ok());
+        let boundary = content_type.and_then(|value| value.split_once("boundary="));
+        let Some((_, boundary)) = boundary else { return self.body.clone() };
+        let find = |from: usize, what: &[u8]| {
+            let at = self.body[from..].windows(what.len()).position(|window| window == what);
+            at.map(|at| from + at)
+        };
+        let file = find(0, b"filename=").and_then(|at| {
+            let start = find(at, b"\r\n\r\n")? + 4;
+            let end = find(start, format!("\r\n--{boundary}").as_bytes())?;
+            Some(self.body[start..end].to_vec())
+        });
+        file.unwrap_or_default()
+    }
+}
+
 impl App {
     /// The usual app: files that belong to whoever uploaded them.
     pub fn files() -> Self {
@@ -155,7 +174,7 @@ fn files(app: &App, seen: &Seen) -> Response {
                 return reply(400, &[], "cut short");
             }
             let id = (files.len() + 1).to_string();
-            files.insert(id.clone(), Stored { owner: user, bytes: seen.body.clone() });
+            files.insert(id.clone(), Stored { owner: user, bytes: seen.file() });
             let id: u64 = id.parse().unwrap();
             json(201, &serde_json::json!({ "data": { "id": id } }))
         }
