@@ -1,4 +1,4 @@
-//! An axum service that gains document viewing by one `.layer(…)`.
+//! An axum service that gains document viewing by one line: `transom.around(router)`.
 //!
 //! ```text
 //! transom sandbox &          # a local DWS
@@ -6,6 +6,8 @@
 //! curl -F file=@report.pdf http://127.0.0.1:3000/files      # {"id":1}
 //! curl http://127.0.0.1:3000/files/1                        # … "viewer_session": "eyJ…"
 //! ```
+//!
+//! Other rules and another address: `cargo run --example axum -- transom.toml 127.0.0.1:4000`.
 
 use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex};
@@ -46,18 +48,26 @@ type Names = Arc<Mutex<Vec<String>>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let transom = Transom::start(Config::parse(RULES, FilePath::new("transom.toml"))?).await?;
+    let mut arguments = std::env::args().skip(1);
+    let config = match arguments.next() {
+        Some(path) => Config::load(path)?,
+        None => Config::parse(RULES, FilePath::new("transom.toml"))?,
+    };
+    let transom = Transom::start(config).await?;
 
     let router = Router::new()
         .route("/files", post(upload))
         .route("/files/{id}", get(show))
         .route("/files/{id}/allowed", get(allowed))
-        .with_state(Names::default())
-        .layer(transom.layer());
+        .with_state(Names::default());
+    // Around the whole router, which is asked who may see what. `router.layer(transom.layer())` would wrap each
+    // route by itself.
+    let app = Router::new().fallback_service(transom.around(router));
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router)
+    axum::serve(listener, app)
         .with_graceful_shutdown(async {
             let _ = tokio::signal::ctrl_c().await;
         })

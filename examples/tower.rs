@@ -1,4 +1,4 @@
-//! Bare hyper and tower: any `Service<Request<B>>` can carry the layer.
+//! Bare hyper and tower: `transom.around(service)` for any `Service<Request<B>>` that is the whole app.
 //!
 //! ```text
 //! transom sandbox &          # a local DWS
@@ -6,6 +6,8 @@
 //! curl --data-binary @report.pdf http://127.0.0.1:3000/documents/a    # stored as a
 //! curl -i http://127.0.0.1:3000/documents/a                           # X-Viewer-Session: eyJ…
 //! ```
+//!
+//! Other rules and another address: `cargo run --example tower -- transom.toml 127.0.0.1:4000`.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -17,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tower::{ServiceBuilder, service_fn};
+use tower::service_fn;
 use transom::{Config, Transom};
 
 const RULES: &str = r#"
@@ -44,10 +46,17 @@ session = { response_header = "X-Viewer-Session" }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let transom = Transom::start(Config::parse(RULES, Path::new("transom.toml"))?).await?;
-    let service = ServiceBuilder::new().layer(transom.layer()).service(service_fn(app));
+    let mut arguments = std::env::args().skip(1);
+    let config = match arguments.next() {
+        Some(path) => Config::load(path)?,
+        None => Config::parse(RULES, Path::new("transom.toml"))?,
+    };
+    let transom = Transom::start(config).await?;
+    // Among other layers: `ServiceBuilder::new().layer(transom.layer())`.
+    let service = transom.around(service_fn(app));
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;

@@ -7,19 +7,28 @@
 //! ```no_run
 //! use std::time::Duration;
 //!
+//! use axum::Router;
 //! use transom::{Config, Transom};
 //!
-//! # async fn serve(router: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn serve(router: Router) -> Result<(), Box<dyn std::error::Error>> {
 //! let transom = Transom::start(Config::load("transom.toml")?).await?;
+//! let app = Router::new().fallback_service(transom.around(router));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//! axum::serve(listener, router.layer(transom.layer())).await?;
+//! axum::serve(listener, app).await?;
 //! transom.stop(Duration::from_secs(10)).await;
 //! # Ok(()) }
 //! ```
 //!
+//! `router` is the whole app, with its state, its nested routers and the layers that recognise callers: Transom
+//! asks it whether this caller may see that document, by requests of its own that carry the caller's cookies,
+//! `Authorization` and tokens, and of the request's extensions nothing but a [`ClientInfo`]. The outer
+//! `Router::new()` has no routes; it takes further layers, and is what `axum::serve` knows how to serve. axum's
+//! `Router::layer` is no place for Transom, since it wraps the routes one by one: there, as below a `nest`, the
+//! first request has an error logged that says what to write, and no session is given.
+//!
+//! Any other service is taken too, as long as it is `Clone` and takes any request body ([`RequestBody`]).
 //! A handler behind a view route whose `session` names a `request_header` finds
-//! `Extension<`[`ViewerSession`]`>`. The layer wants an inner service that is `Clone` and takes any request
-//! body ([`RequestBody`]), as axum's router does: it asks that service for the app's own word.
+//! `Extension<`[`ViewerSession`]`>`.
 //!
 //! The configuration language and the reason codes are described in the README; [`Reason`] lists the codes.
 //!
@@ -55,6 +64,7 @@ mod interim;
 mod lane;
 mod layer;
 pub mod mapping;
+mod mount;
 mod problem;
 mod reading;
 mod reason;

@@ -69,6 +69,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::SessionUnreadable => "The viewer service granted no right to read",
         Reason::AuditFailed => "Sessions cannot be put on record at the moment",
         Reason::StoreUnavailable => "The record of documents cannot be read at the moment",
+        Reason::LayerMisplaced => "Viewing is not set up rightly in this service",
         Reason::Overloaded => "Too many requests are on their way to the app",
         Reason::AppTimeout => "The app did not answer in time",
         Reason::RequestTooSlow => "The request came too slowly",

@@ -75,6 +75,8 @@ reasons! {
     AuditFailed = "audit_failed",
     /// The mapping store can't be read or written now.
     StoreUnavailable = "store_unavailable",
+    /// The layer is mounted inside of the app instead of around it, where the app can't be asked.
+    LayerMisplaced = "layer_misplaced",
     /// Nothing lives at this address under Transom's own prefix.
     NotFound = "not_found",
     /// Transom's own addresses answer GET and HEAD only.
@@ -214,6 +216,7 @@ impl Reason {
             | Self::AuditFailed
             | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::SessionTooWide | Self::SessionUnreadable => StatusCode::BAD_GATEWAY,
+            Self::LayerMisplaced => StatusCode::INTERNAL_SERVER_ERROR,
             _ => return None,
         })
     }

@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
+use crate::mount::Mount;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::telemetry::{Lane, Step, Visit};
@@ -34,12 +35,13 @@ use crate::telemetry::{Lane, Step, Visit};
 #[derive(Clone, Debug)]
 pub struct TransomService<S> {
     engine: Arc<ArcSwap<Engine>>,
+    mount: Option<Mount>,
     inner: S,
 }
 
 impl<S> TransomService<S> {
-    pub(crate) fn new(engine: Arc<ArcSwap<Engine>>, inner: S) -> Self {
-        Self { engine, inner }
+    pub(crate) fn new(engine: Arc<ArcSwap<Engine>>, mount: Option<Mount>, inner: S) -> Self {
+        Self { engine, mount, inner }
     }
 }
 
@@ -67,6 +69,12 @@ where
         engine.watch.look(&mut request);
         let (lane, found) = choose(&engine, &request);
         Trail::lane(request.extensions(), lane.name());
+        if let Some(mount) = &self.mount
+            && let Some(misplaced) =
+                mount.look(request.extensions(), request.uri().path(), lane != Lane::Pass)
+        {
+            request.extensions_mut().insert(misplaced);
+        }
         if Trail::of_asked(request.extensions()).is_none() {
             engine.metrics.request(lane);
         } else if matches!(lane, Lane::Capture | Lane::Pass) {

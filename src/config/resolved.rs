@@ -192,13 +192,11 @@ pub(crate) struct AppTls {
 pub(crate) struct Remember {
     /// Zero: not at all. Default: 5 s.
     pub(crate) life: Duration,
-    /// Written by the operator, so also where the service around the layer hands down more than headers.
-    pub(crate) whatever_the_layer_knows: bool,
 }
 
 impl Default for Remember {
     fn default() -> Self {
-        Self { life: Duration::from_secs(5), whatever_the_layer_knows: false }
+        Self { life: Duration::from_secs(5) }
     }
 }
 

@@ -130,7 +130,7 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
         config.rewrite_origin = rewrite;
     }
     if let Some(life) = table.get("remember_decisions").and_then(|value| value.parse(memory)) {
-        config.remember = Remember { life, whatever_the_layer_knows: true };
+        config.remember = Remember { life };
     }
     if let Some(limits) = table.get("limits").and_then(|value| value.table("`[app.limits]`")) {
         config.limits = limits::of_app(limits);

@@ -9,22 +9,25 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, Request, Uri};
 
 use crate::body::RequestBody;
+use crate::client::ClientInfo;
 use crate::config::TokenPlace;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::interim::OnInterim;
+use crate::explain::Trail;
+use crate::mount::Misplaced;
 use crate::route::Outgoing;
-use crate::telemetry::{Visit, request_id};
+use crate::telemetry::request_id;
 
 /// A fresh request with the caller's cookies and credentials, each in its place, the address it used (an app
 /// that insists on its name or on https would redirect otherwise), and nothing else of what it sent. `None`
-/// for an id that would make it name something else.
+/// for an id that would make it name something else, and where the inner service is not the app.
 pub(super) fn on_behalf<B>(
     engine: &Engine,
     outgoing: &Outgoing,
     key: &DocumentKey,
     caller: &Parts,
 ) -> Option<Request<RequestBody<B>>> {
+    Misplaced::check(&caller.extensions).ok()?;
     let mut request = Request::new(RequestBody::empty());
     *request.method_mut() = outgoing.method.clone();
     *request.uri_mut() = Uri::from(with_tokens(outgoing.target(key.id())?, engine, caller)?);
@@ -36,14 +39,17 @@ pub(super) fn on_behalf<B>(
             headers.append(name, value.clone());
         }
     }
-    // What the listener knows of the client, for the forwarder.
-    *request.extensions_mut() = caller.extensions.clone();
-    // The client hears interim replies to its own request only.
-    hyper::ext::on_informational(&mut request, |_| {});
-    request.extensions_mut().remove::<OnInterim>();
-    // This is no visit of the client's.
-    request.extensions_mut().remove::<Visit>();
+    // All that goes along: what the listener knows of the client, and the trail. What others have put there was
+    // found out about the caller's request, such as the route that an outer router chose for it, and not about this one.
+    carry::<ClientInfo>(caller, &mut request);
+    carry::<Trail>(caller, &mut request);
     Some(request)
+}
+
+fn carry<T: Clone + Send + Sync + 'static>(caller: &Parts, request: &mut Request<impl Sized>) {
+    if let Some(extension) = caller.extensions.get::<T>() {
+        request.extensions_mut().insert(extension.clone());
+    }
 }
 
 /// The same target with the tokens of the caller's query: the app would not know who asks without them.

@@ -20,6 +20,7 @@ use crate::config::{AppSays, Config, Kind};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::mount::Misplaced;
 use crate::problem::problem;
 use crate::reason::Reason;
 use crate::route::effective;
@@ -160,6 +161,7 @@ async fn serve<S: Inner<B>, B: Send + 'static>(
     }
     effective(&parts.method, &parts.headers, parts.uri.query(), &[])
         .map_err(|_| Reason::OverrideUnclear)?;
+    Misplaced::check(&parts.extensions)?;
     let rule = &kind.own;
     let asker = Asker::recognise(engine, rule, parts).await?.wanting_anew(asks_anew(parts));
     let mut seen = None;

@@ -193,8 +193,7 @@ impl Reads {
 /// What tells this question from others: the requests as they would be sent, and the client's address, by
 /// which an app may decide too.
 ///
-/// `None`, so that the app is asked each time, for a caller without any credentials, and where a service around
-/// the layer may have told callers apart by something that can't be seen here (a request extension).
+/// `None`, so that the app is asked each time, for a caller without any credentials.
 fn question<B>(
     engine: &Engine,
     key: &DocumentKey,
@@ -206,12 +205,6 @@ fn question<B>(
         return None;
     }
     let client = first.extensions().get::<ClientInfo>();
-    let watched = Trail::of(first.extensions()).is_some();
-    // What comes from our own listener has nothing but our own.
-    let visible = client.is_some() || caller.extensions.len() == usize::from(watched);
-    if !visible && !engine.config.app.remember.whatever_the_layer_knows {
-        return None;
-    }
     let credential = |name: &HeaderName| first.headers().contains_key(name);
     if !CREDENTIALS.iter().chain(token_headers(engine)).any(credential)
         && query_tokens(engine, caller).next().is_none()

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn decisions(life: Duration) -> Decisions {
-        Decisions::new(&Remember { life, whatever_the_layer_knows: false })
+        Decisions::new(&Remember { life })
     }
 
     fn question(text: &str) -> Option<Question> {
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_before_a_reload_ends_counts_after_it() {
-        let remember = Remember { life: Duration::from_secs(60), whatever_the_layer_knows: false };
+        let remember = Remember { life: Duration::from_secs(60) };
         let before = Decisions::new(&remember);
         let yes = || std::future::ready(Ok(()));
         let no = || std::future::ready(Err(Reason::DeniedByApp));

@@ -90,6 +90,10 @@ pub(super) fn of(reason: Reason) -> Text {
             "The viewer can't keep its records right now",
             "The application still has the document. Please try again in a minute, or tell the operator.",
         ),
+        Reason::LayerMisplaced => (
+            "The viewer is not set up rightly",
+            "The application still has the document. Please tell the operator.",
+        ),
         Reason::StoreUnavailable => (
             "The viewer is in trouble right now",
             "The application still has the document. Please try again in a minute.",

@@ -28,6 +28,7 @@ mod lifecycle;
 mod lost;
 mod matrix;
 mod model;
+mod mounted;
 mod operations;
 mod owned;
 mod policy;

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use http_body_util::BodyExt;
-use transom::{TransomLayer, ViewerSession};
+use transom::{Transom, ViewerSession};
 
 use super::tokens;
 
@@ -107,12 +107,12 @@ impl App {
 
     pub async fn serve_behind(
         &self,
-        layer: TransomLayer,
+        transom: &Transom,
         address: SocketAddr,
     ) -> tokio::task::JoinHandle<()> {
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let router = Router::new().fallback_service(self.router()).layer(layer);
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() })
+        let app = Router::new().fallback_service(transom.around(self.router()));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() })
     }
 
     fn router(&self) -> Router {

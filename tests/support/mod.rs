@@ -406,7 +406,7 @@ impl WorldBuilder {
             Form::Layer => {
                 let config = Config::load(&config_path).unwrap_or_else(|error| panic!("{error}"));
                 let transom = Transom::start(config).await.expect("the engine starts");
-                let served = self.app.serve_behind(transom.layer(), address).await;
+                let served = self.app.serve_behind(&transom, address).await;
                 Running::Layer(transom, served)
             }
         };

@@ -27,6 +27,7 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
 use crate::inject::Pointer;
+use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
@@ -47,7 +48,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let (parts, body) = request.into_parts();
-    let view = match View::of(engine, &parts, found) {
+    let placed = Misplaced::check(&parts.extensions);
+    let view = match placed.and_then(|()| View::of(engine, &parts, found)) {
         Ok(Some(view)) => view,
         Ok(None) => return pass(inner, parts, body),
         Err(reason) => {
