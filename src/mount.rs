@@ -28,6 +28,10 @@ pub(crate) struct Mount {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told(Arc<[AtomicBool; 2]>);
 
+/// By which Transom an upload is being captured; an extension of its request.
+#[derive(Clone)]
+struct Taken(Told);
+
 /// Why a mount gives no session; an extension of the requests that it lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misplaced {
@@ -69,6 +73,12 @@ impl Mount {
             error!(code = %Reason::LayerMisplaced, path, "{}", misplaced.remedy());
         }
         Some(misplaced)
+    }
+
+    /// Whether a mount of the same Transom further out has this upload already; from now on one has.
+    pub(crate) fn takes_again(&self, upload: &mut Extensions) -> bool {
+        let before = upload.insert(Taken(self.told.clone()));
+        before.is_some_and(|Taken(told)| Arc::ptr_eq(&told.0, &self.told.0))
     }
 
     fn judge(&self, routed: Routed) -> Option<Misplaced> {

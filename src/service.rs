@@ -67,7 +67,12 @@ where
         // First of all, so that nothing below can be told apart by a header that only Transom may set.
         engine.owned.strip(request.headers_mut());
         engine.watch.look(&mut request);
-        let (lane, found) = choose(&engine, &request);
+        let (mut lane, found) = choose(&engine, &request);
+        if let (Lane::Capture, Some(mount)) = (lane, &self.mount)
+            && mount.takes_again(request.extensions_mut())
+        {
+            lane = Lane::Pass;
+        }
         Trail::lane(request.extensions(), lane.name());
         if let Some(mount) = &self.mount
             && let Some(misplaced) =

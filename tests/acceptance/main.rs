@@ -17,6 +17,7 @@ mod curl;
 mod decisions;
 mod delivery;
 mod durability;
+mod examples;
 mod explain;
 mod faults;
 mod faults_http2;

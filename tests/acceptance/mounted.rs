@@ -389,6 +389,19 @@ async fn an_app_that_nests_its_own_routers_is_seen_with_whole_addresses() {
     assert_eq!(service.errors(), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn a_layer_around_another_takes_an_upload_once() {
+    let service = Service::start(RULES).await;
+    let transom = &service.transom;
+    let at = serve(mounted(transom, mounted(transom, app(service.desk.clone())))).await;
+    service.upload(at, "/api/files").await;
+    assert_eq!(service.session(at, "", "ann").await.0, 200);
+    let figures = transom.render_metrics();
+    let captured = figures.lines().find(|line| line.contains("reason=\"captured\""));
+    assert!(captured.is_some_and(|line| line.ends_with(" 1")), "{captured:?}");
+    assert!(!figures.contains("reason=\"replaced\""), "{figures}");
+}
+
 /// Uploads do not depend on the app's word, so they are not lost while the mount is wrong.
 #[tokio::test]
 async fn uploads_are_captured_even_so() {

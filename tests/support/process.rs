@@ -23,8 +23,14 @@ impl Process {
 
     /// Any command that listens.
     pub async fn start(arguments: &[&str], address: SocketAddr) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_transom"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_transom"));
+        command.args(arguments);
+        Self::listening(command, address).await
+    }
+
+    /// Any program that listens.
+    pub async fn listening(mut command: Command, address: SocketAddr) -> Self {
+        let mut child = command
             .env("TRANSOM_LOG", "debug,hyper=info,reqwest=info,hyper_util=info,h2=info")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -40,11 +46,11 @@ impl Process {
             }
             if let Some(status) = child.try_wait().unwrap() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                panic!("{arguments:?} ended with {status}:\n{}", log.lock().unwrap());
+                panic!("{command:?} ended with {status}:\n{}", log.lock().unwrap());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{arguments:?} never listened:\n{}", log.lock().unwrap());
+        panic!("{command:?} never listened:\n{}", log.lock().unwrap());
     }
 
     pub async fn kill(&mut self) {
