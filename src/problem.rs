@@ -50,6 +50,17 @@ pub(crate) fn problem(reason: Reason, request_id: &str) -> Response<Bytes> {
     reply
 }
 
+/// A problem reply in the app's stead, or a page where a browser shows it to a person.
+#[cfg(feature = "server")]
+pub(crate) fn instead_of_the_app(reason: Reason, request_id: &str, shown: bool) -> Response<Bytes> {
+    match reason.status() {
+        Some(status) if shown => {
+            crate::viewer::instead_of_the_app(reason, status, request_id).map(Bytes::from)
+        }
+        _ => problem(reason, request_id),
+    }
+}
+
 fn title(reason: Reason) -> &'static str {
     match reason {
         Reason::TokenMissing => "This request carries no token of the app",

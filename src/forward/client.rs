@@ -50,6 +50,8 @@ struct Exchange {
     request_id: Option<HeaderValue>,
     public: Option<HeaderValue>,
     upgrade: Option<Upgrade>,
+    /// To a person, rather than read by a program.
+    shown: bool,
 }
 
 impl Forwarder {
@@ -115,7 +117,7 @@ where
                 Ok(Prepared::Any(request, stakes)) => {
                     Box::pin(app.connections.send(*request, stakes)).await
                 }
-                Err(fault) => return Ok(fault.reply(exchange.request_id())),
+                Err(fault) => return Ok(fault.reply(exchange.request_id(), exchange.shown)),
             };
             Ok(app.reply(sent, &mut exchange))
         })
@@ -131,9 +133,10 @@ impl App {
         let noted = Noted::of(request.headers());
         let public = self.origins.as_ref().and_then(|_| noted.public_authority()).cloned();
         let (request_id, names) = (noted.request_id.cloned(), noted.names);
+        let shown = noted.shown.to_a_person();
         let upgrade = if names.upgrade { Upgrade::take(&mut request) } else { None };
         let (method, uri) = (request.method().clone(), std::mem::take(request.uri_mut()));
-        let exchange = Exchange { method, uri, request_id, public, upgrade };
+        let exchange = Exchange { method, uri, request_id, public, upgrade, shown };
         if exchange.method == Method::CONNECT {
             return (Err(Fault::Connect), exchange);
         }
@@ -207,7 +210,7 @@ impl App {
                     self.note(FAILED);
                 }
                 exchange.log(fault, &error);
-                fault.reply(exchange.request_id())
+                fault.reply(exchange.request_id(), exchange.shown)
             }
         }
     }
@@ -228,7 +231,7 @@ impl App {
             (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => Some(upgrade.follow(&mut reply)),
             (StatusCode::SWITCHING_PROTOCOLS, None) => {
                 exchange.log(Fault::BrokenReply, &UnaskedSwitch);
-                return Fault::BrokenReply.reply(exchange.request_id());
+                return Fault::BrokenReply.reply(exchange.request_id(), exchange.shown);
             }
             _ => None,
         };
@@ -236,7 +239,7 @@ impl App {
         let unclear = exchange.method == Method::HEAD || reply.version() == Version::HTTP_2;
         if unclear && !headers::unite_lengths(reply.headers_mut()) {
             exchange.log(Fault::BrokenReply, &TwoLengths);
-            return Fault::BrokenReply.reply(exchange.request_id());
+            return Fault::BrokenReply.reply(exchange.request_id(), exchange.shown);
         }
         let names = Noted::of(reply.headers()).names;
         if names.hop_by_hop {

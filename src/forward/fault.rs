@@ -12,6 +12,7 @@ use http_body_util::{Either, Full};
 use serde_json::json;
 
 use crate::reason::Reason;
+use crate::viewer::instead_of_the_app;
 
 use super::body::{ClientGone, ReplyBody};
 use super::connections::SendError;
@@ -50,9 +51,14 @@ impl Fault {
         matches!(self, Self::Unreachable | Self::BrokenReply | Self::TimedOut)
     }
 
-    /// The reply in the app's stead (RFC 9457). It shows nothing of the app's address or its errors.
-    pub(crate) fn reply(self, request_id: &str) -> Response<ReplyBody> {
+    /// The reply in the app's stead: a problem (RFC 9457), or a page where a person sees it. It shows nothing of
+    /// the app's address or its errors.
+    pub(crate) fn reply(self, request_id: &str, shown: bool) -> Response<ReplyBody> {
         let (status, code, title) = self.words();
+        if shown && self.is_the_apps() {
+            let page = instead_of_the_app(code, status, request_id);
+            return page.map(|page| Either::Right(Full::new(page.into())));
+        }
         let problem = json!({
             "type": "about:blank",
             "title": title,

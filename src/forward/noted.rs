@@ -4,12 +4,14 @@
 use http::{HeaderMap, HeaderValue};
 
 use super::headers::is_hop_by_hop;
+use crate::viewer::Shown;
 
 #[derive(Debug, Default)]
 pub(super) struct Noted<'h> {
     pub(super) names: Names,
     /// The first of each name.
     pub(super) request_id: Option<&'h HeaderValue>,
+    pub(super) shown: Shown<'h>,
     host: Option<&'h HeaderValue>,
     forwarded_host: Option<&'h HeaderValue>,
 }
@@ -38,6 +40,9 @@ impl<'h> Noted<'h> {
                 "content-length" => noted.names.content_length = true,
                 "content-location" | "destination" | "location" | "set-cookie" => {
                     noted.names.addresses = true;
+                }
+                name @ ("accept" | "sec-fetch-mode" | "x-requested-with") => {
+                    noted.shown.note(name, value);
                 }
                 name if is_hop_by_hop(name) => {
                     noted.names.hop_by_hop = true;

@@ -41,7 +41,9 @@ pub(super) fn refusal(
         Caller::Token(documents) if !reaches(&documents, route) => return forbidden(),
         Caller::Key | Caller::ReadOnly | Caller::Token(_) => {}
     }
-    if shared.quirks().strict_accept && !accepts_json(headers) {
+    let acceptable =
+        accepts(headers, JSON) || matches!(route, Route::Pdf(_)) && accepts(headers, PDF);
+    if shared.quirks().strict_accept && !acceptable {
         return Some(reply::text(StatusCode::NOT_ACCEPTABLE, "Not Acceptable"));
     }
     None
@@ -84,15 +86,18 @@ fn reaches(documents: &[String], route: &Route) -> bool {
     }
 }
 
-/// A wildcard alone is refused by the real service, although its own examples send one.
-fn accepts_json(headers: &HeaderMap) -> bool {
+/// By its name: a wildcard alone is refused by the real service, although its own examples send one.
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         value.split(',').any(|range| {
             let name = range.split(';').next().unwrap_or_default().trim();
-            name.eq_ignore_ascii_case("application/json")
+            name.eq_ignore_ascii_case(media_type)
         })
     })
 }
+
+const JSON: &str = "application/json";
+const PDF: &str = "application/pdf";
 
 impl Caller {
     fn name(&self) -> &'static str {

@@ -139,6 +139,29 @@ async fn keys_and_accept_are_checked() {
 }
 
 #[tokio::test]
+async fn the_pdf_is_there_for_those_who_accept_a_pdf() {
+    let sandbox = started().await;
+    let id = upload_raw(&sandbox, PDF).await["data"]["document_id"].as_str().unwrap().to_owned();
+    for (address, accept, status) in [
+        ("pdf", "application/pdf", 200),
+        ("pdf", "application/json", 200),
+        ("pdf", "application/json, application/pdf;q=0.9", 200),
+        ("pdf", "*/*", 406),
+        ("pdf", "image/png", 406),
+        ("properties", "application/pdf", 406),
+    ] {
+        let url = format!("http://{}/viewer/documents/{id}/{address}", sandbox.address);
+        let request = reqwest::Client::new().get(url).header("authorization", KEY);
+        let reply = request.header("accept", accept).send().await.unwrap();
+        assert_eq!(reply.status(), status, "{address} {accept}");
+        if (address, status) == ("pdf", 200) {
+            assert_eq!(reply.headers()["content-type"], "application/pdf");
+            assert_eq!(reply.bytes().await.unwrap(), PDF);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_list_has_pages_and_cursors() {
     let sandbox = started().await;
     let mut ids = Vec::new();

@@ -17,9 +17,10 @@ use tower::Service;
 
 use crate::explain::Trail;
 use crate::forward::{BoxError, headers, strict};
-use crate::problem::problem;
+use crate::problem::instead_of_the_app;
 use crate::reason::Reason;
 use crate::telemetry::{InFlight, Metrics, Visit, request_id};
+use crate::viewer::Shown;
 
 use super::ClientInfo;
 use super::client_body::{ClientBody, Struck};
@@ -94,7 +95,8 @@ where
             let id = id.to_str().unwrap_or("-");
             let peer = client.map(|client| client.peer);
             tracing::info!(code = %reason, ?peer, request_id = id, "request refused");
-            let mut reply = problem(reason, id);
+            let shown = Shown::of(request.headers()).to_a_person();
+            let mut reply = instead_of_the_app(reason, id, shown);
             // What follows it can't be trusted to be a request.
             if request.version() != Version::HTTP_2 {
                 reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -119,7 +121,8 @@ where
             shared: Arc::clone(&self.shared),
         };
         if too_many {
-            let reply = exchange.refuse(Limit::HeaderCount, Reason::TooManyHeaders);
+            let shown = Shown::of(request.headers()).to_a_person();
+            let reply = exchange.refuse(Limit::HeaderCount, Reason::TooManyHeaders, shown);
             return Answering::Refused { reply: Some(reply) };
         }
         let request = request.map(|body| {
@@ -142,9 +145,9 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn refuse(&self, limit: Limit, reason: Reason) -> Response<Bytes> {
+    fn refuse(&self, limit: Limit, reason: Reason, shown: bool) -> Response<Bytes> {
         limit.strike(&self.shared.metrics, self.peer);
-        problem(reason, self.request_id.to_str().unwrap_or("-"))
+        instead_of_the_app(reason, self.request_id.to_str().unwrap_or("-"), shown)
     }
 }
 
@@ -178,7 +181,7 @@ where
         in_flight.take();
         // The app, or whoever spoke for it, got half a request then; its word on that is nobody's business.
         Poll::Ready(Ok(match exchange.struck.limit() {
-            Some(limit) => refusal(exchange.refuse(limit, Reason::RequestTooSlow)),
+            Some(limit) => refusal(exchange.refuse(limit, Reason::RequestTooSlow, false)),
             None => reply,
         }))
     }

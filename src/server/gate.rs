@@ -18,9 +18,10 @@ use tower::Service;
 
 use crate::config::AppLimits;
 use crate::forward::BoxError;
-use crate::problem::problem;
+use crate::problem::instead_of_the_app;
 use crate::reason::Reason;
 use crate::telemetry::{Metrics, request_id};
+use crate::viewer::Shown;
 
 use super::limits::Limit;
 use super::room::Room;
@@ -122,6 +123,7 @@ where
     S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
 {
     let request_id = request.headers().get(request_id::HEADER).cloned();
+    let shown = Shown::of(request.headers()).to_a_person();
     let refuse = |limit: Limit| {
         limit.strike(&shared.metrics, None);
         let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
@@ -129,7 +131,8 @@ where
             Limit::FirstByte => Reason::AppTimeout,
             _ => Reason::Overloaded,
         };
-        problem(reason, request_id.unwrap_or("-")).map(Full::new).map(Either::Right)
+        let reply = instead_of_the_app(reason, request_id.unwrap_or("-"), shown);
+        reply.map(Full::new).map(Either::Right)
     };
     let permit = match shared.enter().await {
         Ok(permit) => permit,

@@ -43,6 +43,14 @@ pub(super) fn of_plain_page(nonce: &str) -> HeaderValue {
     ))
 }
 
+/// The policy of a page whose script only asks our own origin whether it may go on.
+pub(super) fn of_waiting_page(nonce: &str) -> HeaderValue {
+    header(&format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; connect-src 'self'; style-src 'nonce-{nonce}'; \
+         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ))
+}
+
 /// The origin of an absolute http(s) address, in ASCII and thus without a separator of policies.
 pub(super) fn origin(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;

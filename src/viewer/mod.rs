@@ -9,6 +9,10 @@ mod texts;
 
 #[cfg(feature = "cli")]
 pub(crate) use html::escape;
+#[cfg(feature = "server")]
+pub(crate) use navigation::Shown;
 pub(crate) use navigation::is_navigation;
 pub(crate) use page::Page;
+#[cfg(feature = "server")]
+pub(crate) use refusal::instead_of_the_app;
 pub(crate) use refusal::refusal;

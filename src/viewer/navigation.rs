@@ -1,5 +1,5 @@
 use http::header::{ACCEPT, RANGE};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 /// Whether this is a browser's top-level navigation: `Sec-Fetch-Mode: navigate` and
 /// `Sec-Fetch-Dest: document` (Fetch Metadata); without them, which browsers send to trustworthy
@@ -18,6 +18,40 @@ pub(crate) fn is_navigation(method: &Method, uri: &Uri, headers: &HeaderMap) -> 
     }
 }
 
+/// Headers by which a browser tells that it shows the reply to a person, whichever method and frame it is for.
+#[derive(Debug, Default)]
+pub(crate) struct Shown<'h> {
+    mode: Option<&'h HeaderValue>,
+    accept: Option<&'h HeaderValue>,
+    library: bool,
+}
+
+impl<'h> Shown<'h> {
+    pub(crate) fn of(headers: &'h HeaderMap) -> Self {
+        let mut shown = Self::default();
+        headers.iter().for_each(|(name, value)| shown.note(name.as_str(), value));
+        shown
+    }
+
+    pub(crate) fn note(&mut self, name: &str, value: &'h HeaderValue) {
+        match name {
+            "sec-fetch-mode" => self.mode = Some(value),
+            "accept" => _ = self.accept.get_or_insert(value),
+            "x-requested-with" => self.library = true,
+            _ => {}
+        }
+    }
+
+    /// As for [`is_navigation`], the `Accept` counts where there is no Fetch Metadata.
+    pub(crate) fn to_a_person(&self) -> bool {
+        match (self.mode, self.accept) {
+            (Some(mode), _) => mode == "navigate",
+            (None, Some(accept)) => !self.library && accept.to_str().is_ok_and(names_html),
+            (None, None) => false,
+        }
+    }
+}
+
 fn asks_for_download(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "download")
@@ -25,8 +59,12 @@ fn asks_for_download(uri: &Uri) -> bool {
 
 /// By name and not by wildcard: `*/*` is what every other client sends.
 fn accepts_html(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|range| {
+    let mut lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines.any(names_html)
+}
+
+fn names_html(accept: &str) -> bool {
+    accept.split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);
         let html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/html"));
         html && !parts.any(is_zero_weight)
@@ -64,6 +102,25 @@ mod tests {
             ("/f/7", &[("accept", "application/xml"), ("accept", "Text/HTML;q=0.1")]),
         ] {
             assert!(judged("GET", uri, lines), "{uri} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_shown_what_a_browser_navigates_to() {
+        for (lines, shown) in [
+            (&[NAVIGATE, DOCUMENT][..], true),
+            (&[NAVIGATE, ("sec-fetch-dest", "iframe"), ("accept", "*/*")], true),
+            (&[BROWSER], true),
+            (&[("sec-fetch-mode", "cors"), BROWSER], false),
+            (&[BROWSER, ("x-requested-with", "XMLHttpRequest")], false),
+            (&[("accept", "*/*")], false),
+            (&[("accept", "application/json, text/html;q=0")], false),
+            (&[], false),
+        ] {
+            let headers = lines.iter().map(|(name, value)| {
+                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            assert_eq!(Shown::of(&headers.collect()).to_a_person(), shown, "{lines:?}");
         }
     }
 

@@ -16,6 +16,8 @@ const OF_STATUS = { 401: "session_refused", 403: "session_refused", 404: "docume
 
 let viewer; // the SDK's instance, once load() resolved
 let grant; // { session, renewAt, endsAt }, in this machine's time
+let given; // the session that the SDK has
+let refused; // the last one that the service would not take
 let renewing; // the renewal under way
 let timer;
 
@@ -41,6 +43,7 @@ async function main() {
   document.addEventListener("visibilitychange", renewIfDue);
   window.addEventListener("focus", renewIfDue);
   window.addEventListener("pageshow", renewIfDue);
+  window.addEventListener("online", renewIfDue);
 }
 
 function loadScript() {
@@ -56,14 +59,20 @@ function loadScript() {
 
 // A session handed out before may have been revoked since (the SDK doesn't call onAuthFailed in load): one
 // more try.
-async function open() {
-  adopt(await mint());
-  try {
-    await load();
-  } catch (error) {
-    if (![401, 403, 404].includes(error.status)) throw error;
-    adopt(await mintAnew());
-    await load();
+function open() {
+  return hand(load);
+}
+
+// Has the SDK take a good session, in this way; another one, should the service refuse the first.
+async function hand(take) {
+  for (const last of [false, true]) {
+    adopt(await obtain());
+    try {
+      return await take();
+    } catch (error) {
+      if (last || !(error.status in OF_STATUS)) throw error;
+      refused = given;
+    }
   }
 }
 
@@ -71,6 +80,7 @@ async function load() {
   const assets = new URL(".", new URL(page.sdk, location.href)).href;
   const slow = setTimeout(() => say(page.texts.load_slow), LOAD_SLOW);
   viewer = undefined;
+  given = grant.session;
   NutrientViewer.unload(container);
   try {
     viewer = await NutrientViewer.load({
@@ -88,20 +98,21 @@ async function load() {
 
 // The SDK gives onAuthFailed 30 s; a rejection ends the wait with our own words.
 async function renewRefused() {
+  refused = given;
   try {
-    await renew(mintAnew);
+    await renew();
   } catch (error) {
     say(error.text ?? page.texts.session_refused);
     throw error;
   }
 }
 
-function renew(mint) {
+// One at a time. When a laptop wakes, timers, events and the SDK ask at once: all of them get what this brings, and
+// it looks at `refused` last.
+function renew() {
   renewing ??= (async () => {
     try {
-      adopt(await mint());
-      if (viewer?.setSession) await viewer.setSession(grant.session);
-      else if (viewer) await load(); // SDK before 1.14
+      await hand(setSession);
       if (viewer) state("open");
     } finally {
       renewing = undefined;
@@ -110,13 +121,19 @@ function renew(mint) {
   return renewing;
 }
 
+async function setSession() {
+  if (!viewer?.setSession) return viewer && load(); // SDK before 1.14
+  given = grant.session;
+  await viewer.setSession(given);
+}
+
 async function renewIfDue() {
   if (!grant || document.hidden || Date.now() < grant.renewAt) return;
   try {
-    await renew(mint);
+    await renew();
   } catch (error) {
-    if (error.passing && Date.now() < grant.endsAt) renewAfter(RETRY_RENEWAL);
-    else say(error.text ?? page.texts.session_refused);
+    if (error.passing) renewAfter(RETRY_RENEWAL);
+    if (!error.passing || Date.now() >= grant.endsAt) say(error.text ?? page.texts.session_refused);
   }
 }
 
@@ -130,17 +147,25 @@ function renewAfter(delay) {
   timer = setTimeout(renewIfDue, Math.min(delay, LONGEST_TIMER));
 }
 
-// Another session than the refused one. Transom gives one anew after a moment only.
-async function mintAnew() {
+// The session that Transom keeps, or another one where that is the refused one, which it may have become while
+// it was asked for. Transom gives one anew after a moment only.
+async function obtain() {
   const givenUpAt = Date.now() + FRESH_WITHIN;
+  let anew = refused !== undefined && refused === grant?.session;
   for (;;) {
-    const fresh = await mint(`${page.session}?fresh`);
-    if (fresh.session !== grant.session || Date.now() > givenUpAt) return fresh;
-    await seconds(1);
+    const found = await mint(anew ? anewAt(page.session) : page.session);
+    if (found.session !== refused || Date.now() > givenUpAt) return found;
+    if (anew) await seconds(1);
+    anew = true;
   }
 }
 
-async function mint(address = page.session) {
+function anewAt(address) {
+  return `${address}${address.includes("?") ? "&" : "?"}fresh`;
+}
+
+async function mint(address) {
+  if (!address) throw new Problem("unknown");
   const givenUpAt = Date.now() + PENDING_AT_MOST;
   for (;;) {
     const reply = await ask(address);

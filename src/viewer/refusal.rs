@@ -7,21 +7,45 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use super::{csp, html, texts};
 use crate::reason::Reason;
 
-/// A plain page for a reason, for people; status as the problem reply's. One for a pending document
-/// reloads itself.
+/// A plain page for a reason, for people; status as the problem reply's. One for a pending document, at
+/// `{prefix}/view/…`, waits until it is there.
 pub(crate) fn refusal(reason: Reason, prefix: &str, request_id: &str) -> Response<String> {
+    let status = reason.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let answered = format!("Answered by the document viewer ({prefix})");
+    page(reason, status, &answered, prefix, request_id)
+}
+
+/// The same in the app's stead, for an app that does not answer or was not asked.
+pub(crate) fn instead_of_the_app(
+    reason: Reason,
+    status: StatusCode,
+    request_id: &str,
+) -> Response<String> {
+    page(reason, status, "Answered in front of the application", "", request_id)
+}
+
+fn page(
+    reason: Reason,
+    status: StatusCode,
+    answered: &str,
+    prefix: &str,
+    request_id: &str,
+) -> Response<String> {
     let nonce = csp::nonce();
     let text = texts::of(reason);
-    let status = reason.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let reload = if status == StatusCode::ACCEPTED { RELOAD } else { "" };
+    let waits = status == StatusCode::ACCEPTED;
+    let script = html::fill(SCRIPT, &[("nonce", &nonce), ("script", include_str!("refusal.js"))]);
     let page = html::fill(
         include_str!("refusal.html"),
         &[
             ("nonce", &nonce),
-            ("reload", reload),
             ("style", include_str!("page.css")),
+            ("role", if waits { "role=\"status\" aria-live=\"polite\"" } else { "role=\"alert\"" }),
+            ("waiting", if waits { WAITING } else { "" }),
+            ("script", if waits { &script } else { "" }),
             ("title", text.title),
             ("advice", text.advice),
+            ("answered", answered),
             ("code", reason.code()),
             ("prefix", prefix),
             ("request_id", request_id),
@@ -29,10 +53,16 @@ pub(crate) fn refusal(reason: Reason, prefix: &str, request_id: &str) -> Respons
     );
     let mut reply = Response::new(page);
     *reply.status_mut() = status;
+    // For the access log.
+    reply.extensions_mut().insert(reason);
     let headers = reply.headers_mut();
-    describe_page(headers, csp::of_plain_page(&nonce));
+    let policy = if waits { csp::of_waiting_page(&nonce) } else { csp::of_plain_page(&nonce) };
+    describe_page(headers, policy);
     match status {
         StatusCode::ACCEPTED => headers.insert(RETRY_AFTER, HeaderValue::from_static("3")),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("10"))
+        }
         // RFC 9110, section 11.6.1, wants a challenge; this one makes no browser ask for a password.
         StatusCode::UNAUTHORIZED => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
@@ -51,7 +81,10 @@ pub(super) fn describe_page(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-const RELOAD: &str = "<meta http-equiv=\"refresh\" content=\"3\">";
+/// The time is not read out: it changes each second.
+const WAITING: &str =
+    "<progress></progress>\n<p id=\"waited\" class=\"trace\" aria-hidden=\"true\"></p>\n";
+const SCRIPT: &str = "<script type=\"module\" nonce=\"{{nonce}}\">{{{script}}}</script>\n";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -70,7 +103,8 @@ mod tests {
         for text in ["does not show you this document", "denied_by_app", "r-1"] {
             assert!(page.contains(text), "{text}");
         }
-        assert!(!page.contains("{{") && !page.contains("http-equiv"));
+        assert!(page.contains("role=\"alert\""));
+        assert!(!page.contains("{{") && !page.contains("<script"));
     }
 
     #[test]
@@ -80,9 +114,18 @@ mod tests {
             (pending.status().as_u16(), &pending.headers()["retry-after"]),
             (202, &"3".parse().unwrap())
         );
-        assert!(pending.body().contains("http-equiv=\"refresh\""));
+        assert!(!pending.body().contains("http-equiv"), "it waits in place");
+        assert!(pending.body().contains("role=\"status\" aria-live=\"polite\""));
+        let policy = pending.headers()["content-security-policy"].to_str().unwrap();
+        let nonce = policy.split("script-src 'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+        assert!(pending.body().contains(&format!("<script type=\"module\" nonce=\"{nonce}\">")));
         let missing = refusal(Reason::TokenMissing, "/.transom", "r");
         assert_eq!(missing.headers()["www-authenticate"], "Bearer");
+        let down = instead_of_the_app(Reason::AppUnavailable, StatusCode::BAD_GATEWAY, "r");
+        assert_eq!(down.status(), 502);
+        assert!(down.body().contains("The application does not answer right now"));
+        let busy = refusal(Reason::Overloaded, "/.transom", "r");
+        assert_eq!(busy.headers()["retry-after"], "10");
         assert_eq!(refusal(Reason::SpoolFailed, "/.transom", "r").status(), 500);
     }
 

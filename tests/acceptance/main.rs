@@ -33,6 +33,7 @@ mod mounted;
 mod operations;
 mod owned;
 mod policy;
+mod refusals;
 mod reload;
 mod sessions;
 mod shipped;

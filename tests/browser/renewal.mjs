@@ -23,6 +23,24 @@ await walk(async (atEnd) => {
   check("a revoked session is replaced", await eventually(() => recovered(sandbox)));
   check("and the document stays open", await eventually(() => page.evaluate(isOpen)));
 
+  // Timers and events ask for the session that is kept, and the service refuses it before they have it.
+  const asked = [];
+  await page.route("**/.transom/session/**", async (route) => {
+    const address = new URL(route.request().url());
+    asked.push(address.search);
+    if (!address.searchParams.has("fresh")) await eventually(() => refusedOnce(sandbox));
+    await route.continue();
+  });
+  await control(sandbox, "journal", { method: "DELETE" });
+  await control(sandbox, "revoke", { method: "POST" });
+  await page.evaluate(wake);
+  await page.locator("#viewer").hover();
+  await page.mouse.wheel(0, 200);
+  check("a laptop that wakes up has its session replaced", await eventually(() => recovered(sandbox)));
+  check("by a fresh one, after the one that was kept", asked[0] === "" && asked.includes("?fresh"), asked.join(" "));
+  check("and the document stays open", await eventually(() => page.evaluate(isOpen)), await page.innerText("#notice"));
+  await page.unroute("**/.transom/session/**");
+
   await page.route("**/nutrient-viewer.js", withoutSetSession);
   await page.goto(content);
   check("an SDK without setSession opens it", (await settledState(page)) === "open");
@@ -62,6 +80,15 @@ function isOpen() {
   return document.body.dataset.state === "open" && notice.hidden && document.querySelector("#viewer").childElementCount > 0;
 }
 
+// Runs in the page: an hour later, everything that is due asks at once.
+function wake() {
+  const now = Date.now;
+  Date.now = () => now() + 3_600_000;
+  document.dispatchEvent(new Event("visibilitychange"));
+  for (const name of ["focus", "pageshow", "online"]) window.dispatchEvent(new Event(name));
+  Date.now = now;
+}
+
 // The shipped configuration, with sessions so short that one can wait for a renewal, and long enough that a busy
 // machine does not miss it.
 async function withShortSessions(atEnd) {
@@ -80,6 +107,11 @@ async function revokeAndScroll(page, sandbox) {
   await control(sandbox, "revoke", { method: "POST" });
   await page.locator("#viewer").hover();
   await page.mouse.wheel(0, 200);
+}
+
+async function refusedOnce(sandbox) {
+  const { requests } = await control(sandbox, "journal");
+  return requests.some(({ method, path, status }) => method === "POST" && path.endsWith("/auth") && status === 403);
 }
 
 // A refused auth, a new session, and a good auth, in this order.

@@ -20,6 +20,14 @@ await walk(async (atEnd) => {
   const waiting = await page.goto(`${base}/.transom/view/files/${late}`);
   check("a document on its way has a waiting page", waiting.status() === 202, waiting.status());
   check("which says so", (await page.innerText("h1")).includes("being prepared"));
+  const announced = await page.getAttribute("main", "role") === "status" && await page.getAttribute("main", "aria-live") === "polite";
+  check("to a screen reader, too", announced);
+  const answered = () => page.waitForResponse((reply) => reply.url().includes("/.transom/session/"));
+  await page.evaluate(() => (globalThis.sameVisit = true));
+  await answered();
+  await answered();
+  check("and waits in place", await page.evaluate(() => globalThis.sameVisit === true));
+  check("showing that it does", /^\d:\d\d$/.test(await page.innerText("#waited")) && await page.isVisible("progress"));
   await heal();
   const shown = () => page.evaluate(() => document.body.dataset.state === "open").catch(() => false);
   check("and turns into the document by itself", await eventually(shown));
