@@ -68,10 +68,11 @@ where
         engine.owned.strip(request.headers_mut());
         engine.watch.look(&mut request);
         let (mut lane, found) = choose(&engine, &request);
+        let mut again = false;
         if let (Lane::Capture, Some(mount)) = (lane, &self.mount)
             && mount.takes_again(request.extensions_mut())
         {
-            lane = Lane::Pass;
+            (lane, again) = (Lane::Pass, true);
         }
         Trail::lane(request.extensions(), lane.name());
         if let Some(mount) = &self.mount
@@ -89,7 +90,7 @@ where
             return ResponseFuture::Lane { future: Box::pin(std::future::ready(Ok(nothing))) };
         }
         if lane == Lane::Pass {
-            let documents = lane::meant(&engine, &request);
+            let documents = if again { Vec::new() } else { lane::meant(&engine, &request) };
             if !documents.is_empty() {
                 let fresh = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, fresh);

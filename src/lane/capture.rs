@@ -29,6 +29,7 @@ use crate::deliver::{Circumstances, Known, WriteUnderWay};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};
@@ -117,6 +118,9 @@ fn caller(parts: &http::request::Parts) -> http::request::Parts {
     caller.headers = parts.headers.clone();
     if let Some(client) = parts.extensions.get::<ClientInfo>() {
         caller.extensions.insert(*client);
+    }
+    if let Some(misplaced) = parts.extensions.get::<Misplaced>() {
+        caller.extensions.insert(*misplaced);
     }
     caller
 }

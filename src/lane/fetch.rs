@@ -22,6 +22,7 @@ use crate::deliver::{Circumstances, Known, Outbox, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::mapping::{Mapping, Observed, Provenance, Validators};
+use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::Outgoing;
 use crate::session::Holder;
@@ -175,6 +176,7 @@ pub(super) async fn read<S: Inner<B>, B: Send + 'static>(
     if source.hides_slash(key.id()) && !engine.config.app.encoded_slash {
         return Err(Reason::DocumentUnknown);
     }
+    Misplaced::check(&caller.extensions)?;
     let request = on_behalf(engine, source, key, caller).ok_or(Reason::DocumentUnknown)?;
     Limits::of(engine, kind).read(key, inner.clone(), request).await
 }

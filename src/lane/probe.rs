@@ -16,6 +16,7 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::mapping::Observed;
+use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::session::{Answer, Question, Refusal, judge};
 use crate::telemetry::request_id;
@@ -80,6 +81,9 @@ pub(crate) async fn probe_afresh<S: Inner<B>, B>(
     key: &DocumentKey,
     caller: &Parts,
 ) -> Word {
+    if Misplaced::check(&caller.extensions).is_err() {
+        return Word::Unknown;
+    }
     ask(engine, inner, kind, key, requests(engine, kind, key, caller)).await
 }
 
