@@ -2,7 +2,8 @@
 //!
 //! hyper repairs some of them without a word: it drops `Content-Length` beside `Transfer-Encoding`, folds equal
 //! lengths into one and takes a bare LF for the end of a line (RFC 9112 sections 2.2 and 6.3 let it). A sender of
-//! such a request is broken or after something, so it is refused here, before the app sees a byte.
+//! such a request is broken or after something, so it is refused here, before the app sees a byte. So is one whose
+//! target has a fragment, which `http` drops: the app would get `DELETE /folder/` for `DELETE /folder/#x`.
 
 use memchr::memchr;
 
@@ -23,6 +24,8 @@ enum Place {
     Bytes(u64, After),
     ChunkSize,
     Trailers,
+    /// A request for another protocol is here in full, and its reply decides what follows.
+    UpgradeAsked,
     /// HTTP/2, a tunnel or a request that was refused: no longer watched.
     Unwatched,
 }
@@ -46,6 +49,7 @@ struct Line {
 #[derive(Debug, Default)]
 struct Head {
     started: bool,
+    fragment: bool,
     length: Option<u64>,
     chunked: bool,
     upgrade: bool,
@@ -58,29 +62,56 @@ pub(crate) struct Unclear {
     pub(crate) what: &'static str,
     /// How many of the bytes come before the end of the line that is wrong.
     pub(crate) at: usize,
-    /// It is wrong before the body begins, so the app has seen nothing of it.
-    pub(crate) in_head: bool,
+    pub(crate) part: Part,
+}
+
+/// Of a request. Only what is wrong with its body comes to light when the app may have seen something of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Target,
+    Head,
+    Body,
 }
 
 impl Framing {
-    /// Looks at the next bytes. After an error nothing is looked at any more.
-    pub(crate) fn see(&mut self, bytes: &[u8]) -> Result<(), Unclear> {
+    /// Looks at the next bytes, up to the end of a request for another protocol, and tells how many it has seen.
+    /// After an error nothing is looked at any more.
+    pub(crate) fn see(&mut self, bytes: &[u8]) -> Result<usize, Unclear> {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             at += match self.place {
-                Place::Unwatched => return Ok(()),
+                Place::Unwatched => return Ok(bytes.len()),
+                Place::UpgradeAsked => return Ok(at),
                 Place::Bytes(left, after) => self.skip(rest, left, after),
                 Place::Head | Place::ChunkSize | Place::Trailers => {
                     self.take_line(rest).map_err(|what| {
-                        let in_head = self.place == Place::Head;
+                        let part = match self.place {
+                            Place::Head if what == FRAGMENT => Part::Target,
+                            Place::Head => Part::Head,
+                            _ => Part::Body,
+                        };
                         self.place = Place::Unwatched;
                         let end = memchr(b'\n', rest).unwrap_or(rest.len() - 1);
-                        Unclear { what, at: at + end, in_head }
+                        Unclear { what, at: at + end, part }
                     })?
                 }
             };
         }
-        Ok(())
+        Ok(bytes.len())
+    }
+
+    /// Whether what follows is not known before there is a reply.
+    pub(crate) fn awaits_reply(&self) -> bool {
+        self.place == Place::UpgradeAsked
+    }
+
+    /// There is: what follows is a tunnel, or else the next request.
+    pub(crate) fn replied(&mut self, is_tunnel: bool) {
+        self.place = if is_tunnel { Place::Unwatched } else { Place::Head };
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.place = Place::Unwatched;
     }
 
     pub(crate) fn is_between_requests(&self) -> bool {
@@ -103,11 +134,15 @@ impl Framing {
 
     /// How many bytes of `rest` were taken: those of its first line, or all of them.
     fn take_line(&mut self, rest: &[u8]) -> Result<usize, &'static str> {
-        let Some(end) = memchr(b'\n', rest) else {
+        let end = memchr(b'\n', rest);
+        let piece = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        if !self.head.started && self.place == Place::Head {
+            self.head.fragment |= memchr(b'#', piece).is_some();
+        }
+        let Some(end) = end else {
             self.line.keep(rest);
             return Ok(rest.len());
         };
-        let piece = rest.get(..end).unwrap_or_default();
         if self.line.is_empty() {
             let Some(line) = piece.strip_suffix(b"\r") else { return Err(BARE_LF) };
             self.end_line(line)?;
@@ -132,7 +167,7 @@ impl Framing {
                 size => self.place = Place::Bytes(size, After::ChunkEnd),
             },
             Place::Trailers if line.is_empty() => self.place = Place::Head,
-            Place::Trailers | Place::Bytes(..) | Place::Unwatched => {}
+            Place::Trailers | Place::Bytes(..) | Place::UpgradeAsked | Place::Unwatched => {}
         }
         Ok(())
     }
@@ -141,6 +176,9 @@ impl Framing {
         if !self.head.started {
             // Empty lines before a request are to be ignored (RFC 9112 section 2.2).
             self.head.started = !line.is_empty();
+            if self.head.fragment {
+                return Err(FRAGMENT);
+            }
             if line == b"PRI * HTTP/2.0" {
                 self.place = Place::Unwatched;
             }
@@ -149,10 +187,10 @@ impl Framing {
         if line.is_empty() {
             let head = std::mem::take(&mut self.head);
             self.place = match (head.chunked, head.length) {
-                // What follows a request for another protocol may be that protocol.
-                _ if head.upgrade => Place::Unwatched,
                 (true, _) => Place::ChunkSize,
                 (false, Some(length @ 1..)) => Place::Bytes(length, After::Head),
+                // With a body, it is passed on as an ordinary request.
+                (false, _) if head.upgrade => Place::UpgradeAsked,
                 (false, _) => Place::Head,
             };
             return Ok(());
@@ -217,6 +255,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
         .ok_or("a chunk whose size is not a plain hexadecimal number")
 }
 
+const FRAGMENT: &str = "a target with a fragment";
 const BARE_LF: &str = "a line that ends in LF without CR";
 const TWO_LENGTHS: &str = "more than one of Content-Length and Transfer-Encoding";
 /// No line that matters here is longer.
@@ -232,7 +271,19 @@ mod tests {
     /// What a connection with these bytes is refused for, fed in pieces of `size`.
     fn refused(bytes: &[u8], size: usize) -> Option<&'static str> {
         let mut framing = Framing::default();
-        bytes.chunks(size).find_map(|piece| framing.see(piece).err()).map(|unclear| unclear.what)
+        bytes.chunks(size).find_map(|piece| see(&mut framing, piece, true).err())
+    }
+
+    /// The app agrees to every change of protocol, or to none.
+    fn see(framing: &mut Framing, mut bytes: &[u8], agrees: bool) -> Result<(), &'static str> {
+        while !bytes.is_empty() {
+            let seen = framing.see(bytes).map_err(|unclear| unclear.what)?;
+            bytes = &bytes[seen..];
+            if framing.awaits_reply() {
+                framing.replied(agrees);
+            }
+        }
+        Ok(())
     }
 
     const CLEAR: &[&str] = &[
@@ -245,6 +296,7 @@ mod tests {
         "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n\n\n\nanything",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\n\n",
         "GET / HTTP/1.1\r\nX: content-length\r\nContent-Lengths: 7\r\nCookie: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nReferer: /#x\r\n\r\nGET /%23 HTTP/1.1\r\n\r\n",
     ];
 
     const UNCLEAR: &[(&str, &str)] = &[
@@ -264,6 +316,10 @@ mod tests {
         ("P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n", "a chunk"),
         ("P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\na\r\n", "a chunk"),
         ("P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\r\n", BARE_LF),
+        ("DELETE /folder/#x HTTP/1.1\r\nHost: a\r\n\r\n", FRAGMENT),
+        ("GET http://a/?b#c HTTP/1.1\r\nHost: a\r\n\r\n", FRAGMENT),
+        ("GET / HTTP/1.1\r\n\r\n\r\nGET /# HTTP/1.1\r\n\r\n", FRAGMENT),
+        ("P / HTTP/1.1\r\nUpgrade: foo\r\nContent-Length: 1\r\n\r\naGET / HTTP/1.1\n\r\n", BARE_LF),
     ];
 
     #[test]
@@ -277,6 +333,35 @@ mod tests {
                 assert!(what.is_some_and(|what| what.starts_with(why)), "{unclear:?}: {what:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_upgrade_that_is_not_agreed_to_changes_nothing() {
+        let bytes = b"GET / HTTP/1.1\r\nUpgrade: foo\r\n\r\nGET / HTTP/1.1\n\r\n";
+        for size in [1, 7, 1000] {
+            for (agrees, expected) in [(true, None), (false, Some(BARE_LF))] {
+                let mut framing = Framing::default();
+                let mut pieces = bytes.chunks(size);
+                let refused = pieces.find_map(|piece| see(&mut framing, piece, agrees).err());
+                assert_eq!(refused, expected);
+            }
+        }
+        let mut framing = Framing::default();
+        assert_eq!(framing.see(bytes).unwrap(), bytes.len() - b"GET / HTTP/1.1\n\r\n".len());
+        assert!(framing.awaits_reply());
+        assert_eq!(framing.see(b"anything").unwrap(), 0);
+    }
+
+    #[test]
+    fn a_fragment_is_found_however_long_the_target_is() {
+        let mut framing = Framing::default();
+        framing.see(b"GET /").unwrap();
+        for _ in 0..1000 {
+            framing.see(b"abc").unwrap();
+        }
+        framing.see(b"#").unwrap();
+        let unclear = framing.see(b"d HTTP/1.1\r\n").unwrap_err();
+        assert_eq!((unclear.what, unclear.part, unclear.at), (FRAGMENT, Part::Target, 11));
     }
 
     #[test]

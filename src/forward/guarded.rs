@@ -1,22 +1,28 @@
 //! A client's connection under watch.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::reason::Reason;
 
-use super::framing::{Framing, Unclear};
+use super::framing::{Framing, Part, Unclear};
 
 pin_project! {
     /// A stream on which a request with unclear framing is refused.
     ///
     /// A refused head is made unreadable with a NUL, so that the server above answers 400 as it does to
-    /// everything that is not HTTP, and closes. A body breaks off. Nothing behind it is read.
+    /// everything that is not HTTP, and closes. One with an unclear target becomes a head that [`strict`](super::strict)
+    /// refuses.
+    /// A body breaks off. Nothing behind it is read.
     #[derive(Debug)]
     pub(crate) struct Guarded<S> {
         #[pin]
@@ -24,17 +30,37 @@ pin_project! {
         peer: SocketAddr,
         framing: Framing,
         refused: Option<Refused>,
+        tunnel: Tunnel,
+        // What came behind a request for another protocol while it had no reply.
+        held: BytesMut,
+    }
+}
+
+/// Whether a connection has become a tunnel. Clones are of the same connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tunnel(Arc<AtomicBool>);
+
+impl Tunnel {
+    /// To be called before the reply that agrees to it is sent.
+    pub(crate) fn open(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
 impl<S> Guarded<S> {
-    pub(crate) fn new(inner: S, peer: SocketAddr) -> Self {
-        Self { inner, peer, framing: Framing::default(), refused: None }
+    pub(crate) fn new(inner: S, peer: SocketAddr, tunnel: Tunnel) -> Self {
+        let (framing, held) = (Framing::default(), BytesMut::new());
+        Self { inner, peer, framing, refused: None, tunnel, held }
     }
 
     /// Whether requests are watched here, and all that came belongs to ones that are complete.
     pub(crate) fn is_between_requests(&self) -> bool {
-        self.refused.is_none() && self.framing.is_between_requests()
+        let awaits_reply = self.framing.awaits_reply() && self.held.is_empty();
+        self.refused.is_none() && (awaits_reply || self.framing.is_between_requests())
     }
 
     /// Whether nothing of a request is missing, so that the next thing to come is another one, or the end.
@@ -42,9 +68,34 @@ impl<S> Guarded<S> {
         self.refused.is_none() && !self.framing.is_in_body()
     }
 
-    /// Whether more of a body is to come that nothing is wrong with.
-    pub(crate) fn is_in_body(&self) -> bool {
-        self.refused.is_none() && self.framing.is_in_body()
+    /// Whether the last request asked for another protocol. What comes then is read once there is its reply.
+    pub(crate) fn awaits_reply(&self) -> bool {
+        self.framing.awaits_reply()
+    }
+
+    /// Whether more of a request is to come that nobody has read. If so, it can be read, and is not looked at.
+    pub(crate) fn is_unheard(&mut self) -> bool {
+        let refused = self.refused.take_if(|refused| refused.part != Part::Body);
+        if refused.is_some() {
+            self.framing.stop();
+        }
+        refused.is_some() || (self.refused.is_none() && self.framing.is_in_body())
+    }
+}
+
+impl<S: AsyncRead + Unpin> Guarded<S> {
+    /// Ready once the client has left, while a reply is awaited. What it says all the same is kept.
+    pub(crate) fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.held.len() < MOST_HELD {
+            let mut space = [const { MaybeUninit::uninit() }; MOST_HELD];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+            self.held.extend_from_slice(buffer.filled());
+        }
+        Poll::Pending
     }
 }
 
@@ -58,15 +109,41 @@ impl<S: AsyncRead> AsyncRead for Guarded<S> {
         if let Some(refused) = this.refused {
             return Poll::Ready(refused.read(buffer));
         }
+        if this.framing.awaits_reply() {
+            // Whoever reads has replied.
+            this.framing.replied(this.tunnel.is_open());
+        }
         let before = buffer.filled().len();
-        let polled = this.inner.poll_read(context, buffer);
+        let polled = if this.held.is_empty() {
+            this.inner.poll_read(context, buffer)
+        } else {
+            let fits = this.held.len().min(buffer.remaining());
+            buffer.put_slice(&this.held.split_to(fits));
+            Poll::Ready(Ok(()))
+        };
         let fresh = buffer.filled_mut().get_mut(before..).unwrap_or_default();
-        if let Err(Unclear { what, at, in_head }) = this.framing.see(fresh) {
-            tracing::info!(code = %Reason::FramingUnclear, peer = %this.peer, what, "request refused");
-            buffer.set_filled(before + at);
-            let rest: &[u8] = if in_head { UNREADABLE } else { b"" };
-            let refused = this.refused.insert(Refused { rest, in_head });
-            return Poll::Ready(if at == 0 { refused.read(buffer) } else { Ok(()) });
+        match this.framing.see(fresh) {
+            Ok(seen) if seen < fresh.len() => {
+                let behind = fresh.get(seen..).unwrap_or_default();
+                *this.held = [behind, &**this.held].concat().as_slice().into();
+                buffer.set_filled(before + seen);
+            }
+            Ok(_) => {}
+            Err(Unclear { what, at, part }) => {
+                let code = match part {
+                    Part::Target => Reason::TargetUnclear,
+                    Part::Head | Part::Body => Reason::FramingUnclear,
+                };
+                tracing::info!(%code, peer = %this.peer, what, "request refused");
+                buffer.set_filled(before + at);
+                let rest = match part {
+                    Part::Target => UNCLEAR_TARGET,
+                    Part::Head => UNREADABLE,
+                    Part::Body => b"",
+                };
+                let refused = this.refused.insert(Refused { rest, part });
+                return Poll::Ready(if at == 0 { refused.read(buffer) } else { Ok(()) });
+            }
         }
         polled
     }
@@ -76,12 +153,12 @@ impl<S: AsyncRead> AsyncRead for Guarded<S> {
 #[derive(Debug)]
 struct Refused {
     rest: &'static [u8],
-    in_head: bool,
+    part: Part,
 }
 
 impl Refused {
     fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
-        if !self.in_head {
+        if self.part == Part::Body {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a body of unclear framing"));
         }
         let (now, later) = self.rest.split_at(self.rest.len().min(buffer.remaining()));
@@ -123,3 +200,20 @@ impl<S: AsyncWrite> AsyncWrite for Guarded<S> {
 
 /// The end of a head after a byte that may be nowhere in it.
 const UNREADABLE: &[u8] = b"\0\r\n\r\n";
+/// The end of a request's first line, and of its head.
+const UNCLEAR_TARGET: &[u8] = b"\ntransom-unclear-target: 1\r\n\r\n";
+/// Bytes; who says more has to wait for the reply.
+const MOST_HELD: usize = 4096;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::strict;
+    use super::*;
+
+    #[test]
+    fn an_unclear_target_is_told_to_those_who_judge_requests() {
+        let told = std::str::from_utf8(UNCLEAR_TARGET).unwrap();
+        assert!(told.starts_with(&format!("\n{}: ", strict::UNCLEAR_TARGET)));
+    }
+}

@@ -37,5 +37,5 @@ mod tests;
 pub(crate) use body::BoxError;
 pub(crate) use client::Forwarder;
 pub(crate) use fault::Causes;
-pub(crate) use guarded::Guarded;
+pub(crate) use guarded::{Guarded, Tunnel};
 pub(crate) use write::poll_write_slices;

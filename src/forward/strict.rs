@@ -1,6 +1,7 @@
 //! What a request must be like for everybody to read it the same way.
 
 use http::header::{HOST, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::reason::Reason;
@@ -8,20 +9,24 @@ use crate::reason::Reason;
 /// Refuses a request that the app could read differently than we do.
 ///
 /// The wire's own framing is settled before ([`Guarded`](super::Guarded)); this is about what is left once it
-/// is parsed: the target, whom it is for, and header names that app servers fold into framing fields.
+/// is parsed: the target, whom it is for, and header names that app servers fold into framing fields. What the
+/// wire had and a parser drops is told by a header of the name [`UNCLEAR_TARGET`].
 ///
 /// # Errors
 /// A reason whose status is the reply's.
 pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Reason> {
     check_target(request.method(), request.uri(), request.version())?;
-    check_host(request)?;
     let mut coded = false;
     for name in request.headers().keys() {
         if imitates_framing(name) {
             return Err(Reason::FramingUnclear);
         }
+        if *name == UNCLEAR_TARGET {
+            return Err(Reason::TargetUnclear);
+        }
         coded |= name == TRANSFER_ENCODING;
     }
+    check_host(request)?;
     if coded { check_coding(request.headers()) } else { Ok(()) }
 }
 
@@ -31,17 +36,22 @@ fn check_target(method: &Method, target: &Uri, version: Version) -> Result<(), R
         return Ok(());
     }
     let web = target.scheme_str().is_some_and(|scheme| matches!(scheme, "http" | "https"));
+    // `path()` has a slash even where the client sent none.
+    let sent = target.path_and_query().map_or("", PathAndQuery::as_str);
+    let path = sent.starts_with('/') || is_server_wide(method, target);
+    let http2 = version == Version::HTTP_2;
     let clear = match (target.scheme().is_some(), target.authority()) {
-        (false, None) => target.path().starts_with('/') || is_server_wide(method, target),
+        (false, None) => path,
+        // What HTTP/2 says of the host is judged as `Host` is.
+        (true, Some(_)) if http2 => web && path,
         // Userinfo is for the client's eyes (RFC 9110 section 4.2.4).
         (true, Some(authority)) => {
-            let path = target.path();
-            let path = path.is_empty() || path.starts_with('/') || is_server_wide(method, target);
+            let path = path || sent.is_empty() || sent.starts_with('?');
             web && path && !authority.as_str().contains('@')
         }
         // `GET files/7` looks like an authority to a parser; only HTTP/2 may leave the scheme out.
-        (false, Some(_)) => version == Version::HTTP_2,
-        (true, None) => version == Version::HTTP_2 && target.path().starts_with('/'),
+        (false, Some(_)) => http2,
+        (true, None) => http2 && path,
     };
     if clear { Ok(()) } else { Err(Reason::TargetUnclear) }
 }
@@ -55,27 +65,42 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Reason> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     let named = request.uri().authority().filter(|_| request.method() != Method::CONNECT);
+    let http2 = request.version() == Version::HTTP_2;
     let clear = match (host, named) {
         (Some(host), Some(named)) => {
             let scheme = request.uri().scheme_str().unwrap_or_default();
-            is_host(host)
+            is_host(host.as_bytes())
+                && is_host(named.as_str().as_bytes())
                 && without_port(host.as_bytes(), scheme)
                     .eq_ignore_ascii_case(without_port(named.as_str().as_bytes(), scheme))
         }
-        (Some(host), None) => is_host(host),
-        (None, Some(_)) => true,
+        // HTTP/1.1 allows an empty one (RFC 9112 section 3.2), HTTP/2 does not (RFC 9113 section 8.3.1).
+        (Some(host), None) => is_host(host.as_bytes()) || (host.is_empty() && !http2),
+        (None, Some(named)) => is_host(named.as_str().as_bytes()),
         (None, None) => request.version() == Version::HTTP_10,
     };
     if clear && more.is_none() { Ok(()) } else { Err(Reason::HostUnclear) }
 }
 
-/// Without what a list, a path or userinfo would need; empty is allowed (RFC 9112 section 3.2).
-fn is_host(host: &HeaderValue) -> bool {
-    let allowed = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
+/// A name or an address, and perhaps a port (RFC 3986 section 3.2.2), without what a list, a path or userinfo would
+/// need.
+fn is_host(host: &[u8]) -> bool {
+    let is_literal = host.starts_with(b"[");
+    let end = match is_literal {
+        true => host.iter().position(|byte| *byte == b']').map(|end| end + 1),
+        false => host.iter().position(|byte| *byte == b':').or(Some(host.len())),
     };
-    host.as_bytes().iter().all(allowed)
+    let Some((name, port)) = end.and_then(|end| host.split_at_checked(end)) else { return false };
+    let allowed = |byte: &u8| match byte {
+        b':' | b'[' | b']' => is_literal,
+        byte => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%'),
+    };
+    let port = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    !name.is_empty() && name.iter().all(allowed) && port
 }
 
 fn without_port<'h>(host: &'h [u8], scheme: &str) -> &'h [u8] {
@@ -103,6 +128,10 @@ fn imitates_framing(name: &HeaderName) -> bool {
     };
     folds_to("content-length") || folds_to("transfer-encoding")
 }
+
+/// The name of a header that stands for what a client put into its target, and nobody after the parser can see. A
+/// client that sends it itself is refused like one that has reason to be.
+pub(crate) const UNCLEAR_TARGET: HeaderName = HeaderName::from_static("transom-unclear-target");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -155,6 +184,16 @@ mod tests {
             ("http://d/", &["e"], unclear),
             ("http://d:443/", &["d"], unclear),
             ("http://d/", &[""], unclear),
+            ("/", &["[::1]"], Ok(())),
+            ("/", &["d:"], Ok(())),
+            ("/", &["d:80:81"], unclear),
+            ("/", &[":80"], unclear),
+            ("/", &["d:8o"], unclear),
+            ("/", &["[::1"], unclear),
+            ("/", &["[::1]x"], unclear),
+            ("/", &["::1"], unclear),
+            ("http://a,b/", &[], unclear),
+            ("http://a,b/", &["a,b"], unclear),
         ] {
             let hosts: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
             assert_eq!(check(&request("GET", target, &hosts)), expected, "{target} {hosts:?}");
@@ -162,6 +201,33 @@ mod tests {
         let mut old = request("GET", "/", &[]);
         *old.version_mut() = Version::HTTP_10;
         assert_eq!(check(&old), Ok(()));
+    }
+
+    #[test]
+    fn http2_is_judged_as_http1_is() {
+        let (target, host) = (Err(Reason::TargetUnclear), Err(Reason::HostUnclear));
+        for (uri, hosts, expected) in [
+            ("https://d/x?y", &[][..], Ok(())),
+            ("https://d:8443/", &["d:8443"], Ok(())),
+            ("https://[::1]:80/", &[], Ok(())),
+            ("/x", &["d"], Ok(())),
+            ("https://a,b/", &[], host),
+            ("https://me@d/", &[], host),
+            ("https://me:pw@d/", &["d"], host),
+            ("https://a;b/", &[], host),
+            ("https://a'b/", &[], host),
+            ("https://d/", &["e"], host),
+            ("https://d/", &["d", "d"], host),
+            ("/x", &[""], host),
+            ("/x", &[], host),
+            ("ftp://d/", &[], target),
+            ("https://d?x", &[], target),
+        ] {
+            let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            let mut request = request("GET", uri, &headers);
+            *request.version_mut() = Version::HTTP_2;
+            assert_eq!(check(&request), expected, "{uri} {hosts:?}");
+        }
     }
 
     #[test]
@@ -174,6 +240,7 @@ mod tests {
             ("transfer.encoding", "chunked", Err(Reason::FramingUnclear)),
             ("content-length", "3", Ok(())),
             ("x_content_length", "3", Ok(())),
+            ("transom-unclear-target", "1", Err(Reason::TargetUnclear)),
         ] {
             let request = request("POST", "/", &[("host", "d"), (name, value)]);
             assert_eq!(check(&request), expected, "{name}: {value}");

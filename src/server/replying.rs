@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Response, Version};
+use http::{HeaderValue, Response, StatusCode, Version};
 use hyper::body::Body;
 use pin_project_lite::pin_project;
 
@@ -85,6 +85,9 @@ impl Asked {
         if without_body.is_some() {
             // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
+            answering.switches();
         }
         if let Some(visitor) = &mut visitor {
             visitor.answered(&reply);

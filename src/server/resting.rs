@@ -45,10 +45,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         !end.closing && end.ahead.is_empty() && end.io.is_between_requests()
     }
 
-    /// Whether our end is closed and a request's body has not come to its own.
+    /// Whether our end is closed and a request has not come to its own.
     pub(super) fn was_left_unheard(&self) -> bool {
-        let end = self.end();
-        end.closing && end.io.is_in_body()
+        let mut end = self.end();
+        end.closing && end.io.is_unheard()
     }
 
     /// Waits for the next request; `false`: it will not come, and the connection is closed.
@@ -88,6 +88,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         let mut end = self.end();
         if end.closing || !end.ahead.is_empty() || !end.io.has_all() {
             return Poll::Pending;
+        }
+        if end.io.awaits_reply() {
+            return end.io.poll_left(context);
         }
         match ready!(end.poll_read_ahead(context)) {
             Some(()) => Poll::Pending,
@@ -196,6 +199,8 @@ mod tests {
 
     use crate::config::ServerLimits;
 
+    use crate::forward::Tunnel;
+
     use super::super::{Limits, signal};
     use super::*;
 
@@ -203,7 +208,7 @@ mod tests {
 
     fn line() -> (Line<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        (Line::new(Guarded::new(ours, CLIENT.into())), theirs)
+        (Line::new(Guarded::new(ours, CLIENT.into(), Tunnel::default())), theirs)
     }
 
     async fn rest(line: &Line<DuplexStream>, keep_alive: Duration) -> bool {

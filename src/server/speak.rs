@@ -74,8 +74,8 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         access_log: Option<&'e AccessLog>,
         shutdown: Shutdown,
     ) -> Self {
-        let line = Line::new(Guarded::new(io, client.peer));
         let (watch, of_clients) = (Watch::new(limits), &limits.of_clients);
+        let line = Line::new(Guarded::new(io, client.peer, watch.tunnel()));
         Self { line, watch, client, of_clients, metrics, access_log, shutdown }
     }
 

@@ -19,6 +19,8 @@ use pin_project_lite::pin_project;
 use tokio::task::AbortHandle;
 use tokio::time::{Duration, Instant};
 
+use crate::forward::Tunnel;
+
 use super::access_log::Visitor;
 use super::expect;
 use super::limits::{Limit, Limits};
@@ -41,6 +43,7 @@ struct State {
     /// What comes between requests may be no request then: windows, pings, settings.
     http2: bool,
     sending: Pace,
+    tunnel: Tunnel,
     /// Of HTTP/2, elsewhere: there are many connections at rest, which are none of it.
     streams: Option<Box<Streams>>,
 }
@@ -72,8 +75,13 @@ impl Watch {
             head_since: Some(now),
             http2: false,
             sending: Pace::new(limits.sending()),
+            tunnel: Tunnel::default(),
             streams: None,
         })))
+    }
+
+    pub(super) fn tunnel(&self) -> Tunnel {
+        self.state().tunnel.clone()
     }
 
     /// Answers one stream of HTTP/2 in a task of its own.
@@ -216,6 +224,13 @@ impl Drop for Paced {
 /// A request that is being answered, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Answering(Watch);
+
+impl Answering {
+    /// The reply makes a tunnel of the connection.
+    pub(super) fn switches(&self) {
+        self.0.state().tunnel.open();
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
