@@ -46,6 +46,7 @@ mod capture;
 mod client;
 mod condition;
 mod config;
+mod cookies;
 mod correlate;
 mod deliver;
 #[cfg(feature = "cli")]
@@ -65,6 +66,7 @@ mod lane;
 mod layer;
 pub mod mapping;
 mod mount;
+mod nominated;
 mod problem;
 mod reading;
 mod reason;

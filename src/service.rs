@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::Service;
@@ -22,6 +22,7 @@ use tracing::debug;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::Action;
+use crate::cookies;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
@@ -66,6 +67,10 @@ where
         let engine = self.engine.load();
         // First of all, so that nothing below can be told apart by a header that only Transom may set.
         engine.owned.strip(request.headers_mut());
+        if request.version() == Version::HTTP_2 {
+            // Before anybody reads them, so that the app sees the same in a probe as in the request itself.
+            cookies::join(request.headers_mut());
+        }
         engine.watch.look(&mut request);
         let (mut lane, found) = choose(&engine, &request);
         let mut again = false;

@@ -21,6 +21,7 @@ use super::noted::{Names, Noted};
 use super::origin::Origins;
 use super::upgrade::{self, Upgrade};
 use crate::config::AppConfig;
+use crate::nominated;
 
 /// Sends requests to the app over kept connections. Clones share them.
 ///
@@ -167,9 +168,6 @@ impl App {
             map.remove(CONTENT_LENGTH);
             map.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        if version == Version::HTTP_2 {
-            headers::join_cookies(map);
-        }
         if let Some(origins) = self.origins.as_ref().filter(|_| names.addresses) {
             origins.edit_request(map, exchange.public.as_ref());
         }
@@ -243,6 +241,7 @@ impl App {
         }
         let names = Noted::of(reply.headers()).names;
         if names.hop_by_hop {
+            nominated::remove(reply.headers_mut());
             headers::strip_hop_by_hop(reply.headers_mut());
         }
         if let Some(protocol) = agreed {

@@ -6,21 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
 
-/// Removes what RFC 9110 section 7.6.1 has end at this hop: the fields that every line of
-/// `Connection` names, and those that are about a connection by nature.
+/// Removes what RFC 9110 section 7.6.1 has end at this hop by nature; what `Connection` names is removed by
+/// [`nominated::remove`](crate::nominated::remove), before anything is written.
 ///
 /// `TE` stays if it is exactly `trailers`, the one form that means the same on every hop.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // To look at the few names that are there costs less than to look each of these up.
     let first =
         |headers: &HeaderMap| headers.keys().find(|name| is_hop_by_hop(name.as_str())).cloned();
-    strip_named_by_connection(headers);
     let mut trailers = false;
     while let Some(name) = first(headers) {
         let value = headers.remove(&name);
@@ -28,28 +25,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-}
-
-/// Removes the fields that any line of `Connection` names, and leaves `Connection` itself.
-///
-/// `Host` and the framing fields can't be named away (RFC 9110 section 7.6.1 forbids to name fields that
-/// are meant for all recipients), nor can fields that [`strip_hop_by_hop`] or an upgrade still reads.
-pub(crate) fn strip_named_by_connection(headers: &mut HeaderMap) {
-    let lines = headers.get_all(CONNECTION);
-    if lines.iter().all(|line| OPTIONS.contains(&line.as_bytes())) {
-        return;
-    }
-    let named: Vec<HeaderName> = lines
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|name| !OPTIONS.iter().any(|option| name.eq_ignore_ascii_case(option)))
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !NEVER_NAMED.contains(name))
-        .collect();
-    for name in named {
-        headers.remove(name);
     }
 }
 
@@ -65,9 +40,10 @@ pub(crate) fn take_host_from_target<B>(request: &mut Request<B>) {
 
 /// Makes `X-Forwarded-*` and `Forwarded` (RFC 7239) say what this hop saw.
 ///
-/// What a trusted proxy sent is kept and added to. Anybody else's is thrown away in every spelling that
-/// an app server could fold into these names (`x_forwarded_for`), as is every other `X-Forwarded-…` and
-/// `X-Real-IP`, since an app would believe them too.
+/// What a trusted proxy sent is kept and added to. Anybody else's is thrown away, as is every other
+/// `X-Forwarded-…` and `X-Real-IP`, since an app would believe them too. A name in another spelling that an app
+/// server could fold into one of these or into `X-Request-Id` (`x_forwarded_for`) is no proxy's: it goes, whoever
+/// sent it.
 pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, trusted: &[IpNet]) {
     let peer = peer.ip().to_canonical();
     let proto = if tls { "https" } else { "http" };
@@ -84,6 +60,7 @@ pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, 
         }
         return;
     }
+    strip(headers, is_misspelled);
     let chain = headers.contains_key(X_FORWARDED_FOR);
     let standard_chain = headers.contains_key(FORWARDED);
     // A proxy that speaks only one of the two must not see its client hidden behind our word in the other.
@@ -104,9 +81,13 @@ pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, 
 /// Removes every name that tells of the client, in every spelling. A trailer has them from nobody who may be
 /// believed: proxies put them into headers.
 pub(crate) fn strip_forwarding(headers: &mut HeaderMap) {
-    let claimed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_forwarding(name.as_str())).cloned().collect();
-    for name in claimed {
+    strip(headers, |name| is_forwarding(name) || is_misspelled(name));
+}
+
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in unwanted {
         headers.remove(name);
     }
 }
@@ -130,16 +111,6 @@ pub(crate) fn first_client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet])
         }
     }
     client
-}
-
-/// HTTP/2 may split cookies over several lines; HTTP/1.1 wants them on one (RFC 9113 section 8.2.3).
-pub(crate) fn join_cookies(headers: &mut HeaderMap) {
-    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if lines.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(b"; ".as_slice()))
-    {
-        headers.insert(COOKIE, joined);
-    }
 }
 
 /// Makes one line of lengths that agree (RFC 9110 section 8.6). `false` if they don't.
@@ -186,14 +157,27 @@ fn is_forwarding(name: &str) -> bool {
     if !name.starts_with(['x', 'f']) {
         return false;
     }
-    let folded = |prefix: &str| {
-        name.len() >= prefix.len()
-            && name
-                .bytes()
-                .zip(prefix.bytes())
-                .all(|(have, want)| have == want || (want == b'-' && !have.is_ascii_alphanumeric()))
-    };
-    folded("x-forwarded-") || name == "forwarded" || (folded("x-real-ip") && name.len() == 9)
+    starts_folded(name, "x-forwarded-") || name == "forwarded" || folds_into(name, "x-real-ip")
+}
+
+/// Whether CGI and its heirs make of this name one that proxies use, or ours for the request's id, which it is not.
+fn is_misspelled(name: &str) -> bool {
+    // Most names have no other separator.
+    name.starts_with('x')
+        && name.bytes().any(|byte| byte != b'-' && !byte.is_ascii_alphanumeric())
+        && (starts_folded(name, "x-forwarded-")
+            || folds_into(name, "x-real-ip")
+            || folds_into(name, "x-request-id"))
+}
+
+fn folds_into(name: &str, real: &str) -> bool {
+    name.len() == real.len() && starts_folded(name, real)
+}
+
+fn starts_folded(name: &str, real: &str) -> bool {
+    let same =
+        |(have, want): (u8, u8)| have == want || (want == b'-' && !have.is_ascii_alphanumeric());
+    name.len() >= real.len() && name.bytes().zip(real.bytes()).all(same)
 }
 
 fn append(headers: &mut HeaderMap, name: HeaderName, item: impl Into<Bytes>) {
@@ -287,12 +271,6 @@ fn v4_text(address: Ipv4Addr) -> ([u8; 15], usize) {
     (text, length)
 }
 
-static NEVER_NAMED: [HeaderName; 6] =
-    [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE];
-
-/// What nearly every line of `Connection` is, and is no field that is left when it matters.
-const OPTIONS: [&[u8]; 2] = [b"keep-alive", b"close"];
-
 /// Room for an element with a usual host.
 const FORWARDED_ELEMENT: usize = 96;
 /// And for many of them.
@@ -323,15 +301,10 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_connection_counts() {
+    fn what_is_about_a_connection_ends_here() {
         let mut all = headers(&[
-            ("connection", "close, X-One"),
-            ("connection", "x-two ,,  x-three"),
+            ("connection", "close"),
             ("keep-alive", "timeout=5"),
-            ("x-one", "1"),
-            ("x-two", "2"),
-            ("x-two", "2 again"),
-            ("x-three", "3"),
             ("x-four", "4"),
             ("proxy-connection", "keep-alive"),
             ("transfer-encoding", "chunked"),
@@ -341,21 +314,34 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut all);
         assert_eq!(all, headers(&[("x-four", "4"), ("trailer", "x-sum")]));
+        let mut all = headers(&[("te", "trailers")]);
+        strip_hop_by_hop(&mut all);
+        assert_eq!(all, headers(&[("te", "trailers")]));
     }
 
     #[test]
-    fn what_all_recipients_need_can_not_be_named_away() {
-        let mut all = headers(&[
-            ("connection", "host, content-length, te"),
-            ("host", "docs.example"),
-            ("content-length", "3"),
-            ("te", "trailers"),
-        ]);
-        strip_hop_by_hop(&mut all);
-        assert_eq!(
-            all,
-            headers(&[("host", "docs.example"), ("content-length", "3"), ("te", "trailers")])
-        );
+    fn a_spelling_that_a_server_folds_is_no_proxy_s() {
+        for name in [
+            "x_forwarded_for",
+            "x-forwarded_for",
+            "x.forwarded.proto",
+            "x_forwarded-host",
+            "x-forwarded-client_cert",
+            "x_forwarded_anything",
+            "x_real_ip",
+            "x-real.ip",
+            "x_request_id",
+            "x-request~id",
+        ] {
+            for peer in ["10.0.0.2:4711", "192.0.2.7:4711"] {
+                let real = ("x-forwarded-for", "198.51.100.9");
+                let seen = told(&[(name, "127.0.0.1"), real], peer, &["10.0.0.0/8"]);
+                assert!(!seen.contains_key(name), "{name} from {peer}");
+            }
+        }
+        let kept = [("x_request_ids", "1"), ("x_session", "2"), ("x-request-id", "3")];
+        let seen = told(&kept, "10.0.0.2:4711", &["10.0.0.0/8"]);
+        assert!(kept.iter().all(|(name, _)| seen.contains_key(*name)), "{seen:?}");
     }
 
     #[test]
@@ -463,12 +449,5 @@ mod tests {
         let mut seen = headers(&[("via", "1.0 fred"), ("via", "1.1 inner (Apache)")]);
         append_via(&mut seen, Version::HTTP_2);
         assert_eq!(seen, headers(&[("via", "1.0 fred, 1.1 inner (Apache), 2 transom")]));
-    }
-
-    #[test]
-    fn cookies_are_joined_into_one_line() {
-        let mut split = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
-        join_cookies(&mut split);
-        assert_eq!(split, headers(&[("cookie", "a=1; b=2")]));
     }
 }

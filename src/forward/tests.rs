@@ -1,6 +1,7 @@
 //! What goes over the wire, on both sides of the forwarder.
 #![allow(clippy::unwrap_used)]
 
+use crate::config::AppConfig;
 use crate::server::testing::{App, PATIENT, Peer, Proxy};
 
 use bytes::Bytes;
@@ -152,6 +153,40 @@ async fn headers_of_one_hop_end_here() {
 }
 
 #[tokio::test]
+async fn what_transom_writes_can_not_be_named_away() {
+    let app = App::start().await;
+    let config = AppConfig { via: true, ..AppConfig::at(app.url().parse().unwrap()) };
+    let proxy = Proxy::around(&config, PATIENT, |entrance| entrance).await;
+    let mut client = proxy.connect().await;
+    for (name, written) in [
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("X-Forwarded-Host", "d"),
+        ("X-Forwarded-Proto", "http"),
+        ("Forwarded", "for=127.0.0.1;host=\"d\";proto=http"),
+        ("X-Request-Id", "7"),
+        ("Via", "1.1 transom"),
+        ("Host", "d"),
+    ] {
+        let named = format!(
+            "GET / HTTP/1.1\r\nHost: d\r\nConnection: keep-alive, {name}\r\nX-Request-Id: 7\r\n\r\n"
+        );
+        client.say(&named).await;
+        let mut at_app = app.accept().await;
+        let head = at_app.hear("\r\n\r\n").await;
+        assert_eq!(header(&head, &name.to_ascii_lowercase()), Some(written), "{head}");
+        assert_eq!(header(&head, "connection"), None, "{head}");
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\nConnection: close, Date, {name}\r\n{name}: inner\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        at_app.say(&reply).await;
+        let head = client.hear("\r\n\r\n").await;
+        assert_eq!(header(&head, "connection"), None, "{head}");
+        assert!(header(&head, "date").is_some(), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn the_app_s_address_is_not_shown() {
     let (app, _proxy, mut client) = chain().await;
     client.say("GET / HTTP/1.1\r\nHost: docs.example\r\n\r\n").await;
@@ -224,6 +259,43 @@ async fn what_the_app_could_read_differently_is_refused() {
 }
 
 #[tokio::test]
+async fn a_target_with_a_fragment_never_comes_to_the_app() {
+    let app = App::start().await;
+    let proxy = Proxy::before(&app).await;
+    for head in [
+        "DELETE /folder/#x HTTP/1.1\r\nHost: d\r\n\r\n",
+        "DELETE /folder/# HTTP/1.1\r\nHost: d\r\n\r\n",
+        "DELETE /folder/?a=b#c HTTP/1.0\r\nHost: d\r\n\r\n",
+        "DELETE http://d/folder/#x HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nabc",
+    ] {
+        for size in [1, 1000] {
+            let mut client = proxy.connect().await;
+            client.0.set_nodelay(true).unwrap();
+            for piece in head.as_bytes().chunks(size) {
+                client.say(std::str::from_utf8(piece).unwrap()).await;
+            }
+            let reply = client.hear_all().await;
+            assert!(
+                reply.starts_with("HTTP/1.") && reply.contains(" 400 Bad Request\r\n"),
+                "{reply}"
+            );
+            assert!(reply.contains("\"code\":\"target_unclear\""), "{reply}");
+        }
+    }
+    let mut client = proxy.connect().await;
+    client.say("GET /first HTTP/1.1\r\nHost: d\r\nReferer: /#x\r\n\r\n").await;
+    client.say("DELETE /second/#x HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut at_app = app.accept().await;
+    assert_eq!(at_app.hear("\r\n").await, "GET /first HTTP/1.1\r\n");
+    at_app.say("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+    let replies = client.hear_all().await;
+    assert!(
+        replies.starts_with("HTTP/1.1 204 ") && replies.contains("target_unclear"),
+        "{replies}"
+    );
+}
+
+#[tokio::test]
 async fn an_upgrade_with_a_body_is_an_ordinary_request() {
     let (app, _proxy, mut client) = chain().await;
     client
@@ -249,8 +321,6 @@ async fn http2_becomes_http1() {
     let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let chunks = ["one", "two"].map(|text| Ok::<_, std::io::Error>(Frame::data(Bytes::from(text))));
     let request = Request::post(format!("http://{}/x?y", proxy.address))
-        .header("cookie", "a=1")
-        .header("cookie", "b=2")
         .body(StreamBody::new(futures_util::stream::iter(chunks)))
         .unwrap();
     let answering = tokio::spawn(client.request(request));
@@ -260,7 +330,6 @@ async fn http2_becomes_http1() {
     let authority = proxy.address.to_string();
     assert_eq!(header(&head, "host"), Some(authority.as_str()));
     assert_eq!(header(&head, "x-forwarded-host"), Some(authority.as_str()));
-    assert_eq!(header(&head, "cookie"), Some("a=1; b=2"));
     assert_eq!(header(&head, "transfer-encoding"), Some("chunked"));
     at_app.hear("0\r\n\r\n").await;
     at_app.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
@@ -462,4 +531,71 @@ async fn an_app_that_declines_an_upgrade_answers_as_ever() {
     let head = client.hear("\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
     client.hear("no").await;
+}
+
+#[tokio::test]
+async fn requests_are_watched_on_after_an_upgrade_that_came_to_nothing() {
+    for (upgrade, status) in [("foo", "200 OK"), ("websocket", "404 Not Found"), ("h2c", "200 OK")]
+    {
+        for at_once in [true, false] {
+            let (app, _proxy, mut client) = chain().await;
+            let asked = format!(
+                "GET /first HTTP/1.1\r\nHost: d\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+                 Upgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+            );
+            let clear = "GET /second HTTP/1.1\r\nHost: d\r\n\r\n";
+            let unclear = "POST /third HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\n\
+                           Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+            let behind = [clear, unclear].concat();
+            client.say(&asked).await;
+            if at_once {
+                client.say(&behind).await;
+            }
+            let mut at_app = app.accept().await;
+            let head = at_app.hear("\r\n\r\n").await;
+            assert_eq!(header(&head, "http2-settings"), None);
+            at_app
+                .say(&format!(
+                    "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                ))
+                .await;
+            client.hear("\r\n\r\n").await;
+            if !at_once {
+                client.say(&behind).await;
+            }
+            let mut at_app = app.accept().await;
+            assert_eq!(at_app.hear("\r\n").await, "GET /second HTTP/1.1\r\n");
+            at_app.hear("\r\n\r\n").await;
+            at_app.say("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+            client.hear("\r\n\r\n").await;
+            assert!(client.hear_all().await.starts_with("HTTP/1.1 400 "), "{upgrade}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_says_before_a_change_of_protocol_is_agreed_comes_through() {
+    let (app, _proxy, mut client) = chain().await;
+    client
+        .say("GET / HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nfirst\n")
+        .await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    client.say("second\n").await;
+    at_app
+        .say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
+        .await;
+    client.hear("\r\n\r\n").await;
+    client.say("third\n").await;
+    assert_eq!(at_app.hear("third\n").await, "first\nsecond\nthird\n");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_its_upgrade_is_answered_takes_it_along() {
+    let (app, _proxy, mut client) = chain().await;
+    client.say("GET / HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n").await;
+    let mut at_app = app.accept().await;
+    at_app.hear("\r\n\r\n").await;
+    drop(client);
+    assert!(at_app.is_left().await);
 }

@@ -18,6 +18,7 @@ use tower::Service;
 use crate::explain::Trail;
 use crate::forward::{BoxError, headers, strict};
 use crate::problem::instead_of_the_app;
+use crate::nominated;
 use crate::reason::Reason;
 use crate::telemetry::{InFlight, Metrics, Visit, request_id};
 use crate::viewer::Shown;
@@ -105,7 +106,7 @@ where
         }
         headers::take_host_from_target(&mut request);
         let map = request.headers_mut();
-        headers::strip_named_by_connection(map);
+        nominated::remove(map);
         let request_id = request_id::assign(map);
         if let Some(ClientInfo { peer, tls }) = client {
             headers::tell_client(map, peer, tls, &self.shared.trusted_proxies);

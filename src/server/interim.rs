@@ -18,6 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::forward::headers;
 use crate::interim::OnInterim;
+use crate::nominated;
 
 use super::expect::Expectation;
 
@@ -53,6 +54,7 @@ impl Interim {
         if !self.0.wanted.load(Ordering::Acquire) {
             return;
         }
+        nominated::remove(&mut headers);
         headers::strip_hop_by_hop(&mut headers);
         headers.remove(CONTENT_LENGTH);
         let mut heads = self.heads();

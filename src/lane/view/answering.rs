@@ -19,6 +19,7 @@ use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
 use crate::lane::{Inner, tell};
 use crate::mapping::Observed;
+use crate::nominated;
 use crate::reason::Reason;
 use crate::session::{Answer, Refusal, judge};
 use crate::telemetry::{Visit, request_id};
@@ -220,6 +221,8 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             let sent = sent.chain(session.iter().filter(|delivery| is_in_head(delivery)));
             tell::deliveries(sent, &asked.extensions);
         }
+        // A hop before us would take what the app named for the app's own, and drop ours.
+        nominated::remove(&mut head.headers);
         self.put_into_headers(&mut head.headers, &granted);
         forbid_storing(&mut head.headers);
         Response::from_parts(head, body)

@@ -9,6 +9,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use crate::forward::headers;
 use crate::interim::OnInterim;
+use crate::nominated;
 
 /// What the app has said before its reply to one request, and the client was not told yet.
 #[derive(Clone, Default)]
@@ -39,6 +40,7 @@ impl Said {
         let mut interim = Response::new(());
         *interim.status_mut() = status;
         *interim.headers_mut() = headers.clone();
+        nominated::remove(interim.headers_mut());
         headers::strip_hop_by_hop(interim.headers_mut());
         interim.headers_mut().remove(CONTENT_LENGTH);
         waiting.interim.push(interim);
