@@ -1,7 +1,9 @@
 //! HTTP/2 with one client. It stands on h2 itself, as hyper's server sends no interim replies.
 
+mod hpack;
 mod reply;
 mod said;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +13,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, Handshake};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::ServerLimits;
 use crate::forward::BoxError;
+use crate::forward::strict::UNCLEAR_TARGET;
 use crate::interim::OnInterim;
 
 use super::arriving::Arriving;
@@ -24,10 +27,12 @@ use super::watch::{Answered, Watch};
 
 use reply::reply;
 use said::Said;
+use targets::{Fragments, Targets};
 
 /// A connection that is served until it ends; each of its requests in a task of its own.
 pub(super) struct Serving<I, A> {
-    state: State<I>,
+    state: State<Targets<I>>,
+    fragments: Fragments,
     answer: A,
     watch: Watch,
     leaving: bool,
@@ -49,7 +54,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin, A> Serving<I, A> {
             .max_concurrent_streams(STREAMS)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(limits.header_size);
-        Self { state: State::Greeting(http.handshake(io)), answer, watch, leaving: false }
+        let io = Targets::new(io);
+        let fragments = io.fragments();
+        Self {
+            state: State::Greeting(http.handshake(io)),
+            fragments,
+            answer,
+            watch,
+            leaving: false,
+        }
     }
 
     /// Takes no more requests, and ends once those that are here are answered.
@@ -73,7 +86,7 @@ where
     type Output = Result<(), h2::Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { state, answer, watch, leaving } = &mut *self;
+        let Self { state, fragments, answer, watch, leaving } = &mut *self;
         loop {
             let connection = match state {
                 State::Open(connection) => connection,
@@ -89,7 +102,10 @@ where
             let Some(accepted) = ready!(connection.poll_accept(context)) else {
                 return Poll::Ready(Ok(()));
             };
-            let (request, to_client) = accepted?;
+            let (mut request, to_client) = accepted?;
+            if fragments.has(to_client.stream_id().as_u32()) {
+                request.headers_mut().insert(UNCLEAR_TARGET, HeaderValue::from_static("1"));
+            }
             let said = Said::default();
             let replying = answer(Arriving::over_http2(request), said.listener());
             watch.spawn(|paced| reply(replying, said, to_client, paced));

@@ -22,6 +22,8 @@ const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+const PRIORITY: u8 = 32;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
 const NO_ERROR: [u8; 4] = [0, 0, 0, 0];
@@ -310,6 +312,73 @@ async fn a_connection_never_rests() {
         assert_eq!((heard.stream, &heard.payload[..]), (stream, &b"ok"[..]));
         sleep(3 * REST_AFTER).await;
     }
+}
+
+/// `GET` with this `:path` and `:authority`, as they are, for the table of both ends.
+fn get(path: &str, authority: &str) -> Vec<u8> {
+    let literal = |index: u8, text: &str| {
+        [&[0x40 | index, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+    };
+    [b"\x82\x86".to_vec(), literal(4, path), literal(1, authority)].concat()
+}
+
+#[tokio::test]
+async fn what_is_refused_over_http1_is_refused_over_http2() {
+    let app = App::start().await;
+    let proxy = proxy(&app, ServerLimits::default()).await;
+    for (path, authority, code) in [
+        ("/folder/#x", "d", "target_unclear"),
+        ("/folder/?a=b#", "d", "target_unclear"),
+        ("?a", "d", "target_unclear"),
+        ("/", "a,b", "host_unclear"),
+        ("/", "me@d", "host_unclear"),
+        ("/", "a;b", "host_unclear"),
+    ] {
+        let mut client = Http2::connect(&proxy, 65_535).await;
+        client.say(HEADERS, END_HEADERS | END_STREAM, 1, &get(path, authority)).await;
+        let reply = client.hear(HEADERS).await;
+        // `:status: 400` has an index of its own.
+        assert_eq!(reply.payload.first(), Some(&0x8c), "{path} {authority}");
+        let told = client.hear(DATA).await.payload;
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains(code), "{path} {authority}: {told}");
+        // Both of the names again, by their index.
+        client.say(HEADERS, END_HEADERS | END_STREAM, 3, b"\x82\x86\xbf\xbe").await;
+        assert_eq!(client.hear(HEADERS).await.stream, 3);
+        let told = String::from_utf8(client.hear(DATA).await.payload).unwrap();
+        assert!(told.contains(code), "{path} {authority}: {told}");
+    }
+    for (path, authority) in
+        [("folder", "d"), ("/", "d:80:81"), ("/", "a b"), ("/", ""), ("/", "a\\b"), ("/", "a\"b")]
+    {
+        let mut client = Http2::connect(&proxy, 65_535).await;
+        client.say(HEADERS, END_HEADERS | END_STREAM, 1, &get(path, authority)).await;
+        assert_eq!(client.hear(RST_STREAM).await.stream, 1, "{path} {authority}");
+    }
+    others_are_served(&app, &proxy).await;
+}
+
+#[tokio::test]
+async fn a_fragment_is_found_in_a_head_of_several_frames() {
+    let app = App::start().await;
+    let proxy = proxy(&app, ServerLimits::default()).await;
+    let mut client = Http2::connect(&proxy, 65_535).await;
+    let head = get("/folder/#x", "d");
+    let (first, rest) = head.split_at(7);
+    let padded = [&[3, 0, 0, 0, 0, 15][..], first, &[0; 3]].concat();
+    let frames = [
+        frame(HEADERS, PADDED | PRIORITY | END_STREAM, 1, &padded),
+        frame(CONTINUATION, 0, 1, b""),
+        frame(CONTINUATION, END_HEADERS, 1, rest),
+        frame(HEADERS, END_HEADERS | END_STREAM, 3, &get("/second", "d")),
+    ];
+    for byte in frames.concat() {
+        client.0.0.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let told = String::from_utf8(client.hear(DATA).await.payload).unwrap();
+    assert!(told.contains("target_unclear"), "{told}");
+    assert_eq!(app.accept().await.hear("\r\n").await, "GET /second HTTP/1.1\r\n");
 }
 
 const MOMENT: Duration = Duration::from_millis(300);
