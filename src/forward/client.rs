@@ -21,6 +21,7 @@ use super::noted::{Names, Noted};
 use super::origin::Origins;
 use super::upgrade::{self, Upgrade};
 use crate::config::AppConfig;
+use crate::interim::OnInterim;
 use crate::nominated;
 
 /// Sends requests to the app over kept connections. Clones share them.
@@ -36,7 +37,7 @@ struct App {
     /// Put before every path; without a trailing slash, mostly empty.
     prefix: String,
     /// `None`: the app's own addresses stay as they are.
-    origins: Option<Origins>,
+    origins: Option<Arc<Origins>>,
     /// Sent in place of the client's `Host`.
     rewrite_host: bool,
     via: bool,
@@ -78,7 +79,7 @@ impl Forwarder {
             connections: Connections::new(app)?,
             authority: HeaderValue::from_str(authority.as_str())?,
             prefix: app.url.path().trim_end_matches('/').to_owned(),
-            origins: app.rewrite_origin.then(|| Origins::new(app)),
+            origins: app.rewrite_origin.then(|| Arc::new(Origins::new(app))),
             rewrite_host: app.rewrite_host,
             via: app.via,
             last,
@@ -149,6 +150,11 @@ impl App {
             }
         }
         self.edit_headers(&mut request, names, &exchange);
+        if let Some(origins) = &self.origins
+            && let Some(on_interim) = request.extensions_mut().get_mut::<OnInterim>()
+        {
+            on_interim.edited_by(Arc::<Origins>::clone(origins), exchange.public.as_ref());
+        }
         *request.version_mut() = Version::HTTP_11;
         let bodiless = request.body().is_end_stream();
         let stakes = Stakes::of(&exchange.method, bodiless, exchange.upgrade.is_some());

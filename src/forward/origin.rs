@@ -5,6 +5,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::config::AppConfig;
+use crate::interim::EditReply;
 
 /// Knows under which addresses the app believes to live.
 #[derive(Debug)]
@@ -161,6 +162,12 @@ impl Origins {
     fn without_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.prefix.as_str())?;
         (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
+    }
+}
+
+impl EditReply for Origins {
+    fn edit_reply(&self, headers: &mut HeaderMap, public: Option<&HeaderValue>) {
+        Self::edit_reply(self, headers, public);
     }
 }
 
