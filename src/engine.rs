@@ -23,6 +23,7 @@ use crate::layer::TransomLayer;
 use crate::mapping::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::mount::Told;
 use crate::service::TransomService;
+use crate::private;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::telemetry::Metrics;
@@ -74,8 +75,13 @@ impl Transom {
     /// # Panics
     /// Must be called within a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let path = sled_path(&config.store.path);
-        let store = tokio::task::spawn_blocking(move || SledStore::open(&path))
+        let folder = config.store.path.clone();
+        let open = move || {
+            // What is wrong with it is told by the store, which needs it.
+            let _ = private::folder(&folder);
+            SledStore::open(sled_path(&folder))
+        };
+        let store = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| StartError("opening the store was interrupted".into()))??;
         Self::start_with(config, Arc::new(store)).await

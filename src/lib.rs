@@ -67,6 +67,7 @@ mod layer;
 pub mod mapping;
 mod mount;
 mod nominated;
+mod private;
 mod problem;
 mod reading;
 mod reason;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use fs2::FileExt;
 use sled::{Db, Tree};
 
+use crate::private;
+
 use super::codec::{RESTORE, decode_counter};
 use super::{JobId, StoreError};
 
@@ -38,7 +40,7 @@ pub(super) struct Counters {
 }
 
 pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
-    fs::create_dir_all(path).map_err(|error| io_error(path, "can't be created", &error))?;
+    private::folder(path).map_err(|error| io_error(path, "can't be created", &error))?;
     clean(path)?;
     let db = sled::Config::new()
         .path(path)
@@ -47,6 +49,8 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
         .flush_every_ms(None)
         .open()
         .map_err(|error| explain(path, &error))?;
+    // sled makes its files as the umask has it, in a folder that nobody else may enter.
+    private::content(path);
     let trees = open_trees(path, db)?;
     check_format(path, &trees)?;
     let counters = read_counters(&trees).map_err(|error| in_folder(path, error))?;

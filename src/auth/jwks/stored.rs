@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::auth::keys;
+use crate::private;
 
 /// The place of one identity's set.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl Stored {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let file = File { fetched_at: now, set: serde_json::value::to_raw_value(&value)? };
         if let Some(dir) = self.path.parent() {
-            create_dir(dir)?;
+            private::folder(dir)?;
         }
         let next = self.path.with_extension("tmp");
         let mut written = create(&next)?;
@@ -73,13 +74,6 @@ fn holds_secrets(set: &Value) -> bool {
     let is_secret = |jwk: &Value| ["k", "d"].iter().any(|name| jwk.get(name).is_some());
     let keys = set.get("keys").and_then(Value::as_array);
     is_secret(set) || keys.into_iter().flatten().any(is_secret)
-}
-
-fn create_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(dir)
 }
 
 /// For the owner alone: whoever may write here chooses whom we believe.
