@@ -83,14 +83,20 @@ fn is_ours(name: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct Unkept {
     spool: Spool,
+    /// Empty once kept.
     name: String,
-    /// `None` once kept.
+    /// `None` once put away.
     file: Option<File>,
 }
 
 impl Unkept {
     pub(super) fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(content))
+    }
+
+    /// Syncs its content and closes it, so that an upload of many files has one of them open.
+    pub(super) fn put_away(&mut self) -> io::Result<()> {
+        self.file.take().map_or(Ok(()), |file| file.sync_all())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -109,8 +115,11 @@ impl Unkept {
 
 impl Drop for Unkept {
     fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
-        let (spool, name) = (self.spool.clone(), std::mem::take(&mut self.name));
+        if self.name.is_empty() {
+            return;
+        }
+        let (spool, name, file) =
+            (self.spool.clone(), std::mem::take(&mut self.name), self.file.take());
         let remove = move || {
             // What fails to go now goes with the sweep of the next start.
             let _ = spool.remove(&name);

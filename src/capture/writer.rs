@@ -164,7 +164,12 @@ impl Files {
     fn run(mut self, batch: Batch) -> io::Result<Self> {
         for step in batch.steps {
             match (step, &mut self.open) {
-                (Step::Begin, open) => *open = Some(Open::new(&self.spool)?),
+                (Step::Begin, open) => {
+                    if let Some(before) = self.written.last_mut() {
+                        before.unkept.put_away()?;
+                    }
+                    *open = Some(Open::new(&self.spool)?);
+                }
                 (Step::Write(content), Some(open)) => open.write(&content)?,
                 (Step::WriteCopy(content), Some(open)) => open.write(&content)?,
                 (Step::End, open) => self.written.extend(open.take().map(Open::end)),

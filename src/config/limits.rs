@@ -35,6 +35,7 @@ impl Default for AppLimits {
             requests: 10_000,
             queue: 1_000,
             queue_time: Duration::from_secs(10),
+            idle: 512,
         }
     }
 }

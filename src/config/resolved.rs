@@ -50,6 +50,8 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: SocketAddr,
     /// `None` when `admin = "off"`.
     pub(crate) admin: Option<SocketAddr>,
+    /// Names under which the admin listener answers besides addresses and `localhost`, in lower case.
+    pub(crate) admin_hosts: Vec<String>,
     /// Default: one per core.
     pub(crate) workers: usize,
     pub(crate) runtime: RuntimeModel,
@@ -113,6 +115,8 @@ pub(crate) struct AppLimits {
     pub(crate) requests: usize,
     pub(crate) queue: usize,
     pub(crate) queue_time: Duration,
+    /// Connections that wait for another request, of each worker and kind. No setting.
+    pub(crate) idle: usize,
 }
 
 /// How workers share their work.

@@ -22,6 +22,7 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
     let mut config = ServerConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         admin: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
+        admin_hosts: Vec::new(),
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         runtime: if PER_CORE_WORKS { RuntimeModel::PerCore } else { RuntimeModel::Shared },
         trusted_proxies: Vec::new(),
@@ -46,6 +47,10 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
             value.parse(|text| address(text).map(Some))
         };
         config.admin = admin.unwrap_or(config.admin);
+    }
+    if let Some(value) = table.get("admin_hosts") {
+        let names = value.array();
+        config.admin_hosts = names.iter().filter_map(|item| item.parse(host_name)).collect();
     }
     if config.admin.is_some_and(|admin| collide(admin, config.listen)) {
         let span = admin.map_or(table.span.clone(), |value| value.span);
@@ -214,6 +219,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         let port = port.unwrap_or("8080");
         format!("`{text}` is not an IP address with a port, such as \"127.0.0.1:{port}\"")
     })
+}
+
+/// Without a port: the same name may lead to several.
+fn host_name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if text.is_empty() || !text.bytes().all(fits) {
+        return Err(format!("`{text}` is not a host's name such as \"ops.example\""));
+    }
+    Ok(text.trim_end_matches('.').to_ascii_lowercase())
 }
 
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {

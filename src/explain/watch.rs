@@ -1,5 +1,6 @@
 //! Trails of live requests: an operator asks for the next one of a kind.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,6 +40,8 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 struct Trace {
     id: String,
+    /// Who asked for it.
+    client: Option<IpAddr>,
     sought: Option<Sought>,
     /// Until when it waits for a request; its result stays for [`KEPT`] after that.
     until: Instant,
@@ -82,7 +85,10 @@ impl Watch {
     }
 
     /// Waits for a request; the name of its trace, or a sentence for the operator.
-    pub(crate) fn arm(&self, wanted: Wanted) -> Result<String, String> {
+    ///
+    /// The oldest that waits for the same client gives way where one client has too many, and that of the client
+    /// with the most where all have.
+    pub(crate) fn arm(&self, wanted: Wanted, client: Option<IpAddr>) -> Result<String, String> {
         let Wanted { method, path, request_id, within } = wanted;
         if method.is_none() && path.is_none() && request_id.is_none() {
             return Err("say which request: `method`, `path` or `request_id`".to_owned());
@@ -101,16 +107,28 @@ impl Watch {
             listener,
         };
         let mut traces = self.tidy();
-        if traces.len() >= MAX_TRACES {
-            // Results make way, those who wait don't.
-            let oldest = traces.iter().position(|trace| trace.sought.is_none());
-            let oldest = oldest.ok_or_else(|| format!("{MAX_TRACES} traces wait already"))?;
-            traces.remove(oldest);
+        let waiting = |client, traces: &[Trace]| {
+            traces.iter().filter(|trace| trace.waits_for(client)).count()
+        };
+        let gives_way = if waiting(client, &traces) >= MAX_OF_A_CLIENT {
+            traces.iter().position(|trace| trace.waits_for(client))
+        } else if traces.len() >= MAX_TRACES {
+            // Results first.
+            traces.iter().position(|trace| trace.sought.is_none()).or_else(|| {
+                let clients = traces.iter().map(|trace| trace.client);
+                let greediest = clients.max_by_key(|client| waiting(*client, &traces))?;
+                traces.iter().position(|trace| trace.waits_for(greediest))
+            })
+        } else {
+            None
+        };
+        if let Some(gives_way) = gives_way {
+            traces.remove(gives_way);
         }
         // Not a number that can be guessed: a trail is for whoever asked for it.
         let id = format!("{:016x}", rand::random::<u64>());
         let until = Instant::now() + within;
-        traces.push(Trace { id: id.clone(), sought: Some(sought), until, told });
+        traces.push(Trace { id: id.clone(), client, sought: Some(sought), until, told });
         self.count(&traces);
         Ok(id)
     }
@@ -154,6 +172,12 @@ impl Watch {
     }
 }
 
+impl Trace {
+    fn waits_for(&self, client: Option<IpAddr>) -> bool {
+        self.sought.is_some() && self.client == client
+    }
+}
+
 impl Sought {
     fn is_this<B>(&self, request: &Request<B>) -> bool {
         let (method, uri) = (request.method(), request.uri());
@@ -165,6 +189,8 @@ impl Sought {
 
 /// Waiting, or kept.
 const MAX_TRACES: usize = 16;
+/// Waiting.
+const MAX_OF_A_CLIENT: usize = 4;
 const LONGEST: Duration = Duration::from_secs(600);
 const KEPT: Duration = Duration::from_secs(120);
 
@@ -188,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn the_next_such_request_is_told_once_it_is_gone() {
         let watch = Watch::default();
-        let id = watch.arm(wanted("GET", "/f/{id}")).unwrap();
+        let id = watch.arm(wanted("GET", "/f/{id}"), None).unwrap();
         for other in ["GET /g/1", "POST /f/1"] {
             let mut other = request(other);
             watch.look(&mut other);
@@ -213,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_never_came_is_told_as_such() {
         let watch = Watch::default();
-        let id = watch.arm(Wanted { within: Some(1), ..wanted("GET", "/f") }).unwrap();
+        let id = watch.arm(Wanted { within: Some(1), ..wanted("GET", "/f") }, None).unwrap();
         assert!(matches!(watch.progress(&id, Duration::ZERO).await, Progress::Waiting));
         assert!(matches!(watch.progress(&id, Duration::from_secs(60)).await, Progress::Expired));
         assert_eq!(watch.armed.load(Ordering::Relaxed), 0);
@@ -222,10 +248,18 @@ mod tests {
     #[tokio::test]
     async fn so_many_and_no_more() {
         let watch = Watch::default();
-        for _ in 0..MAX_TRACES {
-            watch.arm(wanted("GET", "/f")).unwrap();
-        }
-        assert!(watch.arm(wanted("GET", "/f")).is_err());
+        let arm = |client: u8| {
+            watch.arm(wanted("GET", "/f"), Some(IpAddr::from([127, 0, 0, client]))).unwrap()
+        };
+        let waits =
+            async |id: &str| matches!(watch.progress(id, Duration::ZERO).await, Progress::Waiting);
+        let first = arm(1);
+        let greedy: Vec<_> = (0..100).map(|_| arm(2)).collect();
+        assert!(waits(&first).await, "a client can't use up what others need");
+        assert!(!waits(&greedy[95]).await && waits(&greedy[96]).await && waits(&greedy[99]).await);
+        let others: Vec<_> = (3..30).map(arm).collect();
+        assert!(watch.traces.lock().unwrap().len() <= MAX_TRACES);
+        assert!(waits(&others[26]).await);
         for bad in [
             Wanted::default(),
             Wanted { within: Some(0), ..wanted("GET", "/f") },
@@ -233,7 +267,7 @@ mod tests {
             wanted("G T", "/f"),
             wanted("GET", "f"),
         ] {
-            assert!(watch.arm(bad).is_err());
+            assert!(watch.arm(bad, None).is_err());
         }
         assert!(matches!(watch.progress("none", Duration::ZERO).await, Progress::Unknown));
     }

@@ -59,10 +59,11 @@ impl Connections {
     /// As [`Connector::new`].
     pub(crate) fn new(app: &AppConfig) -> Result<Self, BoxError> {
         let connector = Connector::new(app)?;
+        let most = app.limits.idle;
         let scheme = app.url.scheme().unwrap_or(&Scheme::HTTP);
         Ok(Self {
-            bare: Bare::new(connector.clone(), IDLE_TIMEOUT),
-            brisk: Http1::new(connector.clone(), BRISK_TIMEOUT),
+            bare: Bare::new(connector.clone(), IDLE_TIMEOUT, most),
+            brisk: Http1::new(connector.clone(), BRISK_TIMEOUT, most),
             http2: app.http2.then(|| Http2::new(scheme.clone(), connector)),
         })
     }

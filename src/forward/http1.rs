@@ -30,9 +30,9 @@ pub(crate) enum Http1Error {
 }
 
 impl Http1 {
-    /// Keeps connections for as long as `idle_limit`, or as the app says if that is less.
-    pub(crate) fn new(connector: Connector, idle_limit: Duration) -> Self {
-        Self { connector, pool: Pool::new(idle_limit) }
+    /// Keeps `most` connections, and for as long as `idle_limit`, or as the app says if that is less.
+    pub(crate) fn new(connector: Connector, idle_limit: Duration, most: usize) -> Self {
+        Self { connector, pool: Pool::new(idle_limit, most) }
     }
 
     /// On a kept connection or a new one. The target is in origin form, and there is a `Host`.

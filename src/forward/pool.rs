@@ -19,6 +19,7 @@ pub(super) trait Reusable: Send + 'static {
 /// The one that was used last is used next, so that those that are too many grow old.
 pub(super) struct Pool<C> {
     idle_limit: Duration,
+    most: usize,
     state: Mutex<State<C>>,
 }
 
@@ -33,9 +34,10 @@ struct Idle<C> {
 }
 
 impl<C: Reusable> Pool<C> {
-    pub(super) fn new(idle_limit: Duration) -> Arc<Self> {
+    /// For `most` connections.
+    pub(super) fn new(idle_limit: Duration, most: usize) -> Arc<Self> {
         let state = State { idle: Vec::new(), swept: false };
-        Arc::new(Self { idle_limit, state: Mutex::new(state) })
+        Arc::new(Self { idle_limit, most, state: Mutex::new(state) })
     }
 
     /// One that is not known to be closed.
@@ -55,7 +57,7 @@ impl<C: Reusable> Pool<C> {
         let limit = said.map_or(self.idle_limit, |said| said.min(self.idle_limit));
         let until = Instant::now() + limit;
         let mut state = self.state();
-        if state.idle.len() >= MAX_IDLE {
+        if state.idle.len() >= self.most {
             return;
         }
         if !state.swept {
@@ -97,7 +99,6 @@ pub(super) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const MAX_IDLE: usize = 512;
 /// In the time after which a connection is too old.
 const SWEEPS: u32 = 4;
 

@@ -18,6 +18,7 @@ use crate::forward::BoxError;
 use crate::telemetry::Metrics;
 
 use super::operator::{self, Operator};
+use super::page;
 use super::signal::Shutdown;
 
 /// Knows how those are that Transom depends on. Asked by probes every few seconds: no I/O.
@@ -62,6 +63,13 @@ impl Admin {
 
     pub(super) fn explaining(self, operator: Operator) -> Self {
         Self { operator: Some(operator), ..self }
+    }
+
+    /// Of this moment.
+    fn hosts(&self) -> Vec<String> {
+        let operator = self.operator.as_ref();
+        let engine = operator.map(|operator| operator.transom.engine());
+        engine.map(|engine| engine.config.server.admin_hosts.clone()).unwrap_or_default()
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
@@ -126,6 +134,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Err(refusal) = page::check(&request, &self.hosts()) {
+            return Box::pin(ready(Ok(reply(refusal.status, TEXT, refusal.told))));
+        }
         if operator::is_ours(request.uri().path())
             && let Some(operator) = self.operator.clone()
         {

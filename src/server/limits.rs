@@ -70,6 +70,12 @@ impl Limit {
         }
     }
 
+    /// Counts a connection that is closed for another's sake.
+    pub(super) fn make_way(self, metrics: &Metrics, peer: SocketAddr) {
+        metrics.limit(self.name());
+        tracing::debug!(limit = self.name(), %peer, "closing a silent connection to make room");
+    }
+
     /// Counts it, and logs it as about this client.
     pub(super) fn strike(self, metrics: &Metrics, peer: Option<SocketAddr>) {
         metrics.limit(self.name());

@@ -1,5 +1,6 @@
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -11,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
@@ -25,8 +26,10 @@ use super::arriving::Arriving;
 use super::limits::{Limit, Limits};
 use super::proxy_protocol::{self, Unreadable};
 use super::room::Room;
+use super::seats::Seats;
 use super::signal::Shutdown;
-use super::speak::Conversation;
+use super::speak::{Admitted, Conversation};
+use super::watch::Watch;
 
 /// The terms on which connections are taken. Clones count together.
 #[derive(Clone)]
@@ -34,6 +37,7 @@ pub(crate) struct Entrance {
     /// For the next connection.
     terms: Arc<ArcSwap<Terms>>,
     room: Room,
+    seats: Seats,
     pub(super) metrics: Arc<Metrics>,
     tls: Option<TlsAcceptor>,
     access_log: Option<AccessLog>,
@@ -50,7 +54,8 @@ impl Entrance {
     pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
         let room = Room::new(limits.of_clients.connections);
         let terms = Arc::new(ArcSwap::from_pointee(Terms { limits, proxies: Vec::new() }));
-        Self { terms, room, metrics, tls: None, access_log: None }
+        let seats = Seats::default();
+        Self { terms, room, seats, metrics, tls: None, access_log: None }
     }
 
     /// With a line for each request.
@@ -80,15 +85,21 @@ impl Entrance {
         self
     }
 
-    /// Waits until one more connection may be served. The one that was accepted last waits here, and those
-    /// behind it in the kernel.
+    /// Waits until one more connection may be served, for which silent ones make room. The one that was accepted
+    /// last waits here, and those behind it in the kernel.
     async fn admit(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         let room = self.room.places();
         match Arc::clone(&room).try_acquire_owned() {
             Ok(permit) => Ok(permit),
             Err(_) => {
                 Limit::Connections.strike(&self.metrics, None);
-                room.acquire_owned().await
+                let mut permit = pin!(room.acquire_owned());
+                loop {
+                    self.seats.make_room(Instant::now());
+                    if let Ok(permit) = timeout(PAUSE, permit.as_mut()).await {
+                        return permit;
+                    }
+                }
             }
         }
     }
@@ -139,9 +150,13 @@ pub(crate) async fn serve<M, S, B>(
                 let client = ClientInfo { peer, tls: false };
                 let (make, shutdown) = (make.clone(), shutdown.clone());
                 let (entrance, terms) = (Arc::clone(&entrance), entrance.terms.load_full());
+                let watch = Watch::new(&terms.limits);
+                let seat = entrance.seats.take(&watch);
                 connections.spawn(async move {
-                    greet(stream, client, make, &entrance, &terms, shutdown).await;
-                    drop(permit);
+                    watch.attend().await;
+                    let admitted = Admitted { watch, permit: Some(permit) };
+                    greet(stream, client, admitted, make, &entrance, &terms, shutdown).await;
+                    drop(seat);
                 });
             }
             Err(error) if is_about_one_connection(&error) => {
@@ -152,6 +167,7 @@ pub(crate) async fn serve<M, S, B>(
                     %error,
                     "no connection can be accepted; is the limit on open files too low?"
                 );
+                entrance.seats.make_room(Instant::now());
                 tokio::select! {
                     () = sleep(patience) => patience = (patience * 2).min(LAST_PATIENCE),
                     () = shutdown.requested() => break,
@@ -172,6 +188,7 @@ pub(crate) async fn serve<M, S, B>(
 async fn greet<M, S, B>(
     mut stream: TcpStream,
     mut client: ClientInfo,
+    admitted: Admitted,
     make: M,
     entrance: &Entrance,
     terms: &Terms,
@@ -192,6 +209,9 @@ async fn greet<M, S, B>(
         let introduced = tokio::select! {
             introduced = introduction => introduced,
             () = shutdown.requested() => return,
+            () = admitted.watch.left() => {
+                return Limit::Connections.make_way(metrics, client.peer);
+            }
         };
         match introduced {
             Some(peer) => client.peer = peer,
@@ -199,17 +219,20 @@ async fn greet<M, S, B>(
         }
     }
     if let Some(tls) = &entrance.tls {
-        return Box::pin(secure(tls, stream, client, make, entrance, terms, shutdown)).await;
+        return Box::pin(secure(tls, stream, client, admitted, make, entrance, terms, shutdown))
+            .await;
     }
     let (limits, log) = (&terms.limits, entrance.access_log.as_ref());
-    Conversation::new(stream, client, limits, metrics, log, shutdown).hold(make).await;
+    Conversation::new(stream, client, admitted, limits, metrics, log, shutdown).hold(make).await;
 }
 
 /// HTTP behind a handshake.
+#[allow(clippy::too_many_arguments, reason = "they are those of `greet`")]
 async fn secure<M, S, B>(
     tls: &TlsAcceptor,
     stream: TcpStream,
     client: ClientInfo,
+    admitted: Admitted,
     make: M,
     entrance: &Entrance,
     terms: &Terms,
@@ -227,11 +250,14 @@ async fn secure<M, S, B>(
     let shaken = tokio::select! {
         shaken = handshake => shaken,
         () = shutdown.requested() => return,
+        () = admitted.watch.left() => return Limit::Connections.make_way(metrics, client.peer),
     };
     match shaken {
         Ok(Ok(stream)) => {
             let client = ClientInfo { tls: true, ..client };
-            Conversation::new(stream, client, limits, metrics, log, shutdown).hold(make).await;
+            let conversation =
+                Conversation::new(stream, client, admitted, limits, metrics, log, shutdown);
+            conversation.hold(make).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
         Err(_) => Limit::HeaderTime.strike(metrics, Some(client.peer)),
@@ -276,5 +302,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 
 /// Finds out about clients that vanished without a word, under a reply that may take forever.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+/// Between looks for connections that may make room.
+const PAUSE: Duration = Duration::from_millis(20);
 const FIRST_PATIENCE: Duration = Duration::from_millis(20);
 const LAST_PATIENCE: Duration = Duration::from_secs(1);

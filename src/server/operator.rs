@@ -67,7 +67,8 @@ impl Operator {
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let wanted: Wanted = read(&parts.headers, body).await?;
-        let id = self.transom.engine().watch.arm(wanted).map_err(bad)?;
+        let client = parts.extensions.get::<ClientInfo>().map(|client| client.peer.ip());
+        let id = self.transom.engine().watch.arm(wanted, client).map_err(bad)?;
         json(StatusCode::CREATED, &serde_json::json!({ "trace": id }))
     }
 

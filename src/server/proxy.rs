@@ -15,6 +15,7 @@ use crate::forward::{BoxError, Forwarder};
 
 use super::access_log::AccessLog;
 use super::admin::Admin;
+use super::descriptors;
 use super::follow::{self, Follower};
 use super::health::ProxyHealth;
 use super::operator::Operator;
@@ -41,10 +42,11 @@ pub(crate) async fn start_proxy(config: Config) -> Result<RunningProxy, StartPro
 
 /// The same on these listeners, whatever `config` says of addresses.
 pub(crate) async fn start_proxy_on(
-    config: Config,
+    mut config: Config,
     listeners: Vec<StdListener>,
     admin_listener: Option<StdListener>,
 ) -> Result<RunningProxy, StartProxyError> {
+    descriptors::fit(&mut config);
     let (limits, runtime) = (stack::limits(&config), config.server.runtime);
     let access_log = config.server.access_log.clone();
     let address = local_address(&listeners)?;
@@ -94,7 +96,8 @@ pub(crate) async fn start_proxy_on(
         let operator = Operator { questions: stacks.questions(), transom: transom.clone() };
         let admin = Admin::new(health, transom.metrics(), proxy_stops.clone()).explaining(operator);
         let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
-        let limits = Limits { of_clients: ServerLimits::default(), drain: ADMIN_DRAIN };
+        let of_clients = ServerLimits { connections: ADMIN_CONNECTIONS, ..ServerLimits::default() };
+        let limits = Limits { of_clients, drain: ADMIN_DRAIN };
         let entrance = Entrance::new(limits, transom.metrics());
         Ok(tokio::spawn(serve(listener, move || admin.clone(), admin_stops, entrance)))
     });
@@ -232,5 +235,7 @@ async fn ended(name: &str, task: JoinHandle<()>) {
 }
 
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+/// Probes and operators are few.
+const ADMIN_CONNECTIONS: usize = 64;
 /// Cutting a delivery off leaves its outcome unknown, so it gets a moment even after a slow drain.
 const LEAST_FOR_DELIVERY: Duration = Duration::from_secs(5);

@@ -13,12 +13,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use crate::forward::{Guarded, poll_write_slices};
 use crate::telemetry::Metrics;
 
 use super::ClientInfo;
+use super::limits::Limit;
 use super::signal::Shutdown;
 use super::watch::Watch;
 
@@ -32,11 +34,14 @@ struct End<I> {
     /// What came before it was asked for: it ended a rest, or came during a request.
     ahead: Bytes,
     closing: bool,
+    /// Of the listener's room, for as long as the stream is open.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
-    pub(super) fn new(io: Guarded<I>) -> Self {
-        Self(Arc::new(Mutex::new(End { io, ahead: Bytes::new(), closing: false })))
+    pub(super) fn new(io: Guarded<I>, permit: Option<OwnedSemaphorePermit>) -> Self {
+        let end = End { io, ahead: Bytes::new(), closing: false, _permit: permit };
+        Self(Arc::new(Mutex::new(end)))
     }
 
     /// Whether an HTTP connection over it holds nothing that would be missed, if nothing is being answered.
@@ -76,6 +81,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
                 },
                 () = sleep_until(check) => {}
                 () = shutdown.requested() => break,
+                () = watch.left() => {
+                    Limit::Connections.make_way(metrics, client.peer);
+                    return false;
+                }
             }
         }
         // With TLS there is something to say; who does not hear it by now is gone.
@@ -208,7 +217,7 @@ mod tests {
 
     fn line() -> (Line<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        (Line::new(Guarded::new(ours, CLIENT.into(), Tunnel::default())), theirs)
+        (Line::new(Guarded::new(ours, CLIENT.into(), Tunnel::default()), None), theirs)
     }
 
     async fn rest(line: &Line<DuplexStream>, keep_alive: Duration) -> bool {

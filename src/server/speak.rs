@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
@@ -45,11 +46,20 @@ pub(super) struct Conversation<'e, I> {
     shutdown: Shutdown,
 }
 
+/// What a connection has of its listener.
+pub(super) struct Admitted {
+    pub(super) watch: Watch,
+    /// Given back when the socket is closed, be it that of a tunnel.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
 /// What a connection that is served may be at next.
 enum Event {
     Ended(Result<(), Broken>),
     Check,
     Shutdown,
+    /// It should make room for another connection.
+    Leave,
 }
 
 /// Why a connection did not end well.
@@ -69,13 +79,15 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     pub(super) fn new(
         io: I,
         client: ClientInfo,
+        admitted: Admitted,
         limits: &'e Limits,
         metrics: &'e Metrics,
         access_log: Option<&'e AccessLog>,
         shutdown: Shutdown,
     ) -> Self {
-        let (watch, of_clients) = (Watch::new(limits), &limits.of_clients);
-        let line = Line::new(Guarded::new(io, client.peer, watch.tunnel()));
+        let Admitted { watch, permit } = admitted;
+        let of_clients = &limits.of_clients;
+        let line = Line::new(Guarded::new(io, client.peer, watch.tunnel()), permit);
         Self { line, watch, client, of_clients, metrics, access_log, shutdown }
     }
 
@@ -192,6 +204,12 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                     leaving = true;
                     leave(serving.as_mut());
                 }
+                Event::Leave => {
+                    if self.watch.leaves() {
+                        Limit::Connections.make_way(self.metrics, self.client.peer);
+                        return Spoken::All;
+                    }
+                }
             }
         };
         if let Err(error) = ended {
@@ -223,6 +241,9 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         poll_fn(|context| {
             if let Poll::Ready(ended) = serving.as_mut().poll(context) {
                 return Poll::Ready(Event::Ended(ended.map_err(Into::into)));
+            }
+            if self.watch.is_asked_to_leave() {
+                return Poll::Ready(Event::Leave);
             }
             let other_task = !waker.will_wake(context.waker());
             if other_task {
@@ -289,8 +310,9 @@ mod tests {
                 let (metrics, client) = (Metrics::new(), ([192, 0, 2, 7], 4711).into());
                 let client = ClientInfo { peer: client, tls: false };
                 let io = duplex(1024).0;
+                let admitted = Admitted { watch: Watch::new(&PATIENT), permit: None };
                 let mut conversation =
-                    Conversation::new(io, client, &PATIENT, &metrics, None, shutdown);
+                    Conversation::new(io, client, admitted, &PATIENT, &metrics, None, shutdown);
                 let mut left = used;
                 let serving = pin!(poll_fn(|context| -> Poll<Result<(), Unattended>> {
                     while left > 0 && pin!(consume_budget()).poll(context).is_ready() {

@@ -14,6 +14,7 @@ use crate::service::TransomService;
 use crate::{Reloaded, Transom, TransomLayer};
 
 use super::Limits;
+use super::descriptors;
 use super::edge::Edge;
 use super::gate::{self, Gate};
 use super::listen::Entrance;
@@ -71,7 +72,8 @@ impl Stacks {
     ///
     /// # Errors
     /// A sentence for the operator; then nothing has changed.
-    pub(super) async fn reload(&self, config: Config) -> Result<Option<Reloaded>, String> {
+    pub(super) async fn reload(&self, mut config: Config) -> Result<Option<Reloaded>, String> {
+        descriptors::fit(&mut config);
         let Some(next) = self.transom.prepare(config).await.map_err(told)? else {
             return Ok(None);
         };

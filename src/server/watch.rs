@@ -5,11 +5,12 @@
 //! earliest.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::Version;
@@ -28,7 +29,14 @@ use super::pace::Pace;
 
 /// What one connection is at.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Arc<Mutex<State>>);
+pub(super) struct Watch(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Whether this connection should make room for another.
+    leave: AtomicBool,
+}
 
 #[derive(Debug)]
 struct State {
@@ -44,6 +52,8 @@ struct State {
     http2: bool,
     sending: Pace,
     tunnel: Tunnel,
+    /// Wakes the task that the connection is served by.
+    task: Option<Waker>,
     /// Of HTTP/2, elsewhere: there are many connections at rest, which are none of it.
     streams: Option<Box<Streams>>,
 }
@@ -66,7 +76,7 @@ struct Stream {
 impl Watch {
     pub(super) fn new(limits: &Limits) -> Self {
         let now = Instant::now();
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             header_time: limits.of_clients.header_time,
             keep_alive: limits.of_clients.keep_alive,
             answering: 0,
@@ -76,8 +86,49 @@ impl Watch {
             http2: false,
             sending: Pace::new(limits.sending()),
             tunnel: Tunnel::default(),
+            task: None,
             streams: None,
-        })))
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), leave: AtomicBool::new(false) }))
+    }
+
+    /// The task that asks is the one to be woken when the connection should leave.
+    pub(super) async fn attend(&self) {
+        poll_fn(|context| {
+            self.state().task = Some(context.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Since when nothing has been asked; `None` while something is answered, or its reply is not taken.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        let state = self.state();
+        let silent = state.answering == 0 && !state.sending.is_waiting();
+        silent.then(|| state.head_since.unwrap_or(state.idle_since))
+    }
+
+    /// It does, unless a request comes first.
+    pub(super) fn ask_to_leave(&self) {
+        self.0.leave.store(true, Ordering::Release);
+        if let Some(task) = &self.state().task {
+            task.wake_by_ref();
+        }
+    }
+
+    pub(super) fn is_asked_to_leave(&self) -> bool {
+        self.0.leave.load(Ordering::Acquire)
+    }
+
+    /// Whether it is to leave now. A request that has come meanwhile is served first.
+    pub(super) fn leaves(&self) -> bool {
+        let asked = self.0.leave.swap(false, Ordering::AcqRel);
+        asked && self.silent_since().is_some()
+    }
+
+    /// Ready once it is to leave. To be polled within the task that attends.
+    pub(super) async fn left(&self) {
+        poll_fn(|_| if self.leaves() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     pub(super) fn tunnel(&self) -> Tunnel {
@@ -172,7 +223,7 @@ impl Watch {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,6 +16,7 @@ mod correlate;
 mod curl;
 mod decisions;
 mod delivery;
+mod descriptors;
 mod durability;
 mod examples;
 mod explain;

@@ -252,6 +252,12 @@ impl World {
         }
     }
 
+    /// The same with so many open files and no more, and under this umask.
+    pub async fn start_again_confined(&mut self, files: u32, umask: &str) {
+        let process = Process::run_confined(&self.config_path, self.address, files, umask).await;
+        self.transom = Running::Process(process);
+    }
+
     pub async fn start_again(&mut self) {
         self.transom = Running::Process(Process::run(&self.config_path, self.address).await);
     }

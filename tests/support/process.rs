@@ -21,6 +21,15 @@ impl Process {
         Self::start(&["run", "--config", &config.display().to_string()], address).await
     }
 
+    /// The same as a process that may have so many open files and no more, under this umask.
+    pub async fn run_confined(config: &Path, address: SocketAddr, files: u32, umask: &str) -> Self {
+        let script = format!("umask {umask}; ulimit -n {files}; exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_transom")]);
+        command.args(["run", "--config", &config.display().to_string()]);
+        Self::listening(command, address).await
+    }
+
     /// Any command that listens.
     pub async fn start(arguments: &[&str], address: SocketAddr) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_transom"));

@@ -78,9 +78,9 @@ impl Asked {
 }
 
 impl Bare {
-    /// Keeps connections for as long as `idle_limit`, or as the app says if that is less.
-    pub(super) fn new(connector: Connector, idle_limit: Duration) -> Self {
-        Self { connector, pool: Pool::new(idle_limit) }
+    /// Keeps `most` connections, and for as long as `idle_limit`, or as the app says if that is less.
+    pub(super) fn new(connector: Connector, idle_limit: Duration, most: usize) -> Self {
+        Self { connector, pool: Pool::new(idle_limit, most) }
     }
 
     /// On a kept connection or a new one; and once more if the kept one turns out to be closed.

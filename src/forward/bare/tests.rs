@@ -31,7 +31,7 @@ impl Chain {
     async fn new() -> Self {
         let app = App::start().await;
         let config = AppConfig::at(app.url().parse().unwrap());
-        let bare = Arc::new(Bare::new(Connector::new(&config).unwrap(), PATIENCE));
+        let bare = Arc::new(Bare::new(Connector::new(&config).unwrap(), PATIENCE, 8));
         Self { app, bare }
     }
 
