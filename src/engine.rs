@@ -81,10 +81,14 @@ impl Transom {
             let _ = private::folder(&folder);
             SledStore::open(sled_path(&folder))
         };
+        let folder = config.store.path.clone();
         let store = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| StartError("opening the store was interrupted".into()))??;
-        Self::start_with(config, Arc::new(store)).await
+        let transom = Self::start_with(config, Arc::new(store)).await?;
+        // Others than the store may have something there, such as the audit log.
+        drop(tokio::task::spawn_blocking(move || private::content(&folder)));
+        Ok(transom)
     }
 
     /// The same with a store of your own. The spool still lives under `[store] path`.

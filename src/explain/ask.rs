@@ -40,6 +40,12 @@ impl Asked {
         let mut request = Request::new(());
         *request.method_mut() = Method::from_bytes(method.as_bytes())
             .map_err(|_| format!("{method:?} is not a method"))?;
+        if target.contains('#') {
+            return Err(format!(
+                "`{target}` has a fragment; a request like this is answered with {}",
+                Reason::TargetUnclear
+            ));
+        }
         let uri = target.parse::<Uri>().ok().filter(|uri| uri.authority().is_none());
         let uri = uri.filter(|uri| uri.path().starts_with('/'));
         *request.uri_mut() =

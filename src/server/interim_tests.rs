@@ -43,6 +43,51 @@ async fn early_hints_arrive_before_the_reply_is_there() {
 }
 
 #[tokio::test]
+async fn an_address_in_one_is_edited_as_that_of_the_reply_is() {
+    let app = App::start().await;
+    for prefix in ["", "/base"] {
+        let proxy = Proxy::start(&format!("{}{prefix}", app.url()), super::testing::PATIENT).await;
+        let (app_url, there) = (app.url(), format!("{prefix}/uploads/7"));
+        for location in [format!("{app_url}{there}"), there] {
+            let said = format!(
+                "HTTP/1.1 104 Upload Resumption Supported\r\nLocation: {location}\r\n\
+                 Content-Location: {location}\r\nLink: <{app_url}/a>\r\n\r\n"
+            );
+            // Without a body and with one go different ways.
+            for request in [
+                "GET / HTTP/1.1\r\nHost: d\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\n\r\na",
+            ] {
+                let mut client = proxy.connect().await;
+                client.say(request).await;
+                let mut at_app = app.accept().await;
+                at_app.hear("\r\n\r\n").await;
+                at_app.say(&said).await;
+                let heard = client.hear("\r\n\r\n").await;
+                assert!(heard.starts_with("HTTP/1.1 104 "), "{heard}");
+                assert!(heard.contains("\r\nlocation: /uploads/7\r\n"), "{heard}");
+                assert!(heard.contains("\r\ncontent-location: /uploads/7\r\n"), "{heard}");
+                at_app
+                    .say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+                    .await;
+                client.hear("ok").await;
+            }
+            let mut client = http2(&proxy).await;
+            let (mut reply, _) =
+                client.send_request(Request::get("http://d/").body(()).unwrap(), true).unwrap();
+            let mut at_app = app.accept().await;
+            at_app.hear("\r\n\r\n").await;
+            at_app.say(&said).await;
+            let interim = poll_fn(|context| reply.poll_informational(context));
+            let interim = timeout(PATIENCE, interim).await.unwrap().unwrap().unwrap();
+            assert_eq!(interim.status(), 104);
+            assert_eq!(interim.headers()["location"], "/uploads/7");
+            at_app.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn interim_replies_keep_their_order_even_when_all_come_at_once() {
     let (_app, _proxy, mut client, mut at_app) = asked("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
     for _ in 0..3 {

@@ -19,6 +19,7 @@ mod delivery;
 mod descriptors;
 mod durability;
 mod examples;
+mod edge;
 mod explain;
 mod faults;
 mod faults_http2;

@@ -35,6 +35,18 @@ async fn interim_replies_reach_clients_before_the_reply_is_there() {
 }
 
 #[tokio::test]
+async fn an_address_in_an_interim_reply_is_edited() {
+    let ((app, _proxy), mut client, (_, mut reply)) = begun(GET).await;
+    let location = format!("http://{}/uploads/7", app.0.local_addr().unwrap());
+    let interim = Response::builder().status(104).header("location", location).body(()).unwrap();
+    reply.send_informational(interim).unwrap();
+    let heard = client.hear("\r\n\r\n").await;
+    assert!(heard.contains("\r\nlocation: /uploads/7\r\n"), "{heard}");
+    answer(reply, "ok");
+    client.hear("ok").await;
+}
+
+#[tokio::test]
 async fn and_clients_of_http2() {
     let (app, proxy, _) = Http2App::start().await;
     let stream = proxy.connect().await.0;
