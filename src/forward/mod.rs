@@ -33,6 +33,8 @@ mod reach_tests;
 mod reuse_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;
 
 pub(crate) use body::BoxError;
 pub(crate) use client::Forwarder;
