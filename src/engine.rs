@@ -133,6 +133,7 @@ impl Transom {
         let spool = Spool::open(spool_dir).map_err(|error| {
             StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
         })?;
+        let spool = spool.within(config.store.spool, metrics.clone());
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, metrics.clone()));
         let audit = audit.transpose().map_err(StartError)?;
         let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
@@ -229,6 +230,7 @@ impl Engine {
         let authenticator = self.authenticator.renewed(&config.identities, &keys_dir);
         let authenticator = authenticator.map_err(StartError)?;
         authenticator.ready().await;
+        self.spool.set_limits(config.store.spool);
         Ok(Self {
             broker: Broker::new(dws, self.metrics.clone(), config.identities.len() > 1),
             decisions: self.decisions.renewed(&config.app.remember),

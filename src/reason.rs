@@ -149,6 +149,8 @@ reasons! {
     TooManyFiles = "too_many_files",
     /// The multipart body does not follow RFC 7578, or exceeds a limit of the scanner.
     MultipartMalformed = "multipart_malformed",
+    /// Which part of the form is the file, or with which bytes, can be read in two ways.
+    FileUnclear = "file_unclear",
     /// The body ended before its time, or the client went away.
     BodyIncomplete = "body_incomplete",
     /// The body is only a part of a document (Content-Range).
@@ -165,6 +167,8 @@ reasons! {
     InDoubt = "in_doubt",
     /// The spool could not be written.
     SpoolFailed = "spool_failed",
+    /// A limit of `[store] spool` leaves no room for the file.
+    SpoolFull = "spool_full",
     /// The app did not answer a fetch from `source`, or not with a whole document.
     SourceFailed = "source_failed",
 

@@ -1,13 +1,14 @@
-//! Content-Disposition as browsers and other uploaders write it.
+//! Content-Disposition as browsers and other uploaders write it, and as readers differ on it.
 //!
 //! Browsers follow the HTML standard ("multipart/form-data encoding algorithm"): raw UTF-8 in
 //! quotes, with `"`, CR and LF as `%22`, `%0D` and `%0A`. Others escape `"` and `\` with a
-//! backslash (RFC 9110, 5.6.4). Bytes that are not UTF-8 are read as Latin-1, which keeps the
-//! names of western legacy clients legible and never fails.
+//! backslash (RFC 9110, 5.6.4), and .NET writes encoded words (RFC 2047). Bytes that are not UTF-8
+//! are read as Latin-1, which keeps the names of western legacy clients legible and never fails.
 
 use percent_encoding::percent_decode;
 
-use super::parameters::Parameterized;
+use super::encoded_words;
+use super::parameters::{Parameterized, is_read_alike};
 
 /// A parsed Content-Disposition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,20 @@ pub(crate) struct Disposition {
     /// is a file, even where nothing presentable is left of its name; `filename=""` is `None`, as
     /// browsers write it for a file input with no file chosen.
     pub(crate) file_name: Option<String>,
+    pub(crate) names_file: NamesFile,
+    /// All readers find the same name and parameters in it.
+    pub(crate) is_certain: bool,
+}
+
+/// Whether there is a file by its `filename`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamesFile {
+    No,
+    Yes,
+    /// `filename=""`
+    Empty,
+    /// Only for those who read `filename*` (RFC 8187), which RFC 7578 forbids here and PHP ignores.
+    Unclear,
 }
 
 impl Disposition {
@@ -28,13 +43,33 @@ impl Disposition {
         let parsed = Parameterized::parse(value)?;
         let readable = |name| parsed.value(name).map(|value| text(&unescaped(value)));
         let extended = parsed.value(b"filename*").and_then(extended_text);
-        let file_name = extended.or_else(|| readable(b"filename"));
+        let plain = || readable(b"filename").map(|name| encoded_words::decoded(&name));
+        let file_name = extended.or_else(plain).filter(|name| !name.is_empty());
         Some(Self {
             name: readable(b"name"),
-            file_name: file_name.filter(|name| !name.is_empty()).map(|name| presentable(&name)),
+            file_name: file_name.map(|name| presentable(&name)),
+            names_file: names_file(&parsed),
+            is_certain: is_read_alike(value)
+                && !parsed.names().any(|name| name.starts_with(b"name*"))
+                && parsed.value(b"name").is_none_or(is_certain_name),
             kind: parsed.kind,
         })
     }
+}
+
+fn names_file(parsed: &Parameterized) -> NamesFile {
+    let is_extended = parsed.names().any(|name| name.starts_with(b"filename*"));
+    match parsed.value(b"filename") {
+        Some(b"") if !is_extended => NamesFile::Empty,
+        Some(name) if !name.trim_ascii().is_empty() => NamesFile::Yes,
+        None if !is_extended => NamesFile::No,
+        _ => NamesFile::Unclear,
+    }
+}
+
+/// Without what some readers undo: backslashes, encoded words, a charset that has to be guessed.
+fn is_certain_name(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| !name.contains(['\\', '"']) && !name.contains("=?"))
 }
 
 /// Undoes the three escapes of the HTML standard, and no others: `100%25.pdf` is a name.
@@ -119,6 +154,8 @@ mod tests {
             (b"filename*=koi8-r''%ff; filename=x", Some("x")),
             (b"filename*=nonsense; filename=x", Some("x")),
             (b"filename*=UTF-8''; filename=x", Some("x")),
+            (b"filename=\"=?utf-8?B?w5xidW5nLnBkZg==?=\"", Some("Übung.pdf")),
+            (b"filename=\"=?utf-8?B?w5xi?= =?UTF-8?q?ung=20?=1.pdf\"", Some("Übung 1.pdf")),
         ] {
             let value = [b"form-data; name=f; ", written].concat();
             let parsed = Disposition::parse(&value).and_then(|parsed| parsed.file_name);
@@ -153,6 +190,49 @@ mod tests {
             b"\xff; name=a",
         ] {
             assert_eq!(Disposition::parse(value), None, "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_readers_read_differently_is_not_certain() {
+        for (parameters, certain) in [
+            (&br#"name="a"; filename="C:\dir\b.pdf""#[..], true),
+            (br#"name=a; filename="say \"hi\".pdf""#, true),
+            (br#"name="a"; filename="it's.pdf""#, true),
+            (br#"filename="a\"; name=\"b.pdf"; name="a""#, false),
+            (br#"name='a'; filename="b.pdf""#, false),
+            (br#"name=it's; filename="b.pdf""#, false),
+            (br#"name="a\"b""#, false),
+            (br#"name="a\b""#, false),
+            (br#"name="a"; filename="b; name=c""#, false),
+            (br#"filename="b\\"; name="a""#, false),
+            (br#"name="a"; name*=utf-8''b"#, false),
+            (br#"name="=?utf-8?Q?a?=""#, false),
+            (br#"name=a b"#, false),
+            (b"name=\"\xe9\"", false),
+        ] {
+            let value = [b"form-data; ", parameters].concat();
+            let read = Disposition::parse(&value);
+            let shown = parameters.escape_ascii();
+            assert_eq!(read.is_some_and(|read| read.is_certain), certain, "{shown}");
+        }
+    }
+
+    #[test]
+    fn whether_there_is_a_file() {
+        for (parameters, expected) in [
+            ("name=a", NamesFile::No),
+            ("name=a; filename=b", NamesFile::Yes),
+            ("name=a; filename=\"\"", NamesFile::Empty),
+            ("name=a; filename=\" \"", NamesFile::Unclear),
+            ("name=a; filename*=utf-8''b", NamesFile::Unclear),
+            ("name=a; filename*0=b; filename*1=c", NamesFile::Unclear),
+            ("name=a; filename=\"\"; filename*=utf-8''b", NamesFile::Unclear),
+            ("name=a; filename=b; filename*=utf-8''c", NamesFile::Yes),
+        ] {
+            let value = format!("form-data; {parameters}");
+            let read = Disposition::parse(value.as_bytes()).unwrap();
+            assert_eq!(read.names_file, expected, "{parameters}");
         }
     }
 

@@ -51,6 +51,9 @@ impl Files {
 
     /// Why the last file is not kept although it may go on.
     pub(super) fn refusal(&self) -> Option<Reason> {
+        if let Some(reason) = self.writer.failure() {
+            return Some(reason);
+        }
         match (&self.stage, self.seen.last()) {
             (Stage::Passed, Some(file)) => file.content_type.err(),
             _ => None,
@@ -61,25 +64,25 @@ impl Files {
         self.seen.len() >= MAX_FILES
     }
 
-    /// Every file in order, once the kept ones are written.
-    pub(super) async fn finish(self) -> Result<Vec<FilePart>, Reason> {
-        let written = self.writer.finish().await.ok_or(Reason::SpoolFailed)?;
-        let mut written = written.into_iter();
+    /// Every file in order, once the kept ones are written. None is kept if any could not be.
+    pub(super) async fn finish(self) -> Vec<FilePart> {
+        let mut written = self.writer.finish().await.map(Vec::into_iter);
         let file = |file: SeenFile| {
-            let kept = match file.content_type {
-                Err(reason) => Err(reason),
-                Ok(content_type) => {
-                    let written = written.next().ok_or(Reason::SpoolFailed)?;
-                    Ok(SpooledFile {
-                        title: file.title,
-                        content_type: content_type.to_owned(),
-                        size: written.size,
-                        sha256: written.sha256,
-                        unkept: written.unkept,
-                    })
-                }
+            let mut next = || match &mut written {
+                Ok(written) => written.next().ok_or(Reason::SpoolFailed),
+                Err(reason) => Err(*reason),
             };
-            Ok(FilePart { part: file.part, kept })
+            let kept = file.content_type.and_then(|content_type| {
+                let written = next()?;
+                Ok(SpooledFile {
+                    title: file.title,
+                    content_type: content_type.to_owned(),
+                    size: written.size,
+                    sha256: written.sha256,
+                    unkept: written.unkept,
+                })
+            });
+            FilePart { part: file.part, kept }
         };
         self.seen.into_iter().map(file).collect()
     }

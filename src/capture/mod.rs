@@ -3,15 +3,18 @@
 //! Capture ends when the bytes rest in the spool; `deliver` owns them afterwards.
 
 mod disposition;
+mod encoded_words;
 mod fields;
 mod files;
 mod multipart;
 mod parameters;
 mod reader;
+mod selection;
 mod shape;
 mod sniff;
 mod spool;
 mod tap;
+mod usage;
 mod writer;
 
 use std::fmt;
@@ -75,6 +78,7 @@ impl fmt::Debug for Seen {
 pub(crate) struct FilePart {
     /// Name of the form field; `None` for a raw body.
     pub(crate) part: Option<String>,
-    /// What became of it; the reason is `type_not_captured`, `file_too_large` or `file_empty`.
+    /// What became of it; the reason is `type_not_captured`, `file_too_large`, `file_empty`,
+    /// `spool_failed` or `spool_full`.
     pub(crate) kept: Result<SpooledFile, Reason>,
 }

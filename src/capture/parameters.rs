@@ -1,5 +1,7 @@
 //! Header values of the form `kind; name=value; name="value"`.
 
+use memchr::memmem;
+
 /// A parsed value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parameterized {
@@ -30,6 +32,67 @@ impl Parameterized {
     pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_slice())
     }
+
+    /// The names of all parameters, in lower case.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.parameters.iter().map(|(name, _)| name.as_slice())
+    }
+}
+
+/// Whether all readers find the same parameters in `value`. PHP takes `'` for a quote as well and
+/// `\\"` for an escaped quote, others know no escapes at all, and those that search for `name=`
+/// find it within a file name too.
+pub(crate) fn is_read_alike(value: &[u8]) -> bool {
+    let mut rest = value;
+    while let Some(quote) = memchr::memchr(b'"', rest) {
+        let (before, after) = rest.split_at(quote);
+        let quoted = after.get(1..).unwrap_or_default();
+        if !is_bare(before) || !before.trim_ascii_end().ends_with(b"=") {
+            return false;
+        }
+        let Some((_, next)) = unquoted(quoted) else { return false };
+        let content = quoted.get(..quoted.len() - next.len()).unwrap_or_default().trim_ascii_end();
+        let content = content.strip_suffix(b"\"").unwrap_or(content);
+        let escapes = memmem::find_iter(content, b"\\\"").count();
+        let separates = memchr::memchr2(b';', b'=', content).is_some();
+        if escapes % 2 == 1 || (escapes > 0 && separates) {
+            return false;
+        }
+        if content.ends_with(b"\\") || assigns_name(content) {
+            return false;
+        }
+        rest = next;
+    }
+    is_bare(rest)
+}
+
+/// What stands outside of quotes: no quote of PHP's that is left open, no escape, and no blank within
+/// a `name`.
+fn is_bare(text: &[u8]) -> bool {
+    let is_plain = |parameter: &[u8]| {
+        let at = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
+        let (name, value) = parameter.split_at(at);
+        let name = name.trim_ascii().to_ascii_lowercase();
+        let value = value.strip_prefix(b"=").unwrap_or(value).trim_ascii();
+        match memchr::memchr_iter(b'\'', parameter).count() {
+            0 => {}
+            // `utf-8'en'text` (RFC 8187)
+            2 if name.ends_with(b"*") => {}
+            _ => return false,
+        }
+        name != b"name" || !value.iter().any(u8::is_ascii_whitespace)
+    };
+    !text.contains(&b'\\') && text.split(|byte| *byte == b';').all(is_plain)
+}
+
+/// `name=`, `filename=`, `name*0 =`
+fn assigns_name(content: &[u8]) -> bool {
+    let content = content.to_ascii_lowercase();
+    memmem::find_iter(&content, b"name").any(|at| {
+        let after = content.get(at + 4..).unwrap_or_default();
+        let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'*' | b'0'..=b'9');
+        after.iter().find(|byte| !blank(byte)) == Some(&b'=')
+    })
 }
 
 /// Name and value of the first parameter, and what follows it.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::fields::{Fields, UrlEncoded};
 use super::files::Files;
-use super::multipart::{Event, Malformed, PartHead, Scanner};
+use super::multipart::{Epilogue, Event, Malformed, PartHead, Scanner};
+use super::selection::{Meaning, Selection};
 use super::spool::Spool;
 use super::{Parts, Plan, Seen, Shape};
 use crate::reason::Reason;
@@ -51,6 +52,14 @@ impl Reader {
         Ok(false)
     }
 
+    /// What may follow although all has been seen.
+    pub(super) fn epilogue(&mut self) -> Result<Option<Epilogue>, Reason> {
+        match &mut self.form {
+            Form::Multipart(form) => form.scanner.epilogue().map(Some).map_err(malformed),
+            Form::Raw | Form::UrlEncoded(_) | Form::Other => Ok(None),
+        }
+    }
+
     /// The body is over.
     pub(super) fn end(&mut self) -> Result<(), Reason> {
         match &self.form {
@@ -63,7 +72,7 @@ impl Reader {
 
     /// What there was, once the spool has it.
     pub(super) async fn finish(self) -> Result<Seen, Reason> {
-        let files = self.files.finish().await?;
+        let files = self.files.finish().await;
         let fields = match self.form {
             Form::Multipart(form) => form.fields.into_inner(),
             Form::UrlEncoded(form) => form.into_fields(),
@@ -90,56 +99,79 @@ enum Form {
 
 struct Multipart {
     scanner: Scanner,
-    parts: Parts,
+    selection: Selection,
     part: Part,
     fields: Fields,
 }
 
 impl Multipart {
     fn new(boundary: &str, parts: Parts) -> Self {
-        let scanner = Scanner::new(boundary);
-        Self { scanner, parts, part: Part::Skipped, fields: Fields::new() }
+        let (scanner, selection) = (Scanner::new(boundary), Selection::new(parts));
+        Self { scanner, selection, part: Part::default(), fields: Fields::new() }
     }
 
     fn data(&mut self, data: Bytes, files: &mut Files) -> Result<bool, Reason> {
         self.scanner.push(data);
         while let Some(event) = self.scanner.next().map_err(malformed)? {
-            match (event, self.part) {
-                (Event::Part(head), _) => self.part = self.begin(head, files)?,
-                (Event::Data(data), Part::File) => files.data(data),
-                (Event::Data(data), Part::Field) => self.fields.data(&data),
-                (Event::PartEnd, Part::File) => files.end(),
-                (Event::PartEnd, Part::Field) => self.fields.end(),
-                (Event::Data(_) | Event::PartEnd, Part::Skipped) => {}
-                // What follows is no part of the form, and an app need not even read it.
-                (Event::End, _) => return Ok(true),
+            match event {
+                Event::Part(head) => self.begin(head, files)?,
+                Event::Data(data) => self.content(data, files)?,
+                Event::PartEnd => self.end(files)?,
+                Event::End => return Ok(true),
             }
         }
         Ok(false)
     }
 
-    fn begin(&mut self, head: PartHead, files: &mut Files) -> Result<Part, Reason> {
-        let Some(title) = head.file_name else {
-            self.fields.begin(head.name);
-            return Ok(Part::Field);
-        };
-        if matches!(&self.parts, Parts::Named(names) if !names.contains(&head.name)) {
-            return Ok(Part::Skipped);
+    fn begin(&mut self, head: PartHead, files: &mut Files) -> Result<(), Reason> {
+        let meaning = self.selection.part(&head)?;
+        self.part = Part { meaning, length: head.length, size: 0 };
+        let name = head.names.into_iter().next();
+        match meaning {
+            Meaning::Field | Meaning::EmptyField => self.fields.begin(name.unwrap_or_default()),
+            Meaning::File if files.is_full() => return Err(Reason::TooManyFiles),
+            Meaning::File => files.begin(name, head.file_name.filter(|title| !title.is_empty())),
+            Meaning::Skipped => {}
         }
-        if files.is_full() {
-            return Err(Reason::TooManyFiles);
+        Ok(())
+    }
+
+    fn content(&mut self, data: Bytes, files: &mut Files) -> Result<(), Reason> {
+        self.part.size += data.len() as u64;
+        match self.part.meaning {
+            Meaning::EmptyField if !data.is_empty() => return Err(Reason::FileUnclear),
+            Meaning::Field | Meaning::EmptyField => self.fields.data(&data),
+            Meaning::File => files.data(data),
+            Meaning::Skipped => {}
         }
-        files.begin(Some(head.name), Some(title).filter(|title| !title.is_empty()));
-        Ok(Part::File)
+        Ok(())
+    }
+
+    fn end(&mut self, files: &mut Files) -> Result<(), Reason> {
+        // To those who go by it, a part with another length has other bytes.
+        if self.part.length.is_some_and(|length| length != self.part.size) {
+            return Err(Reason::FileUnclear);
+        }
+        match self.part.meaning {
+            Meaning::Field | Meaning::EmptyField => self.fields.end(),
+            Meaning::File => files.end(),
+            Meaning::Skipped => {}
+        }
+        Ok(())
     }
 }
 
-/// What the part at hand is.
-#[derive(Clone, Copy)]
-enum Part {
-    Field,
-    File,
-    Skipped,
+/// The part at hand.
+struct Part {
+    meaning: Meaning,
+    length: Option<u64>,
+    size: u64,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { meaning: Meaning::Skipped, length: None, size: 0 }
+    }
 }
 
 fn malformed(error: Malformed) -> Reason {

@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
 
+use memchr::memmem;
+
 use super::disposition::Disposition;
 use super::parameters::Parameterized;
 use super::{Parts, Shape};
@@ -27,6 +29,9 @@ impl Shape {
         match raw {
             Some(name) if !is_form || parts == Parts::Named(Vec::new()) => {
                 Ok(Self::Raw { name: file_name(headers).or(name) })
+            }
+            _ if parts != Parts::Named(Vec::new()) && is_other_form(headers) => {
+                Err(Reason::MultipartMalformed)
             }
             _ if is_form => {
                 let boundary = boundary(headers).ok_or(Reason::MultipartMalformed)?;
@@ -72,15 +77,29 @@ fn essence(value: &[u8]) -> String {
     String::from_utf8_lossy(essence.trim_ascii()).to_ascii_lowercase()
 }
 
-/// `None` also where it can't be known which boundary the app goes by.
+/// Rack and Commons FileUpload read every `multipart/…` as a form, Django all that begins like the
+/// right name.
+fn is_other_form(headers: &HeaderMap) -> bool {
+    let other = |essence: String| essence.starts_with("multipart/") && essence != FORM;
+    headers.get_all(CONTENT_TYPE).iter().any(|value| other(essence(value.as_bytes())))
+}
+
+/// `None` also where it can't be known which boundary the app goes by: PHP takes the first word
+/// `boundary` anywhere, and ends its value at a comma.
 fn boundary(headers: &HeaderMap) -> Option<String> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next(), types.next()) else { return None };
+    let written = only.as_bytes().to_ascii_lowercase();
+    if memmem::find_iter(&written, b"boundary").count() != 1 || written.contains(&b'\\') {
+        return None;
+    }
+    let is_quoted = written.contains(&b'"');
     let parsed = Parameterized::parse(only.as_bytes())?;
     let boundary = std::str::from_utf8(parsed.value(b"boundary")?).ok()?;
     // RFC 2046 allows fewer characters, but `*****` is in every other Android tutorial.
     let fits = (1..=MAX_BOUNDARY).contains(&boundary.len())
         && boundary.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+        && (is_quoted || !boundary.contains([' ', ',']))
         && !boundary.ends_with(' ');
     fits.then(|| boundary.to_owned())
 }

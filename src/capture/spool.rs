@@ -2,11 +2,17 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
+
+use super::usage::{Claim, Usage, counted};
+use crate::config::SpoolLimits;
+use crate::reason::Reason;
+use crate::telemetry::Metrics;
 
 /// Where captured bytes rest until DWS has them: `<store.path>/spool`. Cheap to clone.
 ///
@@ -14,6 +20,9 @@ use tokio::task::spawn_blocking;
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
     dir: Arc<Path>,
+    usage: Arc<Usage>,
+    /// Whose files are written through this handle.
+    client: Option<IpAddr>,
 }
 
 impl Spool {
@@ -29,26 +38,58 @@ impl Spool {
         }
         #[cfg(not(unix))]
         builder.create(dir)?;
-        Ok(Self { dir: dir.into() })
+        let usage = Arc::new(Usage::new(SpoolLimits::default(), None));
+        Ok(Self { dir: dir.into(), usage, client: None })
+    }
+
+    /// The same within these limits, shown by `metrics`.
+    pub(crate) fn within(self, limits: SpoolLimits, metrics: Arc<Metrics>) -> Self {
+        Self { usage: Arc::new(Usage::new(limits, Some(metrics))), ..self }
+    }
+
+    /// From now on, for all handles.
+    pub(crate) fn set_limits(&self, limits: SpoolLimits) {
+        self.usage.set_limits(limits);
+    }
+
+    /// A handle for what this client sends; `None` where its address is not known.
+    pub(crate) fn of_client(&self, client: Option<IpAddr>) -> Self {
+        Self { client: client.map(counted), ..self.clone() }
+    }
+
+    /// What went wrong last, unless a file was kept since.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.usage.trouble_told()
+    }
+
+    /// The app took an upload, and the journal did not.
+    pub(crate) fn not_journalled(&self, reason: Reason) {
+        self.usage.not_journalled(reason);
+    }
+
+    /// `spool_full` or `spool_failed`.
+    pub(super) fn gave_up(&self, error: &io::Error) -> Reason {
+        self.usage.gave_up(&self.dir, error)
     }
 
     /// Removes every file of ours that `keep` does not know: leftovers of a crash. Returns how many.
     /// Only for a start, as it would also remove what is being captured.
     pub(crate) fn sweep(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<usize> {
-        let mut removed = 0;
+        let (mut removed, mut kept) = (0, 0);
         for entry in fs::read_dir(&self.dir)? {
-            let name = entry?.file_name();
+            let entry = entry?;
+            let name = entry.file_name();
             // Whatever else somebody put here is not ours to remove.
-            if let Some(name) = name.to_str().filter(|name| is_ours(name) && !keep(name)) {
-                self.remove(name)?;
+            let Some(name) = name.to_str().filter(|name| is_ours(name)) else { continue };
+            if keep(name) {
+                kept += entry.metadata().map_or(0, |file| file.len());
+            } else {
+                remove(&self.path(name))?;
                 removed += 1;
             }
         }
+        self.usage.found(kept);
         Ok(removed)
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -57,10 +98,13 @@ impl Spool {
 
     /// Removes a delivered file; a missing one is fine.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let path = self.path(name);
+        let size = fs::metadata(&path).map(|file| file.len());
+        remove(&path)?;
+        if let Ok(size) = size {
+            self.usage.removed(size);
         }
+        Ok(())
     }
 
     /// A new file under a name that nobody can guess.
@@ -71,7 +115,16 @@ impl Spool {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(self.path(&name))?;
-        Ok(Unkept { spool: self.clone(), name, file: Some(file) })
+        let claim = Some(Claim::new(self.usage.clone(), self.client));
+        Ok(Unkept { spool: self.clone(), name, file: Some(file), claim })
+    }
+}
+
+/// A missing one is fine.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -87,11 +140,17 @@ pub(super) struct Unkept {
     name: String,
     /// `None` once put away.
     file: Option<File>,
+    /// `None` once kept.
+    claim: Option<Claim>,
 }
 
 impl Unkept {
     pub(super) fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), |file| file.write_all(content))
+        let Some((file, claim)) = self.file.as_mut().zip(self.claim.as_mut()) else {
+            return Ok(());
+        };
+        claim.grow(&self.spool.dir, content.len() as u64)?;
+        file.write_all(content)
     }
 
     /// Syncs its content and closes it, so that an upload of many files has one of them open.
@@ -109,6 +168,10 @@ impl Unkept {
 
     fn keep(mut self) -> String {
         self.file = None;
+        if let Some(claim) = self.claim.take() {
+            claim.keep();
+        }
+        self.spool.usage.captured();
         std::mem::take(&mut self.name)
     }
 }
@@ -118,12 +181,14 @@ impl Drop for Unkept {
         if self.name.is_empty() {
             return;
         }
-        let (spool, name, file) =
-            (self.spool.clone(), std::mem::take(&mut self.name), self.file.take());
+        let (path, file) = (self.spool.path(&self.name), self.file.take());
+        let claim = self.claim.take();
         let remove = move || {
             // What fails to go now goes with the sweep of the next start.
-            let _ = spool.remove(&name);
+            let _ = remove(&path);
             drop(file);
+            // Only now is the room there again.
+            drop(claim);
         };
         // To free a large file takes a while, at its removal or when it is closed.
         match Handle::try_current() {
@@ -147,12 +212,19 @@ pub(crate) struct SpooledFile {
 impl SpooledFile {
     /// fsyncs file and directory, gives up the removal on drop, and returns the name in the spool.
     pub(crate) async fn keep(self) -> io::Result<String> {
+        let spool = self.unkept.spool.clone();
         let synced = spawn_blocking(move || {
             self.unkept.sync()?;
             Ok::<_, io::Error>(self.unkept)
         });
         // Only now, so that a caller who stopped waiting leaves nothing behind.
-        Ok(synced.await.map_err(io::Error::other)??.keep())
+        match synced.await.map_err(io::Error::other).flatten() {
+            Ok(unkept) => Ok(unkept.keep()),
+            Err(error) => {
+                spool.gave_up(&error);
+                Err(error)
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::spool::{Spool, Unkept};
+use crate::reason::Reason;
 
 /// A file that was written to its end.
 pub(super) struct Written {
@@ -47,6 +48,9 @@ impl Writer {
     }
 
     pub(super) fn write(&mut self, content: Bytes) {
+        if self.failure().is_some() {
+            return;
+        }
         self.batch.bytes += content.len();
         self.collected = self.collected.saturating_add(content.len());
         if content.len() >= COPIED_BELOW {
@@ -90,18 +94,24 @@ impl Writer {
         self.batch.bytes >= (self.collected / 16).clamp(SMALLEST_BATCH, LARGEST_BATCH)
     }
 
-    pub(super) fn has_failed(&self) -> bool {
-        matches!(self.disk, Disk::Failed)
+    /// Why nothing is written any more.
+    pub(super) fn failure(&self) -> Option<Reason> {
+        match self.disk {
+            Disk::Failed(reason) => Some(reason),
+            Disk::Idle(_) | Disk::Busy(_) => None,
+        }
     }
 
-    /// The files that were ended, once the last byte is written. `None` if any write failed.
-    pub(super) async fn finish(mut self) -> Option<Vec<Written>> {
+    /// The files that were ended, once the last byte is written; `spool_failed` or `spool_full` if
+    /// any write failed.
+    pub(super) async fn finish(mut self) -> Result<Vec<Written>, Reason> {
         poll_fn(|cx| self.poll_disk(cx)).await;
         self.start();
         poll_fn(|cx| self.poll_disk(cx)).await;
         match self.disk {
-            Disk::Idle(files) => Some(files.written),
-            Disk::Busy(_) | Disk::Failed => None,
+            Disk::Idle(files) => Ok(files.written),
+            Disk::Busy(_) => Err(Reason::SpoolFailed),
+            Disk::Failed(reason) => Err(reason),
         }
     }
 
@@ -110,11 +120,7 @@ impl Writer {
             let result = ready!(Pin::new(job).poll(cx));
             self.disk = match result.map_err(io::Error::other).and_then(|files| files) {
                 Ok(files) => Disk::Idle(files),
-                Err(error) => {
-                    let spool = self.spool.dir().display();
-                    tracing::warn!(%spool, %error, "cannot write: an upload passes uncaptured");
-                    Disk::Failed
-                }
+                Err(error) => Disk::Failed(self.spool.gave_up(&error)),
             };
         }
         Poll::Ready(())
@@ -125,7 +131,7 @@ impl Writer {
         if batch.steps.is_empty() {
             return;
         }
-        self.disk = match std::mem::replace(&mut self.disk, Disk::Failed) {
+        self.disk = match std::mem::replace(&mut self.disk, Disk::Failed(Reason::SpoolFailed)) {
             Disk::Idle(files) => Disk::Busy(spawn_blocking(move || files.run(batch))),
             other => other,
         };
@@ -136,7 +142,7 @@ enum Disk {
     Idle(Files),
     Busy(JoinHandle<io::Result<Files>>),
     /// What was written is gone, and what comes is ignored.
-    Failed,
+    Failed(Reason),
 }
 
 #[derive(Default)]

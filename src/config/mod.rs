@@ -20,6 +20,7 @@ mod routes;
 mod rules;
 mod secret;
 mod server;
+mod spool;
 mod tree;
 mod units;
 mod upstream;
@@ -38,6 +39,7 @@ pub use diagnose::{ConfigError, ConfigWarning};
 pub(crate) use problem::nearest;
 pub use resolved::Config;
 pub(crate) use resolved::*;
+pub(crate) use spool::SpoolLimits;
 pub(crate) use tree::sounds_secret;
 #[cfg(feature = "cli")]
 pub(crate) use units::size;

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use super::SpoolLimits;
 use crate::condition::Condition;
 use crate::correlate::Locator;
 use crate::inject::Pointer;
@@ -214,6 +215,7 @@ pub(crate) struct DwsConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct StoreConfig {
     pub(crate) path: PathBuf,
+    pub(crate) spool: SpoolLimits,
 }
 
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::limits;
 use super::problem::{Problem, Severity};
 use super::secret::secret;
+use super::spool::spool;
 use super::tree::{Table, Value};
 use super::units::duration;
 use super::upstream;
@@ -165,10 +166,12 @@ pub(super) fn dws(root: &Table<'_>) -> Option<DwsConfig> {
 pub(super) fn store(root: &Table<'_>) -> StoreConfig {
     let table = root.get("store").and_then(|value| value.table("`[store]`"));
     let path = table.as_ref().and_then(|table| table.get("path")).and_then(|value| value.text());
+    let limits = table.as_ref().and_then(|table| table.get("spool")).map(|value| spool(&value));
     if let Some(table) = table {
         table.finish();
     }
-    StoreConfig { path: root.reader.directory.join(path.unwrap_or("transom-data")) }
+    let path = root.reader.directory.join(path.unwrap_or("transom-data"));
+    StoreConfig { path, spool: limits.unwrap_or_default() }
 }
 
 pub(super) fn viewer(root: &Table<'_>) -> ViewerConfig {

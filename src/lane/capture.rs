@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::look::{self, Deletion, Look};
 use super::uploader::{Uploading, provenance};
 use super::writing::{is_refusal, meant, named_by_rules};
-use super::{Inner, ask_for_identity, is_encoded, last_segment, tell};
+use super::{Inner, ask_for_identity, client_address, is_encoded, last_segment, tell};
 use crate::auth::Caller;
 use crate::body::{RequestBody, ResponseBody};
 use crate::capture::{
@@ -67,7 +67,8 @@ where
     }
     let plan = arrival.plan(&writers, &needs);
     drop(writers);
-    let (tapped, handle) = tap(body, plan, &engine.spool);
+    let client = client_address(&engine, &parts.extensions, &parts.headers);
+    let (tapped, handle) = tap(body, plan, &engine.spool.of_client(client));
     arrival.handle = Some(handle);
     let reply = inner.forward(Request::from_parts(parts, RequestBody::tapped(tapped))).await?;
     Trail::step(&arrival.extensions, "app", || {
@@ -423,6 +424,7 @@ impl<'a> Exchange<'a> {
         let outcomes = match self.engine.outbox.capture(kept, provenance, known, by).await {
             Ok(outcomes) => outcomes,
             Err(reason) => {
+                self.engine.spool.not_journalled(reason);
                 for (key, _) in &sizes {
                     self.engine.outbox.doubt(key).await;
                 }

@@ -21,6 +21,7 @@ pub(crate) use probe::Probe;
 pub(crate) use view::{Viewed, view};
 pub(crate) use writing::{meant, write};
 
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -29,6 +30,9 @@ use http_body::Body;
 use tower::Service;
 
 use crate::body::{RequestBody, ResponseBody};
+#[cfg(feature = "server")]
+use crate::client::ClientInfo;
+use crate::engine::Engine;
 
 /// An inner service as the lanes see it; says once what every lane needs of it.
 pub(crate) trait Inner<B>: Clone + Send + 'static {
@@ -91,4 +95,22 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 fn last_segment(uri: &Uri) -> Option<String> {
     let segment = uri.path().rsplit('/').find(|segment| !segment.is_empty())?;
     percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(Into::into)
+}
+
+/// The address that a request came from in the first place, as far as proxies are trusted to tell;
+/// `None` where the layer is mounted by a service.
+#[cfg(feature = "server")]
+fn client_address(
+    engine: &Engine,
+    extensions: &http::Extensions,
+    headers: &HeaderMap,
+) -> Option<IpAddr> {
+    let peer = extensions.get::<ClientInfo>()?.peer.ip();
+    let trusted = &engine.config.server.trusted_proxies;
+    Some(crate::forward::headers::first_client(headers, peer, trusted))
+}
+
+#[cfg(not(feature = "server"))]
+fn client_address(_: &Engine, _: &http::Extensions, _: &HeaderMap) -> Option<IpAddr> {
+    None
 }

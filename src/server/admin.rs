@@ -26,7 +26,7 @@ pub(crate) trait Health: Send + Sync + 'static {
     fn dependencies(&self) -> Vec<Dependency>;
 }
 
-/// One of `store`, `app`, `dws`, `keys`, `tls`, `config`, `audit`.
+/// One of `store`, `spool`, `app`, `dws`, `keys`, `tls`, `config`, `audit`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Dependency {
     pub(crate) name: &'static str,

@@ -21,6 +21,7 @@ impl Health for ProxyHealth {
         let engine = transom.engine();
         let mut dependencies = vec![
             store(engine.store.health()),
+            spool(engine.spool.trouble()),
             app(forwarder.answers()),
             dws(&engine.dws_health.state()),
             keys(engine.authenticator.health()),
@@ -54,6 +55,15 @@ fn store(health: Result<(), String>) -> Dependency {
         Err(told) => (Status::Down, told),
     };
     Dependency { name: "store", status, detail }
+}
+
+/// Until something is captured again; the app's own requests are not touched by it.
+fn spool(trouble: Option<String>) -> Dependency {
+    let (status, detail) = match trouble {
+        None => (Status::Ok, "takes files".to_owned()),
+        Some(told) => (Status::Degraded, told),
+    };
+    Dependency { name: "spool", status, detail }
 }
 
 fn app(answers: Option<bool>) -> Dependency {

@@ -37,6 +37,8 @@ pub(crate) struct Metrics {
     config_taken: Gauge<f64, AtomicU64>,
     audit_lines: [Counter; 2],
     access_lines: [Counter; 2],
+    spool: [Gauge; 2],
+    spool_given_up: Family<ReasonLabels, Counter>,
 }
 
 /// Which way a request went.
@@ -97,6 +99,8 @@ impl Metrics {
         config_taken.set(unix_now());
         let audit_lines = Family::<ResultLabels, Counter>::default();
         let access_lines = Family::<ResultLabels, Counter>::default();
+        let spool = Family::<StateLabels, Gauge>::default();
+        let spool_given_up = Family::<ReasonLabels, Counter>::default();
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
         registry.register(
@@ -175,6 +179,17 @@ impl Metrics {
             "Lines of the access log, by whether they could be written",
             access_lines.clone(),
         );
+        registry.register_with_unit(
+            "spool",
+            "Bytes in the spool, by whether the app has taken them",
+            Unit::Bytes,
+            spool.clone(),
+        );
+        registry.register(
+            "spool_given_up",
+            "Uploads that passed uncaptured for want of room or of a disk, by reason code",
+            spool_given_up.clone(),
+        );
 
         Self {
             registry,
@@ -202,6 +217,9 @@ impl Metrics {
                 .map(|result| audit_lines.get_or_create_owned(&ResultLabels { result })),
             access_lines: ["dropped", "written"]
                 .map(|result| access_lines.get_or_create_owned(&ResultLabels { result })),
+            spool: ["unaccepted", "kept"]
+                .map(|state| spool.get_or_create_owned(&StateLabels { state })),
+            spool_given_up,
         }
     }
 
@@ -296,6 +314,18 @@ impl Metrics {
         self.audit_lines[usize::from(written)].inc_by(lines);
     }
 
+    /// `transom_spool_bytes{state="unaccepted|kept"}`
+    pub(crate) fn spool(&self, unaccepted: u64, kept: u64) {
+        for (gauge, bytes) in self.spool.iter().zip([unaccepted, kept]) {
+            gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// `transom_spool_given_up_total{reason="spool_full|spool_failed"}`
+    pub(crate) fn spool_gave_up(&self, reason: Reason) {
+        self.spool_given_up.get_or_create(&ReasonLabels { reason: reason.code() }).inc();
+    }
+
     /// `transom_access_lines_total{result="written|dropped"}`
     #[cfg(feature = "server")]
     pub(crate) fn access_lines(&self, written: u64, dropped: u64) {
@@ -373,6 +403,11 @@ struct OutcomeLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -1,44 +1,49 @@
 //! Finds the parts of a multipart/form-data body (RFC 7578, RFC 2046 section 5.1) as it passes.
 //!
+//! Readers differ in what they take for a boundary: PHP and Python's `email` take one after a lone
+//! LF, `email` after a lone CR too, Django and Rack 2 in the middle of a line, and PHP also one that
+//! goes on with other text. So `--boundary` anywhere but in a boundary line as RFC 2046 writes it,
+//! without padding, is an error: the app could find other parts there.
+//!
 //! Chunks go in, events come out, in the same order however the body is cut. Content is handed on
 //! as slices of the chunks; only what may be the beginning of a boundary is copied, from the end of
 //! a chunk. No I/O happens here.
 
-use bytes::{Buf, Bytes};
-use memchr::memmem;
+mod epilogue;
+mod head;
 
-use crate::capture::disposition::Disposition;
+use bytes::{Buf, Bytes};
+use memchr::memmem::Finder;
+
+pub(super) use self::epilogue::Epilogue;
+use self::head::Headers;
+pub(super) use self::head::{IsFile, PartHead};
 
 /// What a body is made of, in order: `Part`, any number of `Data`, `PartEnd`, …, `End`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(super) enum Event {
     Part(PartHead),
     Data(Bytes),
     PartEnd,
-    /// The closing boundary went by; whatever follows is not part of the form.
+    /// The closing boundary went by; [`Scanner::epilogue`] watches what follows.
     End,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PartHead {
-    pub(crate) name: String,
-    /// As [`Disposition::file_name`]: `Some` makes the part a file.
-    pub(crate) file_name: Option<String>,
-}
-
-/// Why a body is not multipart/form-data, or more than is read.
+/// Why a body is not multipart/form-data that all readers read alike, or more than is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub(super) enum Malformed {
     #[error("a line ends with LF alone")]
     BareLf,
-    #[error("more than {MAX_PADDING} blanks after a boundary")]
-    Padding,
-    #[error("a part header is not `name: value`")]
+    #[error("the boundary stands where some readers take it for one and others do not")]
+    Boundary,
+    #[error("a part header is not `name: value`, or stands there twice")]
     Header,
-    #[error("the headers of a part exceed {MAX_HEADER_LINES} lines or {MAX_HEADER_BYTES} bytes")]
+    #[error("the headers of a part exceed {} lines or {} bytes", head::MAX_LINES, head::MAX_BYTES)]
     HeadersTooLarge,
-    #[error("a part has no readable `Content-Disposition: form-data` with a name")]
+    #[error("a Content-Disposition that readers read differently")]
     Disposition,
+    #[error("a part that is a multipart body itself")]
+    Nested,
     #[error("more than {MAX_PARTS} parts")]
     TooManyParts,
     #[error("text before the closing boundary, but no part")]
@@ -48,8 +53,11 @@ pub(crate) enum Malformed {
 }
 
 /// The scanner: [`push`](Self::push) a chunk, then take [`next`](Self::next) until it is `None`.
-pub(crate) struct Scanner {
-    delimiter: memmem::Finder<'static>,
+pub(super) struct Scanner {
+    /// Of the line break and [`Self::dashes`].
+    delimiter: Vec<u8>,
+    /// `--boundary`
+    dashes: Finder<'static>,
     state: State,
     chunk: Bytes,
     /// Undecided bytes from before `chunk`: the beginning of a delimiter, or of a header line.
@@ -60,9 +68,10 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub(crate) fn new(boundary: &str) -> Self {
+    pub(super) fn new(boundary: &str) -> Self {
         Self {
-            delimiter: memmem::Finder::new(&format!("\r\n--{boundary}")).into_owned(),
+            delimiter: format!("\r\n--{boundary}").into_bytes(),
+            dashes: Finder::new(&format!("--{boundary}")).into_owned(),
             state: State::Preamble,
             chunk: Bytes::new(),
             // A body may begin with its first boundary, without the line break before it.
@@ -74,13 +83,13 @@ impl Scanner {
     }
 
     /// The next bytes of the body. Every event of the last ones has to be taken before.
-    pub(crate) fn push(&mut self, chunk: Bytes) {
+    pub(super) fn push(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty());
         self.chunk = chunk;
     }
 
     /// The next event in what was pushed; `None` if it takes more. An error is final.
-    pub(crate) fn next(&mut self) -> Result<Option<Event>, Malformed> {
+    pub(super) fn next(&mut self) -> Result<Option<Event>, Malformed> {
         loop {
             match self.state {
                 State::Preamble => match self.content()? {
@@ -104,16 +113,21 @@ impl Scanner {
                     self.state = State::Epilogue;
                     return Ok(Some(Event::End));
                 }
-                State::Epilogue => {
-                    self.chunk.clear();
-                    return Ok(None);
-                }
+                State::Epilogue => return Ok(None),
             }
         }
     }
 
+    /// What follows the closing boundary; to be asked once, after [`Event::End`]. An app may not
+    /// even read it.
+    pub(super) fn epilogue(&mut self) -> Result<Epilogue, Malformed> {
+        let mut epilogue = Epilogue::new(self.dashes.clone());
+        epilogue.watch(&std::mem::take(&mut self.chunk))?;
+        Ok(epilogue)
+    }
+
     /// To be called when the body is over.
-    pub(crate) fn finish(&self) -> Result<(), Malformed> {
+    pub(super) fn finish(&self) -> Result<(), Malformed> {
         match self.state {
             State::Epilogue => Ok(()),
             _ => Err(Malformed::Unclosed),
@@ -124,73 +138,70 @@ impl Scanner {
         if !self.held.is_empty() {
             return self.held_content();
         }
-        let mut from = 0;
-        while let Some(at) = self.candidate(from) {
-            let (before, line) = self.chunk.split_at(at);
-            match boundary_line(line, self.delimiter.needle())? {
-                Line::Other => from = at + 1,
-                _ if !before.is_empty() => return Ok(Content::Data(self.chunk.split_to(at))),
-                Line::Boundary { len, then } => {
-                    self.chunk.advance(len);
-                    return Ok(Content::Boundary(then));
-                }
-                Line::Undecided => {
-                    self.held.extend_from_slice(line);
-                    self.chunk.clear();
-                    return Ok(Content::More);
-                }
+        let Some(at) = self.dashes.find(&self.chunk) else {
+            let rest = self.chunk.split_off(self.undecided(&self.chunk));
+            if self.chunk.is_empty() {
+                self.held.extend_from_slice(&rest);
+                return Ok(Content::More);
             }
+            return Ok(Content::Data(std::mem::replace(&mut self.chunk, rest)));
+        };
+        let before = line_break_before(&self.chunk, at)?;
+        if before > 0 {
+            return Ok(Content::Data(self.chunk.split_to(before)));
         }
-        if self.chunk.is_empty() {
+        let Some((len, then)) = boundary_line(&self.chunk, self.delimiter.len())? else {
+            self.held.extend_from_slice(&self.chunk);
+            self.chunk.clear();
             return Ok(Content::More);
-        }
-        Ok(Content::Data(std::mem::take(&mut self.chunk)))
-    }
-
-    /// Where in the chunk a delimiter is, or may begin at its end.
-    fn candidate(&self, from: usize) -> Option<usize> {
-        let rest = self.chunk.get(from..)?;
-        if let Some(at) = self.delimiter.find(rest) {
-            return Some(from + at);
-        }
-        let tail = rest.len().saturating_sub(self.delimiter.needle().len() - 1);
-        memchr::memrchr(b'\r', rest.get(tail..)?).map(|at| from + tail + at)
+        };
+        self.chunk.advance(len);
+        Ok(Content::Boundary(then))
     }
 
     /// As `content`, for what begins before the chunk.
     fn held_content(&mut self) -> Result<Content, Malformed> {
         let held = self.held.len();
-        let window = self.delimiter.needle().len() + MAX_PADDING + 2;
-        self.held.extend(self.chunk.iter().take(window));
-        for at in memchr::memchr_iter(b'\r', &self.held).take_while(|at| *at < held) {
-            let (before, line) = self.held.split_at(at);
-            match boundary_line(line, self.delimiter.needle())? {
-                Line::Other => {}
-                _ if !before.is_empty() => {
-                    let data = Bytes::copy_from_slice(before);
-                    self.held.truncate(held);
-                    self.held.drain(..at);
-                    return Ok(Content::Data(data));
-                }
-                Line::Boundary { len, then } => {
-                    self.chunk.advance(len - held);
-                    self.held.clear();
-                    return Ok(Content::Boundary(then));
-                }
-                Line::Undecided => {
-                    self.chunk.clear();
-                    return Ok(Content::More);
-                }
-            }
+        self.held.extend(self.chunk.iter().take(self.delimiter.len() + 2));
+        let from = match self.dashes.find(&self.held) {
+            Some(at) => line_break_before(&self.held, at)?,
+            None => self.undecided(&self.held),
+        };
+        if from > 0 {
+            self.held.truncate(held);
+            let undecided = self.held.split_off(from.min(held));
+            return Ok(Content::Data(std::mem::replace(&mut self.held, undecided).into()));
         }
-        self.held.truncate(held);
-        Ok(Content::Data(std::mem::take(&mut self.held).into()))
+        let line = match self.held.len() < self.delimiter.len() {
+            true => None,
+            false => boundary_line(&self.held, self.delimiter.len())?,
+        };
+        let Some((len, then)) = line else {
+            self.chunk.clear();
+            return Ok(Content::More);
+        };
+        self.chunk.advance(len - held);
+        self.held.clear();
+        Ok(Content::Boundary(then))
+    }
+
+    /// Where the end of `content` begins that may be the beginning of a boundary.
+    fn undecided(&self, content: &[u8]) -> usize {
+        let first = content.len().saturating_sub(self.delimiter.len() - 1);
+        let may_begin = |at: &usize| {
+            let tail = content.get(*at..).unwrap_or_default();
+            self.delimiter.starts_with(tail) || self.dashes.needle().starts_with(tail)
+        };
+        (first..content.len()).find(may_begin).unwrap_or(content.len())
     }
 
     fn headers(&mut self) -> Result<Option<PartHead>, Malformed> {
         while let Some(at) = memchr::memchr(b'\n', &self.chunk) {
             self.hold_header(at + 1)?;
             let line = self.held.strip_suffix(b"\r\n").ok_or(Malformed::BareLf)?;
+            if self.dashes.find(line).is_some() {
+                return Err(Malformed::Boundary);
+            }
             if !line.is_empty() {
                 self.headers.read(line)?;
                 self.held.clear();
@@ -209,49 +220,9 @@ impl Scanner {
     }
 
     fn hold_header(&mut self, len: usize) -> Result<(), Malformed> {
-        self.headers.bytes += len;
-        if self.headers.bytes > MAX_HEADER_BYTES {
-            return Err(Malformed::HeadersTooLarge);
-        }
+        self.headers.grow(len)?;
         self.held.extend_from_slice(&self.chunk.split_to(len));
         Ok(())
-    }
-}
-
-/// The headers of one part.
-#[derive(Default)]
-struct Headers {
-    bytes: usize,
-    lines: usize,
-    disposition: Option<Disposition>,
-}
-
-impl Headers {
-    fn read(&mut self, line: &[u8]) -> Result<(), Malformed> {
-        self.lines += 1;
-        if self.lines > MAX_HEADER_LINES {
-            return Err(Malformed::HeadersTooLarge);
-        }
-        let colon = memchr::memchr(b':', line).ok_or(Malformed::Header)?;
-        let (name, value) = line.split_at(colon);
-        let value = value.strip_prefix(b":").unwrap_or(value);
-        if name.is_empty() || !name.iter().all(|b| is_token(*b)) || value.contains(&b'\r') {
-            return Err(Malformed::Header);
-        }
-        if name.eq_ignore_ascii_case(b"content-disposition") {
-            let read = Disposition::parse(value).filter(|read| read.kind == "form-data");
-            // Two of them: which one the app believes can't be known.
-            if read.is_none() || std::mem::replace(&mut self.disposition, read).is_some() {
-                return Err(Malformed::Disposition);
-            }
-        }
-        Ok(())
-    }
-
-    fn head(self) -> Result<PartHead, Malformed> {
-        let disposition = self.disposition.ok_or(Malformed::Disposition)?;
-        let name = disposition.name.ok_or(Malformed::Disposition)?;
-        Ok(PartHead { name, file_name: disposition.file_name })
     }
 }
 
@@ -270,52 +241,24 @@ enum Content {
     More,
 }
 
-enum Line {
-    /// `len` bytes, line breaks included.
-    Boundary {
-        len: usize,
-        then: State,
-    },
-    /// Content that looked like a boundary at first.
-    Other,
-    Undecided,
+/// How long the boundary line is that begins with a delimiter, and what follows it. `None` if that
+/// takes more bytes.
+fn boundary_line(line: &[u8], delimiter: usize) -> Result<Option<(usize, State)>, Malformed> {
+    match line.get(delimiter..).unwrap_or_default() {
+        [b'-', b'-', ..] => Ok(Some((delimiter + 2, State::Closing))),
+        [b'\r', b'\n', ..] => Ok(Some((delimiter + 2, State::Headers))),
+        [] | [b'\r' | b'-'] => Ok(None),
+        _ => Err(Malformed::Boundary),
+    }
 }
 
-/// What `line`, which begins at the line break before it, turns out to be. Decided at the latest by
-/// the delimiter, [`MAX_PADDING`] and two bytes more.
-fn boundary_line(line: &[u8], delimiter: &[u8]) -> Result<Line, Malformed> {
-    let Some(rest) = line.strip_prefix(delimiter) else {
-        let cut_short = delimiter.starts_with(line);
-        return Ok(if cut_short { Line::Undecided } else { Line::Other });
-    };
-    if rest.starts_with(b"--") {
-        return Ok(Line::Boundary { len: delimiter.len() + 2, then: State::Closing });
-    }
-    let padding = rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    if padding > MAX_PADDING {
-        return Err(Malformed::Padding);
-    }
-    Ok(match rest.get(padding..).unwrap_or_default() {
-        [b'\r', b'\n', ..] => {
-            Line::Boundary { len: delimiter.len() + padding + 2, then: State::Headers }
-        }
-        [b'\n', ..] => return Err(Malformed::BareLf),
-        [] | [b'\r'] => Line::Undecided,
-        [b'-'] if padding == 0 => Line::Undecided,
-        _ => Line::Other,
-    })
-}
-
-/// RFC 9110, 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// Where the line break begins that `content` must have before `at`.
+fn line_break_before(content: &[u8], at: usize) -> Result<usize, Malformed> {
+    let before = content.get(..at).and_then(|before| before.strip_suffix(b"\r\n"));
+    before.map(<[u8]>::len).ok_or(Malformed::Boundary)
 }
 
 const MAX_PARTS: usize = 1000;
-const MAX_HEADER_LINES: usize = 32;
-const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// RFC 2046 sets no limit to the blanks after a boundary; nobody is known to send any.
-const MAX_PADDING: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use futures_util::stream;
+use memchr::memmem;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -13,16 +14,14 @@ fn parts_and_what_surrounds_them() {
     for (body, expected) in [
         ("--b\r\n{f}\r\n\r\nhi\r\n--b--\r\n", "hi"),
         ("\r\n--b\r\n{f}\r\n\r\nhi\r\n--b--", "hi"),
-        ("preamble --b\r\n\r\n--b\r\n{f}\r\n\r\nhi\r\n--b--", "hi"),
-        ("--b \t \r\n{f}\r\n\r\nhi\r\n--b-- \r\nepilogue\r\n--b\r\n", "hi"),
+        ("preamble\n--\r\n\r\n--b\r\n{f}\r\n\r\nhi\r\n--b--", "hi"),
+        ("--b\r\n{f}\r\n\r\nhi\r\n--b-- \r\nepilogue\r\n--c\r\n", "hi"),
+        ("--b\r\n{f}\r\n\r\nhi\r\n--b--\n", "hi"),
         ("--b\r\n{f}\r\n\r\n\r\n--b--", ""),
         ("--b\r\n{f}\r\n\r\n\r\n\r\r\n--b--", "\r\n\r"),
-        (
-            "--b\r\n{f}\r\n\r\na\r\n--bb\r\n--b\rx\r\n--b-x\r\n--b x\r\n--b--",
-            "a\r\n--bb\r\n--b\rx\r\n--b-x\r\n--b x",
-        ),
-        ("--b\r\n{f}\r\n\r\n\n--b\n\r\n--b--", "\n--b\n"),
+        ("--b\r\n{f}\r\n\r\na\r\n--\r\n-b\r\n--c--\r\n--b--", "a\r\n--\r\n-b\r\n--c--"),
         ("--b\r\nx-y:\r\nCONTENT-DISPOSITION:Form-Data;name=f\r\n\r\nhi\r\n--b--", "hi"),
+        ("--b\r\n{f}\r\nx: y\r\n folded\r\n\r\nhi\r\n--b--", "hi"),
     ] {
         let body = body.replace("{f}", "Content-Disposition: form-data; name=\"f\"");
         for size in 1..=body.len() {
@@ -34,42 +33,156 @@ fn parts_and_what_surrounds_them() {
 }
 
 #[test]
+fn a_boundary_that_only_some_readers_take_is_an_error() {
+    let file = "--b\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\n";
+    for (body, who) in [
+        ("{f}one\n--b\r\n{f}two\r\n--b--\r\n", "PHP, email"),
+        ("{f}one\n--b--\r\ntwo\r\n--b--\r\n", "PHP, email"),
+        ("{f}one\r--b\r\ntwo\r\n--b--\r\n", "email, Werkzeug 2"),
+        ("{f}one--b\r\ntwo\r\n--b--\r\n", "Django, Rack 2"),
+        ("{f}one--b--\r\ntwo\r\n--b--\r\n", "Django, Rack 2"),
+        ("{f}one\r\n--bb\r\ntwo\r\n--b--\r\n", "PHP, Django"),
+        ("{f}one\r\n--b \r\ntwo\r\n--b--\r\n", "Go, email; not PHP"),
+        ("{f}one\r\n--b\ntwo\r\n--b--\r\n", "PHP, email; not busboy"),
+        ("{f}one\r\n--b-\r\ntwo\r\n--b--\r\n", "PHP"),
+        ("{f}--b--\r\n--b--\r\n", "Go"),
+        ("--b \r\n{f}one\r\n--b--\r\n", "Go, email; not PHP"),
+        ("--b\t\r\n{f}one\r\n--b--\r\n", "Go, email; not PHP"),
+        ("\n{f}one\r\n--b--\r\n", "PHP"),
+        ("x{f}one\r\n--b--\r\n", "Django"),
+        ("pre\n{f}one\r\n--b--\r\n\r\n{f}two\r\n--b--\r\n", "PHP"),
+        ("{f}one\r\n--b--\r\n{f}two\r\n--b--\r\n", "PHP"),
+        ("{f}one\r\n--b--x\r\ntwo\r\n--b--\r\n", "email"),
+        ("{f}one\r\n--b--\r\n\n--b\nx", "PHP"),
+        (
+            "--b\r\nContent-Disposition: form-data; name=f; filename=\"--b\"\r\n\r\none\r\n--b--\r\n",
+            "Django",
+        ),
+    ] {
+        let body = body.replace("{f}", file);
+        for size in 1..=body.len() {
+            let result = scan("b", &cut(body.as_bytes(), size));
+            assert_eq!(result, Err(Malformed::Boundary), "{who}: {body:?} by {size}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_a_form_is_an_error() {
-    let many_lines = format!("--b\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEADER_LINES + 1));
-    let long_line = format!("--b\r\nx: {}", "y".repeat(MAX_HEADER_BYTES));
+    let many_lines = format!("--b\r\n{}\r\n", "x: y\r\n".repeat(head::MAX_LINES + 1));
+    let long_line = format!("--b\r\nx: {}", "y".repeat(head::MAX_BYTES));
     let parts = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(MAX_PARTS);
     let too_many = format!("{parts}--b\r\nContent-Disposition: form-data; name=a\r\n\r\n");
+    let named = "--b\r\nContent-Disposition: form-data; name=a\r\n";
     for (body, expected) in [
         ("", Malformed::Unclosed),
         ("--b", Malformed::Unclosed),
-        ("--b\r\nContent-Disposition: form-data; name=a\r\n\r\nhi\r\n--b\r\n", Malformed::Unclosed),
-        ("--b\nContent-Disposition: form-data; name=a\n\nhi\n--b--", Malformed::BareLf),
+        ("{a}\r\nhi\r\n--b\r\n", Malformed::Unclosed),
         ("--b\r\nContent-Disposition: form-data; name=a\n\r\n\r\n--b--", Malformed::BareLf),
-        ("--b\r\nContent-Disposition: form-data; name=a\r\n\n\r\n--b--", Malformed::BareLf),
-        ("--b\r\n\r\nhi\r\n--b--", Malformed::Disposition),
-        ("--b\r\nContent-Disposition: form-data\r\n\r\n", Malformed::Disposition),
-        ("--b\r\nContent-Disposition: attachment; name=a\r\n\r\n", Malformed::Disposition),
+        ("{a}\n\r\n--b--", Malformed::BareLf),
         ("--b\r\nContent-Disposition: form-data; name=\"a\r\n\r\n", Malformed::Disposition),
+        ("--b\r\nContent-Disposition: form-data; name=a; name=b\r\n\r\n", Malformed::Disposition),
+        ("--b\r\nContent-Disposition: form-data; name='a'\r\n\r\n", Malformed::Disposition),
+        ("--b\r\nContent-Disposition: form-data; name*=utf-8''a\r\n\r\n", Malformed::Disposition),
+        ("{a}Content-Disposition: form-data; name=b\r\n\r\n", Malformed::Header),
         (
-            "--b\r\nContent-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n\r\n",
-            Malformed::Disposition,
+            "{a}Content-Type: a/b\r\nContent-Type: application/octet-stream\r\n\r\n",
+            Malformed::Header,
         ),
+        ("{a} content-disposition: form-data; name=b\r\n\r\n", Malformed::Header),
+        ("{a}Content-Length: x\r\n\r\n", Malformed::Header),
+        ("{a}Content-Type: multipart/mixed; boundary=c\r\n\r\n", Malformed::Nested),
+        ("{a}Content-Type: multipart/mixed\r\n ; boundary=c\r\n\r\n", Malformed::Nested),
         ("--b\r\nno colon\r\n\r\n", Malformed::Header),
-        ("--b\r\nx: y\r\n folded: z\r\n\r\n", Malformed::Header),
+        ("--b\r\n folded: z\r\n\r\n", Malformed::Header),
         ("--b\r\n: y\r\n\r\n", Malformed::Header),
         ("--b\r\nx: a\rb\r\n\r\n", Malformed::Header),
+        ("--b\r\nx: a\0b\r\n\r\n", Malformed::Header),
+        ("--b\r\nContent-Disposition : form-data; name=a\r\n\r\n", Malformed::Header),
         ("text\r\n--b--", Malformed::NoPart),
-        (&format!("--b{}\r\n", " ".repeat(MAX_PADDING + 1)), Malformed::Padding),
         (&many_lines, Malformed::HeadersTooLarge),
         (&long_line, Malformed::HeadersTooLarge),
         (&too_many, Malformed::TooManyParts),
     ] {
+        let body = body.replace("{a}", named);
         for size in [1, 2, 3, 7, 100_000] {
             let result = scan("b", &cut(body.as_bytes(), size));
             assert_eq!(result, Err(expected), "{:.80} by {size}", body.escape_debug());
         }
     }
     assert!(scan("b", &[Bytes::from(format!("{parts}--b--"))]).is_ok());
+}
+
+#[test]
+fn what_readers_make_of_a_part() {
+    use IsFile::{IfFilled, No, Unclear, Yes};
+    for (headers, names, is_file, is_coded) in [
+        ("Content-Disposition: form-data; name=a; filename=b", &["a"][..], Yes, false),
+        ("Content-Disposition: form-data; name=a", &["a"], No, false),
+        ("Content-Disposition: form-data; name=a; filename=\"\"", &["a"], IfFilled, false),
+        (
+            "Content-Disposition: form-data; name=a\r\nContent-Type: application/octet-stream",
+            &["a"],
+            IfFilled,
+            false,
+        ),
+        ("Content-Disposition: form-data; name=a; filename*=utf-8''b", &["a"], Unclear, false),
+        ("Content-Disposition: form-data; filename=b", &["b"], Unclear, false),
+        ("Content-Disposition: attachment; name=a; filename=b", &["a"], Unclear, false),
+        ("Content-Disposition: attachment; name=a", &["a"], No, false),
+        ("Content-Disposition: form-data;\r\n name=a; filename=b", &["a"], Unclear, false),
+        ("Content-Disposition: form-data; name=a; filename=b\r\n\t; size=1", &["a"], Yes, false),
+        ("Content-Disposition: form-data; name=a\r\n ; filename=b", &["a"], Unclear, false),
+        ("Content-Disposition: form-data; name=a;\r\n\tx=y", &["a"], No, false),
+        (
+            "Content-Disposition: form-data; name=\"a\r\n b\"; filename=c",
+            &["a b", "ab"],
+            Unclear,
+            false,
+        ),
+        ("Content-Type: application/octet-stream", &[], IfFilled, false),
+        ("Content-Type: text/plain", &[], No, false),
+        (
+            "Content-Disposition: form-data; name=a; filename=b\r\nContent-Transfer-Encoding: BASE64",
+            &["a"],
+            Unclear,
+            true,
+        ),
+        (
+            "Content-Disposition: form-data; name=a; filename=b\r\nContent-Transfer-Encoding: 8bit",
+            &["a"],
+            Yes,
+            false,
+        ),
+        (
+            "Content-Disposition: form-data; name=a; filename=b\r\nContent-Encoding: gzip",
+            &["a"],
+            Unclear,
+            true,
+        ),
+        (
+            "Content-Disposition: form-data; name=a; filename=b\r\nContent-Type: message/rfc822",
+            &["a"],
+            Unclear,
+            false,
+        ),
+        (
+            "Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: quoted-printable",
+            &["a"],
+            No,
+            true,
+        ),
+    ] {
+        let events = scan("b", &[Bytes::from(format!("--b\r\n{headers}\r\n\r\n\r\n--b--"))]);
+        let events = events.unwrap_or_else(|error| panic!("{headers}: {error}"));
+        let Event::Part(head) = &events[0] else { panic!("{events:?}") };
+        let read = (
+            head.names.iter().map(String::as_str).collect::<Vec<_>>(),
+            head.is_file,
+            head.is_coded,
+        );
+        assert_eq!(read, (names.to_vec(), is_file, is_coded), "{headers}");
+    }
 }
 
 #[test]
@@ -107,10 +220,12 @@ fn public_vectors() {
             let parsed = scan(&vector.boundary, &cut(&body, size)).map(|events| parts(&events));
             match (&vector.expected, parsed) {
                 (None, Err(_)) => {}
+                // PHP and Django end a part at any `--boundary` within it.
+                (Some(_), Err(Malformed::Boundary)) if SPLIT_BY_SOME.contains(&stem.as_str()) => {}
                 (Some(expected), Ok(mut parsed)) => {
                     if TRANSFER_ENCODED.contains(&stem.as_str()) {
-                        // The vectors want it decoded; RFC 7578 (4.7) deprecates the header and
-                        // apps ignore it, so the bytes as they stand are the file.
+                        // The vectors want it decoded. Most readers do not (RFC 7578, 4.7, deprecates
+                        // the header), so such a file is not captured; see `IsFile::Unclear`.
                         parsed.iter_mut().zip(expected).for_each(|(p, e)| p.2.clone_from(&e.2));
                     }
                     assert_eq!(&parsed, expected, "{stem} by {size}");
@@ -181,7 +296,7 @@ proptest! {
         size in 1usize..50,
     ) {
         let expected: Vec<Part> = fields;
-        let delimiter = format!("\r\n--{boundary}").into_bytes();
+        let delimiter = format!("--{boundary}").into_bytes();
         prop_assume!(expected.iter().all(|part| memmem::find(&part.2, &delimiter).is_none()));
         let mut body = Vec::new();
         for (name, file, data) in &expected {
@@ -231,7 +346,8 @@ fn parts(events: &[Event]) -> Vec<Part> {
     for event in events {
         match event {
             Event::Part(head) => {
-                parts.push((head.name.clone(), head.file_name.clone(), Vec::new()));
+                let name = head.names.first().cloned().unwrap_or_default();
+                parts.push((name, head.file_name.clone(), Vec::new()));
             }
             Event::Data(data) => parts.last_mut().unwrap().2.extend_from_slice(data),
             Event::PartEnd | Event::End => {}
@@ -257,10 +373,19 @@ fn scan(boundary: &str, chunks: &[Bytes]) -> Result<Vec<Event>, Malformed> {
 fn scan_raw(boundary: &str, chunks: &[Bytes]) -> Result<Vec<Event>, Malformed> {
     let mut scanner = Scanner::new(boundary);
     let mut events = Vec::new();
+    let mut epilogue: Option<Epilogue> = None;
     for chunk in chunks {
+        if let Some(epilogue) = &mut epilogue {
+            epilogue.watch(chunk)?;
+            continue;
+        }
         scanner.push(chunk.clone());
         while let Some(event) = scanner.next()? {
+            let is_end = event == Event::End;
             events.push(event);
+            if is_end {
+                epilogue = Some(scanner.epilogue()?);
+            }
         }
     }
     scanner.finish().map(|()| events)
@@ -275,6 +400,11 @@ const TRANSFER_ENCODED: &[&str] = &[
     "mixed_case_headers",
     "mixed_plain_and_base64_encoding",
     "quoted_printable_encoding",
+];
+const SPLIT_BY_SOME: &[&str] = &[
+    "almost_match_boundary_without_CR",
+    "almost_match_boundary_without_LF",
+    "almost_match_boundary_without_final_hyphen",
 ];
 const PIECES: &[&str] = &[
     "\r\n--b",

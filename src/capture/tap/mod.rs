@@ -1,6 +1,8 @@
 //! The body that the app gets, and the handle that tells what went by.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
+use super::multipart::Epilogue;
 use super::reader::Reader;
 use super::spool::Spool;
 use super::{Plan, Seen};
@@ -19,13 +22,13 @@ pub(crate) fn tap<B: Body<Data = Bytes>>(
     plan: Plan,
     spool: &Spool,
 ) -> (Tapped<B>, Handle) {
-    let (report, reader) = oneshot::channel();
+    let (report, complete) = oneshot::channel();
     let mut capture = Some(Box::new(Capture { reader: Reader::new(plan, spool), report }));
     // An empty body is never polled.
     if body.is_end_stream() {
         Capture::step(&mut capture, Capture::end);
     }
-    (Tapped { body, capture }, Handle { reader })
+    (Tapped { body, capture, after: None }, Handle { complete })
 }
 
 pin_project! {
@@ -36,6 +39,8 @@ pin_project! {
         body: B,
         // `None` once there is nothing more to see.
         capture: Option<Box<Capture>>,
+        // What follows a form, once it is complete.
+        after: Option<After>,
     }
 }
 
@@ -63,7 +68,12 @@ impl<B: Body<Data = Bytes>> Body for Tapped<B> {
         let frame = ready!(this.body.as_mut().poll_frame(cx));
         // The app's client may stop at the last frame, and never ask for the end.
         let is_last = this.body.is_end_stream();
-        Capture::step(this.capture, |capture| capture.frame(frame.as_ref(), is_last, cx));
+        if let Some(after) = this.after {
+            after.frame(frame.as_ref());
+        } else {
+            *this.after =
+                Capture::step(this.capture, |capture| capture.frame(frame.as_ref(), is_last, cx));
+        }
         Poll::Ready(frame)
     }
 
@@ -79,17 +89,46 @@ impl<B: Body<Data = Bytes>> Body for Tapped<B> {
 /// The other end of a tapped body.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    reader: oneshot::Receiver<Result<Reader, Reason>>,
+    complete: oneshot::Receiver<Result<Complete, Reason>>,
 }
 
 impl Handle {
     /// What went by. Waits for the spool's last write, never for the body: one that is not over yet
-    /// is `body_incomplete`. `Err` is why nothing can be kept: `body_incomplete`,
-    /// `multipart_malformed`, `spool_failed`, `too_many_files`.
+    /// is `body_incomplete`. `Err` is why nothing can be kept, although there may have been files:
+    /// `body_incomplete`, `multipart_malformed`, `file_unclear`, `too_many_files`.
     /// Dropping the handle (or its result) removes what was spooled.
     pub(crate) async fn finish(mut self) -> Result<Seen, Reason> {
-        let reader = self.reader.try_recv().unwrap_or(Err(Reason::BodyIncomplete))?;
-        reader.finish().await
+        let complete = self.complete.try_recv().unwrap_or(Err(Reason::BodyIncomplete))?;
+        let seen = complete.reader.finish().await?;
+        match complete.goes_on.load(Ordering::Acquire) {
+            true => Err(Reason::MultipartMalformed),
+            false => Ok(seen),
+        }
+    }
+}
+
+/// A body of which all was seen that counts.
+#[derive(Debug)]
+struct Complete {
+    reader: Reader,
+    /// Set if more of the form comes behind its end. An app that reads so far does it before it
+    /// answers; to one that does not, nothing of it matters.
+    goes_on: Arc<AtomicBool>,
+}
+
+/// Watches what follows a form.
+#[derive(Debug)]
+struct After {
+    epilogue: Epilogue,
+    goes_on: Arc<AtomicBool>,
+}
+
+impl After {
+    fn frame<E>(&mut self, frame: Option<&Result<Frame<Bytes>, E>>) {
+        let data = frame.and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
+        if data.is_some_and(|data| self.epilogue.watch(data).is_err()) {
+            self.goes_on.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -97,7 +136,7 @@ impl Handle {
 #[derive(Debug)]
 struct Capture {
     reader: Reader,
-    report: oneshot::Sender<Result<Reader, Reason>>,
+    report: oneshot::Sender<Result<Complete, Reason>>,
 }
 
 /// Whether there is more to come.
@@ -107,20 +146,27 @@ enum Progress {
 }
 
 impl Capture {
-    /// Lets a running capture see what `look` shows it, and reports if that was the last of it.
+    /// Lets a running capture see what `look` shows it, and reports if that was the last of it. What
+    /// it returns is to see the rest of the body.
     fn step(
         capture: &mut Option<Box<Self>>,
         look: impl FnOnce(&mut Self) -> Result<Progress, Reason>,
-    ) {
+    ) -> Option<After> {
         let result = match capture.as_mut().map(|capture| look(capture)) {
-            None | Some(Ok(Progress::More)) => return,
+            None | Some(Ok(Progress::More)) => return None,
             Some(Ok(Progress::Complete)) => Ok(()),
             Some(Err(reason)) => Err(reason),
         };
-        if let Some(Self { reader, report }) = capture.take().map(|capture| *capture) {
-            // Nobody may be waiting any more; then the report is dropped, and the files with it.
-            let _ = report.send(result.map(|()| reader));
-        }
+        let Self { mut reader, report } = *capture.take()?;
+        let goes_on = Arc::new(AtomicBool::new(false));
+        let epilogue = result.and_then(|()| reader.epilogue());
+        let (report_as, epilogue) = match epilogue {
+            Ok(epilogue) => (Ok(Complete { reader, goes_on: goes_on.clone() }), epilogue),
+            Err(reason) => (Err(reason), None),
+        };
+        // Nobody may be waiting any more; then the report is dropped, and the files with it.
+        let _ = report.send(report_as);
+        epilogue.map(|epilogue| After { epilogue, goes_on })
     }
 
     fn frame<E>(
@@ -142,9 +188,6 @@ impl Capture {
         };
         let is_complete = matches!(progress, Progress::Complete);
         self.reader.files.writer.advance(is_complete, cx);
-        if self.reader.files.writer.has_failed() {
-            return Err(Reason::SpoolFailed);
-        }
         Ok(progress)
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::capture::{FilePart, Parts, Shape};
+use crate::config::SpoolLimits;
 
 #[tokio::test]
 async fn files_and_fields_of_a_form() {
@@ -222,13 +223,122 @@ async fn a_lost_spool_costs_the_capture_alone() {
     let form = Form::default().file("a", "a.pdf", &pdf(500_000)).end();
     let (app, handle) = fixture.tap(Frames::cut(&form, 40_000), multipart());
     assert_eq!(app.collect().await.unwrap().to_bytes(), form);
-    assert_eq!(handle.finish().await.unwrap_err(), Reason::SpoolFailed);
+    let failed = [("a", Err(Reason::SpoolFailed))];
+    let seen = handle.finish().await.unwrap();
+    assert_eq!(seen.files.iter().map(outcome).collect::<Vec<_>>(), failed);
     // Too small to be written before the end.
-    let form = Form::default().file("a", "a.pdf", &pdf(50)).end();
-    assert_eq!(
-        fixture.all(Frames::cut(&form, 40_000), multipart()).await.unwrap_err(),
-        Reason::SpoolFailed
-    );
+    let form = Form::default().field("id", b"7").file("a", "a.pdf", &pdf(50)).end();
+    let seen = fixture.all(Frames::cut(&form, 40_000), multipart()).await.unwrap();
+    assert_eq!(seen.files.iter().map(outcome).collect::<Vec<_>>(), failed);
+    assert_eq!(seen.fields.len(), 1);
+    assert!(fixture.spool.trouble().is_some());
+}
+
+#[tokio::test]
+async fn what_finds_no_room_passes_and_frees_what_it_took() {
+    let fixture = Fixture::new();
+    let limits = SpoolLimits { per_client: 300_000, reserve: 0, ..SpoolLimits::default() };
+    fixture.spool.set_limits(limits);
+    let spool = |host: u8| fixture.spool.of_client(Some([10, 0, 0, host].into()));
+    let plan = || Plan {
+        shape: Shape::Raw { name: None },
+        max_size: 2_000_000,
+        types: vec!["application/pdf".to_owned()],
+        keep_json: false,
+    };
+    let pdf = pdf(1_000_000);
+    let (app, handle) = tap(Frames::cut(&pdf, 40_000), plan(), &spool(1));
+    assert_eq!(app.collect().await.unwrap().to_bytes(), pdf);
+    let seen = handle.finish().await.unwrap();
+    assert_eq!(outcome(&seen.files[0]), ("", Err(Reason::SpoolFull)));
+    fixture.files_become(0).await;
+    let told = fixture.spool.trouble().unwrap();
+    assert!(told.contains("store.spool.per_client"), "{told}");
+
+    // Others have room, and so has this one again.
+    for host in [2, 1] {
+        let small = &pdf[..200_000];
+        let (app, handle) = tap(Frames::cut(small, 40_000), plan(), &spool(host));
+        app.collect().await.unwrap();
+        let file = handle.finish().await.unwrap().files.remove(0).kept.unwrap();
+        file.keep().await.unwrap();
+        assert_eq!(fixture.spool.trouble(), None);
+    }
+}
+
+#[tokio::test]
+async fn what_a_reader_could_take_otherwise_is_unclear() {
+    let fixture = Fixture::new();
+    let named = |name: &str| Parts::Named(vec![name.to_owned()]);
+    let file = || Form::default().file("file", "a.pdf", &pdf(9));
+    let odd = |headers: &str| file().raw(&format!("--X\r\n{headers}\r\n\r\nodd\r\n")).end();
+    let form_data = |rest: &str| odd(&format!("Content-Disposition: form-data; {rest}"));
+    let any = || Parts::AnyFile;
+    for (form, parts, expected) in [
+        // Nobody takes the odd part for the file.
+        (odd("Content-Type: text/plain"), named("file"), Ok(1)),
+        (odd("Content-Type: text/plain"), any(), Ok(1)),
+        (odd("x: y\r\n folded"), any(), Ok(1)),
+        (form_data("name=a;\r\n x=y"), any(), Ok(1)),
+        (odd("Content-Disposition: attachment"), any(), Ok(1)),
+        (odd("Content-Disposition: attachment; filename=b.pdf"), named("file"), Ok(1)),
+        (odd("Content-Disposition: attachment; name=b; filename=b.pdf"), named("file"), Ok(1)),
+        (odd("Content-Type: application/octet-stream"), named("file"), Ok(1)),
+        (form_data("name=b; filename=b.pdf"), named("file"), Ok(1)),
+        (form_data("name=b;\r\n filename=b.pdf"), named("file"), Ok(1)),
+        (form_data("name=b; filename*=utf-8''b.pdf"), named("file"), Ok(1)),
+        (form_data("name=file; filename=b.txt"), named("file"), Ok(2)),
+        // Some reader does.
+        (odd("Content-Type: application/octet-stream"), any(), Err(Reason::FileUnclear)),
+        (odd("Content-Disposition: attachment; filename=b.pdf"), any(), Err(Reason::FileUnclear)),
+        (
+            odd("Content-Disposition: form-data; filename=file"),
+            named("file"),
+            Err(Reason::FileUnclear),
+        ),
+        (form_data("name=b; filename*=utf-8''b.pdf"), any(), Err(Reason::FileUnclear)),
+        (
+            form_data("name=b\r\nContent-Type: application/octet-stream"),
+            any(),
+            Err(Reason::FileUnclear),
+        ),
+        (form_data("name=b; filename=\"\""), any(), Err(Reason::FileUnclear)),
+        (
+            form_data("name=b; filename=b\r\nContent-Transfer-Encoding: base64"),
+            any(),
+            Err(Reason::FileUnclear),
+        ),
+        (form_data("name=b; filename=b\r\nContent-Length: 2"), any(), Err(Reason::FileUnclear)),
+        (form_data("name=FILE; filename=b.pdf"), named("file"), Err(Reason::FileUnclear)),
+        (form_data("name=\" file\"; filename=b.pdf"), named("file"), Err(Reason::FileUnclear)),
+        (form_data("name=\"file[]\"; filename=b.pdf"), named("file"), Err(Reason::FileUnclear)),
+        (form_data("name=file"), named("file"), Err(Reason::FileUnclear)),
+        (
+            form_data("name=b\r\nContent-Transfer-Encoding: base64"),
+            named("file"),
+            Err(Reason::FileUnclear),
+        ),
+        (form_data("name='file'; filename=b.pdf"), named("file"), Err(Reason::MultipartMalformed)),
+    ] {
+        let shape = Shape::Multipart { boundary: BOUNDARY.to_owned(), parts };
+        let (app, handle) = fixture.tap(Frames::cut(&form, 11), shape);
+        assert_eq!(app.collect().await.unwrap().to_bytes(), form);
+        let seen = handle.finish().await.map(|seen| seen.files.len());
+        assert_eq!(seen, expected, "{}", form.escape_ascii());
+    }
+    fixture.files_become(0).await;
+}
+
+#[tokio::test]
+async fn a_part_behind_the_end_of_the_form_undoes_it() {
+    let fixture = Fixture::new();
+    let form = Form::default().file("a", "a.pdf", &pdf(100)).end();
+    let second = Form::default().file("a", "b.pdf", &pdf(100)).end();
+    let both = [&form[..], &second[..]].concat();
+    for size in [1, 7, form.len() - 3, form.len(), form.len() + 1, both.len()] {
+        let seen = fixture.all(Frames::cut(&both, size), multipart()).await;
+        assert_eq!(seen.unwrap_err(), Reason::MultipartMalformed, "by {size}");
+    }
 }
 
 #[test]
