@@ -75,6 +75,11 @@ fn shared_secret(
         None => utf8,
     };
     let text = secret(value)?;
+    let is_text = encoding.is_none_or(|encoding| encoding.as_text() == Some("utf8"));
+    if is_text && text.expose_secret().trim() != text.expose_secret() {
+        let label = "they count: remove them where the issuer's secret has none";
+        value.warn("this secret begins or ends with blanks or line breaks", label);
+    }
     let Some(bytes) = decode(text.expose_secret()) else {
         return value.error("this secret does not have its `encoding`", "");
     };

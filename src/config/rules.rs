@@ -131,6 +131,15 @@ fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> Uploa
     {
         value.not_yet("keeping the bytes from the app (`mode = \"divert\"`)");
     }
+    if table.get("file").is_none() {
+        let message = "any part of a form with a file name is taken";
+        let problem = Problem::warning(table.span.clone(), message);
+        let label =
+            "a form where it is not plain to every reader which parts those are is left alone";
+        let help = "name the part: file = { part = \"file\" }; or, if the body itself is the file, \
+                    file = { body = true }";
+        table.reader.problems.push(problem.label(label).help(help));
+    }
     UploadRule {
         only_known,
         file: table.get("file").and_then(|value| file(&value)).unwrap_or(FileSource::AnyPart),

@@ -1,9 +1,10 @@
 //! Values that are kept outside of the configuration file.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::changes::{NOT_COMPARED, hash};
 use super::problem::Problem;
@@ -30,6 +31,24 @@ pub(super) fn secret(value: &Value<'_>) -> Option<SecretString> {
     Some(text.into())
 }
 
+/// A secret that is sent as credentials (RFC 6750, 2.1): what no header can carry is an error here, and
+/// not first at the start.
+pub(super) fn api_key(value: &Value<'_>) -> Option<SecretString> {
+    let key = secret(value)?;
+    let key = key.expose_secret().trim();
+    if key.is_empty() {
+        return value.error("this secret is empty", "");
+    }
+    if let Some(at) = key.chars().position(|char| !char.is_ascii_graphic()) {
+        let message = format!("character {} of this key can stand in no header", at + 1);
+        let problem = Problem::error(value.span.clone(), message);
+        let label = "expected letters, digits and signs of ASCII, without blanks or line breaks";
+        value.report(problem.label(label).help("copy the key alone, without `Bearer` before it"));
+        return None;
+    }
+    Some(key.to_owned().into())
+}
+
 /// The file of `{ file = "path" }`, if that is what is written.
 pub(super) fn file(value: &Value<'_>) -> Option<PathBuf> {
     let table = value.is_table().then(|| value.table(""))??;
@@ -37,7 +56,8 @@ pub(super) fn file(value: &Value<'_>) -> Option<PathBuf> {
     Some(value.reader.directory.join(name.as_text()?))
 }
 
-/// A text from the environment, a file (its last newline dropped), or the configuration itself.
+/// A text from the environment, a file, or the configuration itself. Of a file's text, what editors
+/// and shells put around it is dropped: a byte order mark, blanks and line breaks.
 pub(super) fn outside(value: &Value<'_>) -> Option<String> {
     if let Some(text) = value.as_text() {
         return Some(text.to_owned());
@@ -57,9 +77,10 @@ pub(super) fn outside(value: &Value<'_>) -> Option<String> {
     let path = value.reader.directory.join(name);
     value.reader.files.borrow_mut().insert(path.clone(), NOT_COMPARED);
     match fs::read_to_string(&path) {
-        Ok(text) => {
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            Some(text.strip_suffix('\r').unwrap_or(text).to_owned())
+        Ok(text) => Some(text.strip_prefix('\u{feff}').unwrap_or(&text).trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            let message = format!("{} is not text in UTF-8", path.display());
+            source.error(message, "save it as UTF-8; a key of bytes goes in as hex or base64")
         }
         Err(error) => source.error(format!("can't read {}: {error}", path.display()), ""),
     }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::limits;
 use super::problem::{Problem, Severity};
-use super::secret::secret;
+use super::secret::api_key;
 use super::spool::spool;
 use super::tree::{Table, Value};
 use super::units::duration;
@@ -158,7 +158,7 @@ pub(super) fn dws(root: &Table<'_>) -> Option<DwsConfig> {
     let table = section(root, "dws", "[dws]", &format!("{{ api_key = {key} }}"))?;
     let url = table.get("url").and_then(|value| value.parse(|text| web(text).map(|_| text)));
     let url = url.unwrap_or("https://api.nutrient.io/viewer").trim_end_matches('/').to_owned();
-    let api_key = table.require("api_key", key).and_then(|value| secret(&value));
+    let api_key = table.require("api_key", key).and_then(|value| api_key(&value));
     table.finish();
     Some(DwsConfig { url, api_key: api_key? })
 }

@@ -121,6 +121,7 @@ accepted = '''
   reply.status ==
 '''
 id = { json = "$.data[" }
+file = { part = "f" }
 "#,
         r#"
 error: `when` is not a condition
@@ -141,6 +142,30 @@ error: `$.data[` is not a JSONPath (RFC 9535)
  11 | id = { json = "$.data[" }
     |                      ^ not understood from here on
     = help: a member is `$.data.id`, all items are `$.files[*].id`
+"#,
+    );
+}
+
+#[test]
+fn a_rule_that_takes_any_part_is_told_to_name_it() {
+    shows(
+        r#"app = { url = "http://a" }
+dws = { api_key = { env = "KEY" } }
+[documents.f]
+source = "GET /f/{id}"
+[[documents.f.upload]]
+route = "POST /f/{id}"
+[[documents.f.replace]]
+route = "PUT /f/{id}"
+file = { body = true }
+"#,
+        r#"
+warning: any part of a form with a file name is taken
+  --> config.toml:5:1
+   |
+ 5 | [[documents.f.upload]]
+   | ^^^^^^^^^^^^^^^^^^^^^^ a form where it is not plain to every reader which parts those are is left alone
+   = help: name the part: file = { part = "file" }; or, if the body itself is the file, file = { body = true }
 "#,
     );
 }
@@ -212,6 +237,7 @@ source = "GET /f/{id}"
 [[documents.f.upload]]
 route = "POST /f/{id}"
 mode = "divert"
+file = { part = "f" }
 "#,
         r#"
 not available yet: keeping the bytes from the app (`mode = "divert"`)
