@@ -77,7 +77,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::DwsUnavailable => "The viewer service cannot be reached at the moment",
         Reason::QuotaExhausted => "The viewer service's plan is used up",
         Reason::SessionTooWide => "The viewer service granted more than was asked for",
-        Reason::SessionUnreadable => "The viewer service granted no right to read",
+        Reason::SessionUnreadable => "The viewer service gave no session that can be used",
         Reason::AuditFailed => "Sessions cannot be put on record at the moment",
         Reason::StoreUnavailable => "The record of documents cannot be read at the moment",
         Reason::LayerMisplaced => "Viewing is not set up rightly in this service",

@@ -69,7 +69,7 @@ reasons! {
     QuotaExhausted = "quota_exhausted",
     /// DWS granted more than was asked for, so the session was thrown away.
     SessionTooWide = "session_too_wide",
-    /// DWS granted a session without `read`, with which nothing could be shown.
+    /// DWS gave a session that can't be read with certainty, or without `read`.
     SessionUnreadable = "session_unreadable",
     /// The audit log can't be written now, and no session is given without a line in it.
     AuditFailed = "audit_failed",

@@ -9,7 +9,8 @@ use crate::config::Identity;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Accepted {
     pub(super) user: String,
-    /// `exp`, in Unix seconds.
+    /// In Unix seconds: `exp`, or the end of the leeway for a token that lives by it. What is given
+    /// for the token must have ended by then.
     pub(super) expires: u64,
 }
 
@@ -47,8 +48,9 @@ pub(super) fn check(
         Err(refusal) => return tell("exp", Err(refusal.clone())).and(Err(refusal)),
     };
     tell("max_life", check_life(identity, claims, expires, now))?;
-    let ended = now >= expires.saturating_add(leeway);
-    tell("exp", if ended { Err(Refusal::expired()) } else { Ok(()) })?;
+    let end_of_leeway = expires.saturating_add(leeway);
+    tell("exp", if now >= end_of_leeway { Err(Refusal::expired()) } else { Ok(()) })?;
+    let expires = if now < expires { expires } else { end_of_leeway };
     Ok(Accepted { user: user?, expires })
 }
 
@@ -160,6 +162,22 @@ mod tests {
         assert_eq!(
             check(&identity(), &claims, NOW, &|_, result| result).unwrap(),
             Accepted { user: "ann".into(), expires: NOW + 1 }
+        );
+    }
+
+    #[test]
+    fn a_token_that_lives_by_its_leeway_ends_with_it() {
+        let identity = Identity { leeway: Duration::from_secs(60), ..identity() };
+        for (exp, ends) in
+            [(NOW + 1, NOW + 1), (NOW, NOW + 60), (NOW - 20, NOW + 40), (NOW - 59, NOW + 1)]
+        {
+            let claims = json!({"sub": "ann", "exp": exp});
+            let accepted = check(&identity, &claims, NOW, &|_, result| result).unwrap();
+            assert_eq!(accepted.expires, ends, "{exp}");
+        }
+        assert_eq!(
+            reason(&identity, json!({"sub": "a", "exp": NOW - 60})),
+            Some(Reason::TokenExpired)
         );
     }
 

@@ -112,7 +112,7 @@ impl Watch {
         }
         let text =
             tokio::fs::read_to_string(&self.path).await.map_err(|error| error.to_string())?;
-        (self.read)(&text)
+        (self.read)(text.strip_prefix('\u{feff}').unwrap_or(&text))
     }
 }
 

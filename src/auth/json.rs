@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 
 /// Reads one JSON object and nothing after it. An error quotes nothing of the text.
-pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
+pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = Strict { levels: MAX_DEPTH }
         .deserialize(&mut reader)

@@ -12,7 +12,7 @@ mod compact;
 mod file;
 #[cfg(test)]
 mod interop;
-mod json;
+pub(crate) mod json;
 mod jwk;
 mod jwks;
 mod jwt;
@@ -184,7 +184,7 @@ impl Authenticator {
             match Box::pin(verifier.verify(&token, now, &request.extensions)).await {
                 Ok(caller) => {
                     if !asked {
-                        self.cache.insert(key, &caller, verifier.leeway(), now);
+                        self.cache.insert(key, &caller, now);
                     }
                     return Ok(caller);
                 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
 use crate::config::TokenPlace;
 
@@ -56,7 +57,7 @@ fn in_cookies<'a>(
         let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
         let (key, value) = pair.split_at(equals);
         if key.trim_ascii() == name.as_bytes() {
-            found.add_bytes(unquoted(value.get(1..).unwrap_or_default().trim_ascii()))?;
+            found.add_value(value.get(1..).unwrap_or_default())?;
         }
     }
     Ok(())
@@ -70,7 +71,7 @@ fn in_header<'a>(
     if name == AUTHORIZATION {
         authorization(headers)?;
     }
-    headers.get_all(name).into_iter().try_for_each(|value| found.add_bytes(value.as_bytes()))
+    headers.get_all(name).into_iter().try_for_each(|value| found.add_value(value.as_bytes()))
 }
 
 fn in_query<'a>(
@@ -80,7 +81,10 @@ fn in_query<'a>(
 ) -> Result<(), &'static str> {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(|(key, _)| key == name)
-        .try_for_each(|(_, value)| found.add(value))
+        .try_for_each(|(_, value)| match value {
+            Cow::Borrowed(value) => found.add_value(value.as_bytes()),
+            Cow::Owned(value) => found.add(Cow::Owned(bare(&value).into_owned())),
+        })
 }
 
 /// Which of two Authorization headers the app obeys can't be known.
@@ -92,9 +96,37 @@ fn authorization(headers: &HeaderMap) -> Result<Option<&HeaderValue>, &'static s
     }
 }
 
-fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+/// The token in a value of an app that writes `Bearer eyJ…` there, perhaps in quotes or
+/// percent-encoded. A compact JWS (RFC 7515, 7.1) holds nothing that any of this could change, and what
+/// is not one scheme and one token stays as it is, which no verifier takes.
+fn bare(value: &str) -> Cow<'_, str> {
+    let value = unquoted(value.trim_ascii());
+    if value.contains('%')
+        && let Ok(decoded) = percent_decode_str(value).decode_utf8()
+    {
+        let decoded = without_scheme(unquoted(decoded.trim_ascii()));
+        return Cow::Owned(decoded.to_owned());
+    }
+    Cow::Borrowed(without_scheme(value))
 }
+
+fn without_scheme(value: &str) -> &str {
+    // PHP writes a blank in a cookie as `+`, which no JWS holds.
+    let Some(end) = value.find([' ', '\t', '+']) else { return value };
+    let (scheme, token) = value.split_at(end);
+    let token = unquoted(token.trim_start_matches([' ', '\t', '+']));
+    let is_one =
+        |token: &str| token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let is_scheme = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if is_scheme && is_one(token) { token } else { value }
+}
+
+fn unquoted(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
+}
+
+/// Those that apps put before a JWT.
+const SCHEMES: [&str; 2] = ["Bearer", "JWT"];
 
 #[derive(Default)]
 struct Found<'a>(Option<Cow<'a, str>>);
@@ -103,6 +135,12 @@ impl<'a> Found<'a> {
     fn add_bytes(&mut self, token: &'a [u8]) -> Result<(), &'static str> {
         let token = std::str::from_utf8(token).map_err(|_| "the token is not text")?;
         self.add(Cow::Borrowed(token.trim_ascii()))
+    }
+
+    /// A value that may hold more than the token; see [`bare`].
+    fn add_value(&mut self, value: &'a [u8]) -> Result<(), &'static str> {
+        let value = std::str::from_utf8(value).map_err(|_| "the token is not text")?;
+        self.add(bare(value))
     }
 
     /// An empty place (a cookie cleared at logout) holds no token.
@@ -177,6 +215,55 @@ mod tests {
         assert_eq!(look(&[], "/?a=b&to%20ken=a%2Eb.c", &query), some("a.b.c"));
         assert!(look(&[], "/?to+ken=a&to+ken=b", &query).is_err());
         assert_eq!(look(&[], "/", &query), Ok(None));
+    }
+
+    #[test]
+    fn a_scheme_before_the_token_is_dropped_wherever_it_stands() {
+        let header = [TokenPlace::Header(HeaderName::from_static("x-token"))];
+        for value in [
+            "a.b.c",
+            "Bearer a.b.c",
+            "bearer   a.b.c ",
+            "JWT a.b.c",
+            "jwt\ta.b.c",
+            "\"a.b.c\"",
+            "\"Bearer a.b.c\"",
+            "Bearer \"a.b.c\"",
+            "Bearer%20a.b.c",
+            "\"Bearer%20a.b.c\"",
+            "%22Bearer%20a.b.c%22",
+            "Bearer+a.b.c",
+            "a%2eb.c",
+            "Bearer%09a.b.c",
+        ] {
+            let in_cookie = format!("t={value}; u=1");
+            assert_eq!(look(&[("cookie", &in_cookie)], "/", &[cookie()]), some("a.b.c"), "{value}");
+            assert_eq!(look(&[("x-token", value)], "/", &header), some("a.b.c"), "{value}");
+        }
+        let query = [TokenPlace::Query("t".into())];
+        for value in ["Bearer%20a.b.c", "Bearer+a.b.c", "%22JWT%20a.b.c%22", "Bearer%2520a.b.c"] {
+            let uri = format!("/?t={value}");
+            assert_eq!(look(&[], &uri, &query), some("a.b.c"), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_scheme_and_one_token_stays_as_it_is() {
+        let header = [TokenPlace::Header(HeaderName::from_static("x-token"))];
+        for value in [
+            "Bearer a.b.c d.e.f",
+            "Bearer a.b.c, Bearer d.e.f",
+            "Bearer Bearer a.b.c",
+            "Basic a.b.c",
+            "Bearer a.b.c;d",
+            "Bearera.b.c",
+        ] {
+            assert_eq!(look(&[("x-token", value)], "/", &header), some(value), "{value}");
+        }
+        let two = [("cookie", "t=Bearer%20a; t=b")];
+        assert!(look(&two, "/", &[cookie()]).is_err());
+        let same = [("cookie", "t=Bearer%20a"), ("authorization", "Bearer a")];
+        assert_eq!(look(&same, "/", &[cookie(), TokenPlace::Bearer]), some("a"));
     }
 
     #[test]

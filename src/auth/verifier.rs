@@ -122,10 +122,6 @@ impl Verifier {
         &self.name
     }
 
-    pub(super) fn leeway(&self) -> Duration {
-        self.identity.leeway
-    }
-
     /// The token that this identity is to judge.
     pub(super) fn find<'a>(
         &self,

@@ -132,8 +132,9 @@ impl DwsClient {
             permissions: request.permissions,
             expires: request.expires,
         };
-        let granted = read_back(jwt, asked).map_err(|why| {
-            DwsError::new(DwsErrorKind::TooWide, Some(status.as_u16()), why.to_owned())
+        let granted = read_back(jwt, asked).map_err(|refused| {
+            let (kind, why) = refused.into_parts();
+            DwsError::new(kind, Some(status.as_u16()), why.to_owned())
         })?;
         let header = HeaderValue::from_str(jwt).map(|mut header| {
             header.set_sensitive(true);
@@ -305,7 +306,16 @@ pub(super) fn document_id(body: &Value) -> Option<&str> {
     ["/data/document_id", "/data/documentId", "/data/id", "/document_id", "/id"]
         .into_iter()
         .filter_map(|pointer| body.pointer(pointer)?.as_str())
-        .find(|id| !id.is_empty())
+        .find(|id| is_document_id(id))
+}
+
+/// Whether this can be an id of DWS. It is put into URLs, claims and pages, where a slash, a quote
+/// or a line break would mean something.
+fn is_document_id(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:".contains(&byte);
+    (1..=MAX_ID).contains(&id.len())
+        && id.bytes().all(is_plain)
+        && id.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn is_empty(errors: &Value) -> bool {
@@ -332,4 +342,5 @@ const UPLOAD_IDLE: Duration = Duration::from_secs(120);
 /// one that closes.
 const POOL_IDLE: Duration = Duration::from_secs(40);
 const MAX_BODY: usize = 1024 * 1024;
+const MAX_ID: usize = 256;
 const MAX_ERROR_BODY: usize = 8 * 1024;

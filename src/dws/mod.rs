@@ -93,7 +93,7 @@ pub(crate) enum DwsErrorKind {
     Unclear,
     /// A session wider than asked for.
     TooWide,
-    /// A session without `read`.
+    /// A session that is no clean JWT, or without `read`.
     Unreadable,
     /// The spooled file could not be read.
     File,

@@ -3,11 +3,12 @@
 //! The signature isn't checked: the JWT comes straight from DWS over TLS, and DWS publishes no key.
 
 use base64::Engine;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use url::Url;
 
+use super::DwsErrorKind;
+use crate::auth::json;
 use crate::config::Permissions;
 
 /// The part of a session that matters to us.
@@ -26,11 +27,40 @@ pub(super) struct Asked<'a> {
     pub(super) expires: u64,
 }
 
+/// Why a session can't be handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Readers could understand it in different ways.
+    Unreadable(&'static str),
+    TooWide(&'static str),
+}
+
+impl Refused {
+    pub(super) fn into_parts(self) -> (DwsErrorKind, &'static str) {
+        match self {
+            Self::Unreadable(why) => (DwsErrorKind::Unreadable, why),
+            Self::TooWide(why) => (DwsErrorKind::TooWide, why),
+        }
+    }
+}
+
 /// Reads what `jwt` grants; `Err` tells why it can't be handed out. A narrower grant than asked is
 /// fine. A claim that is missing counts as the widest it could mean.
-pub(super) fn read_back(jwt: &str, asked: Asked<'_>) -> Result<Granted, &'static str> {
-    let claims = payload(jwt).ok_or("the session is not a readable JWT")?;
-    let document = the_document(&claims)?;
+pub(super) fn read_back(jwt: &str, asked: Asked<'_>) -> Result<Granted, Refused> {
+    let claims = claims(jwt).map_err(Refused::Unreadable)?;
+    let server_url = match claims.get("server_url") {
+        None | Some(Value::Null) => None,
+        Some(url) => {
+            let url = url.as_str().and_then(http_url);
+            Some(url.ok_or(Refused::Unreadable("the session's `server_url` is no http address"))?)
+        }
+    };
+    let (expires, permissions) = granted(&claims, asked).map_err(Refused::TooWide)?;
+    Ok(Granted { expires, permissions, server_url })
+}
+
+fn granted(claims: &Value, asked: Asked<'_>) -> Result<(u64, Permissions), &'static str> {
+    let document = the_document(claims)?;
     if document.get("document_id").and_then(Value::as_str) != Some(asked.document_id)
         || claims.get("document_id").is_some_and(|id| id.as_str() != Some(asked.document_id))
     {
@@ -44,17 +74,28 @@ pub(super) fn read_back(jwt: &str, asked: Asked<'_>) -> Result<Granted, &'static
     if expires > asked.expires {
         return Err("the session lasts longer than asked");
     }
-    let server_url = claims.get("server_url").and_then(Value::as_str).and_then(http_url);
-    Ok(Granted { expires, permissions, server_url })
+    Ok((expires, permissions))
 }
 
-fn payload(jwt: &str) -> Option<Value> {
-    let mut segments = jwt.split('.');
-    let (_header, payload, _signature) = (segments.next()?, segments.next()?, segments.next()?);
-    if segments.next().is_some() {
-        return None;
+/// The claims of a JWS in compact form (RFC 7515, 7.1): three parts in unpadded base64url, so that
+/// it can stand in any header, cookie or URL, and two JSON objects without a member twice.
+fn claims(jwt: &str) -> Result<Value, &'static str> {
+    if jwt.len() > MAX_JWT {
+        return Err("the session is longer than 16 KiB");
     }
-    serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()
+    let not_jwt = "the session is not a JWT";
+    let mut parts = jwt.split('.').map(|part| URL_SAFE_NO_PAD.decode(part));
+    let (Some(Ok(header)), Some(Ok(payload)), Some(Ok(signature)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(not_jwt);
+    };
+    if signature.is_empty() {
+        return Err("the session is not signed");
+    }
+    json::object(&header).map_err(|_| not_jwt)?;
+    let claims = json::object(&payload);
+    claims.map(Value::Object).map_err(|_| "the session's claims can't be read with certainty")
 }
 
 fn the_document(claims: &Value) -> Result<&Value, &'static str> {
@@ -94,10 +135,7 @@ fn http_url(text: &str) -> Option<String> {
 
 const WIDER: &str = "the session grants more than was asked";
 
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+const MAX_JWT: usize = 16 * 1024;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -163,18 +201,66 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_than_http_are_dropped() {
-        for address in ["javascript:alert(1)", "/relative/", "data:text/html,x", ""] {
+    fn an_address_other_than_http_is_unreadable() {
+        for address in
+            [json!("javascript:alert(1)"), json!("/relative/"), json!("data:,x"), json!(7)]
+        {
             let mut claims = claims();
-            claims["server_url"] = json!(address);
-            assert_eq!(read(&claims).unwrap().server_url, None, "{address}");
+            claims["server_url"] = address.clone();
+            assert!(matches!(read(&claims), Err(Refused::Unreadable(_))), "{address}");
+        }
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().remove("server_url");
+        assert_eq!(read(&claims).unwrap().server_url, None);
+    }
+
+    #[test]
+    fn what_is_no_clean_jwt_is_unreadable() {
+        let claims = URL_SAFE_NO_PAD.encode(claims().to_string());
+        assert!(read_back(&format!("e30.{claims}.sig_"), ASKED).is_ok());
+        let padded = base64::engine::general_purpose::URL_SAFE.encode(r#"{"a":1}"#);
+        for jwt in [
+            "",
+            "..",
+            "a.b",
+            "e30.e30",
+            "e30.e30.c2ln.c2ln",
+            &format!("e30.{claims}."),
+            &format!(".{claims}.sig_"),
+            &format!("e30.{claims}.sig="),
+            &format!("e30.{claims}.si+/"),
+            &format!("e30.{claims}.sig_\r\n"),
+            &format!(" e30.{claims}.sig_"),
+            &format!("e30.{claims}.sig_\r\nX-Evil: 1"),
+            &format!("{padded}.{claims}.sig_"),
+            &format!("W10.{claims}.sig_"),
+            "e30.W10.sig_",
+            "e30.bnVsbA.sig_",
+            &format!("e30.{claims}.{}", "A".repeat(MAX_JWT)),
+        ] {
+            assert!(matches!(read_back(jwt, ASKED), Err(Refused::Unreadable(_))), "{jwt}");
         }
     }
 
     #[test]
-    fn what_is_no_jwt_is_refused() {
-        for jwt in ["", "a.b", "a.b.c", "..", "a.e30.c.d", "a.!!.c"] {
-            assert!(read_back(jwt, ASKED).is_err(), "{jwt}");
+    fn what_says_something_twice_is_unreadable() {
+        let narrow =
+            r#""exp":1000,"allowed_documents":[{"document_id":"D1","permissions":["read"]}]"#;
+        for text in [
+            format!(r#"{{{narrow},"exp":2000}}"#),
+            format!(r#"{{{narrow},"\u0065xp":1000}}"#),
+            format!(r#"{{{narrow},"allowed_documents":[]}}"#),
+            r#"{"exp":1000,"allowed_documents":[{"document_id":"D1","permissions":["write"],"permissions":["read"]}]}"#.to_owned(),
+            r#"{"exp":1000,"allowed_documents":[{"document_id":"D2","document_id":"D1","permissions":["read"]}]}"#.to_owned(),
+        ] {
+            let jwt = |header: &str, text: &str| {
+                format!("{}.{}.sig_", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(text))
+            };
+            assert!(matches!(read_back(&jwt("{}", &text), ASKED), Err(Refused::Unreadable(_))), "{text}");
+            let clean = format!("{{{narrow}}}");
+            assert!(read_back(&jwt("{}", &clean), ASKED).is_ok());
+            let twice = r#"{"alg":"RS256","alg":"none"}"#;
+            assert!(matches!(read_back(&jwt(twice, &clean), ASKED), Err(Refused::Unreadable(_))));
         }
     }
 
@@ -182,7 +268,7 @@ mod tests {
         #[test]
         fn no_input_panics(jwt in ".{0,200}", payload in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read_back(&jwt, ASKED);
-            let noise = format!("a.{}.c", BASE64.encode(payload));
+            let noise = format!("a.{}.c", URL_SAFE_NO_PAD.encode(payload));
             prop_assert!(read_back(&noise, ASKED).is_err());
         }
 
@@ -210,8 +296,8 @@ mod tests {
         }
     }
 
-    fn read(claims: &Value) -> Result<Granted, &'static str> {
-        read_back(&format!("e30.{}.sig", BASE64.encode(claims.to_string())), ASKED)
+    fn read(claims: &Value) -> Result<Granted, Refused> {
+        read_back(&format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string())), ASKED)
     }
 
     fn claims() -> Value {

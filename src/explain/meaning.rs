@@ -30,7 +30,9 @@ pub(crate) fn meaning(reason: Reason) -> Option<&'static str> {
         Reason::DwsUnavailable => "DWS can't be reached, or refuses the key: see /readyz",
         Reason::QuotaExhausted => "the DWS plan is used up",
         Reason::SessionTooWide => "DWS granted more than was asked for",
-        Reason::SessionUnreadable => "DWS granted no right to read",
+        Reason::SessionUnreadable => {
+            "DWS gave a session that can't be read with certainty, or without the right to read"
+        }
         Reason::StoreUnavailable => "the mapping store can't be read: /readyz and the log say why",
         Reason::PathUnclear => {
             "an app could read this path as another route's, so that nothing is decided on it"

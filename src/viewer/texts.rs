@@ -84,7 +84,7 @@ pub(super) fn of(reason: Reason) -> Text {
         ),
         Reason::SessionUnreadable => (
             "The viewer service would not open the document",
-            "It gave no right to read it. Please tell the operator.",
+            "It gave no session that can be used. Please tell the operator.",
         ),
         Reason::AuditFailed => (
             "The viewer can't keep its records right now",
