@@ -20,10 +20,48 @@ pub(crate) fn content_type(head: &[u8], file_name: Option<&str>) -> Option<&'sta
     } else if head.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") {
         office_binary(head, file_name)
     } else {
-        // Readers accept leading bytes before the header (PDF 1.7, implementation note H.13).
-        let start = head.get(..PDF_HEADER_WITHIN).unwrap_or(head);
-        memmem::find(start, b"%PDF-").map(|_| PDF)
+        is_pdf(head).then_some(PDF)
     }
+}
+
+/// Readers look for the header within the first 1024 bytes (PDF 1.7, implementation note H.13: pdf.js,
+/// PDFium and Poppler do), since printers' and mail headers stand before it in old files. A text
+/// about PDF may mention it there too, so what is not at the beginning takes more to count.
+fn is_pdf(head: &[u8]) -> bool {
+    let start = head.get(..PDF_HEADER_WITHIN).unwrap_or(head);
+    let Some(at) = memmem::find(start, PDF_HEADER) else { return false };
+    let (before, pdf) = head.split_at(at);
+    let before = before.strip_prefix(b"\xef\xbb\xbf").unwrap_or(before);
+    let after = pdf.get(PDF_HEADER.len()..).unwrap_or_default();
+    if at == 0 {
+        return true;
+    }
+    let has_version = matches!(after, [b'0'..=b'9', b'.', b'0'..=b'9', ..]);
+    let line_end = after.iter().skip(3).find(|byte| !matches!(byte, b' ' | b'\t'));
+    if !has_version || !line_end.is_none_or(|byte| matches!(byte, b'\r' | b'\n' | b'%')) {
+        return false;
+    }
+    before.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0)
+        || (has_object(after) && is_binary(after))
+}
+
+/// `1 0 obj` (PDF 1.7, 7.3.10)
+fn has_object(content: &[u8]) -> bool {
+    let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+    memmem::find_iter(content, b" obj").any(|at| {
+        let line = content.get(at.saturating_sub(20)..at).unwrap_or_default();
+        let mut words = line.rsplit(|byte| byte.is_ascii_whitespace());
+        words.next().is_some_and(is_number) && words.next().is_some_and(is_number)
+    })
+}
+
+/// Whether there is what no text holds: the comment of bytes above 127 that follows the header
+/// (PDF 1.7, 7.5.2), or the control characters of a compressed stream.
+fn is_binary(content: &[u8]) -> bool {
+    let comment = memmem::find(content.get(..64).unwrap_or(content), b"%");
+    let comment = comment.and_then(|at| content.get(at + 1..at + 5));
+    comment.is_some_and(|bytes| bytes.iter().all(|byte| *byte >= 128))
+        || content.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
 }
 
 /// OOXML, by the names of the ZIP's first entries.
@@ -104,6 +142,7 @@ const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.
 const PPT: &str = "application/vnd.ms-powerpoint";
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 
+const PDF_HEADER: &[u8] = b"%PDF-";
 const PDF_HEADER_WITHIN: usize = 1024;
 const LOCAL_FILE: &[u8] = b"PK\x03\x04";
 const DATA_DESCRIPTOR: u16 = 1 << 3;
@@ -133,6 +172,31 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(content_type(head, Some("x.docx")), expected, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_text_that_mentions_the_header_is_no_pdf() {
+        for head in [
+            &b"A PDF file begins with %PDF-1.7, says the standard."[..],
+            b"A PDF file begins with\n%PDF-1.7\nsays the standard.",
+            b"How to write one:\n\n%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n",
+            b"\n%PDF-1.7 is the header",
+            b"\n%PDF-nonsense",
+            b"<html>\x00%PDF-1.7 x",
+            "Über %PDF-1.4\n1 0 obj".as_bytes(),
+        ] {
+            assert_eq!(content_type(head, Some("x.pdf")), None, "{}", head.escape_ascii());
+        }
+        for head in [
+            &b"%PDF-\x00"[..],
+            b"\r\n\r\n%PDF-1.4\r%\xe2\xe3\xcf\xd3\r1 0 obj\r",
+            b"@PJL SET X=1\r\n%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>",
+            b"HTTP/1.0 200 OK\r\n\r\n%PDF-1.3\n12 0 obj\nstream\n\x01\x02",
+            b"\0\0\x08file.pdf\0%PDF-2.0\r\n%\xff\xff\xff\xff\r\n1 0 obj",
+            b"\xef\xbb\xbf%PDF-1.4%\xe2\xe3\xcf\xd3",
+        ] {
+            assert_eq!(content_type(head, None), Some(PDF), "{}", head.escape_ascii());
         }
     }
 

@@ -36,6 +36,7 @@ impl Default for AppLimits {
             queue: 1_000,
             queue_time: Duration::from_secs(10),
             idle: 512,
+            fetches: Some(600),
         }
     }
 }
@@ -74,6 +75,11 @@ pub(super) fn of_app(table: Table<'_>) -> AppLimits {
     let requests = table.get("requests").and_then(|value| number(&value, 1, 1_000_000));
     set(&mut limits.requests, requests);
     set(&mut limits.queue, table.get("queue").and_then(|value| number(&value, 0, 1_000_000)));
+    let fetches = table.get("fetches").and_then(|value| match value.as_text() {
+        Some("off") => Some(None),
+        _ => number(&value, 1, 1_000_000).map(|number| u32::try_from(number).ok()),
+    });
+    set(&mut limits.fetches, fetches);
     table.finish();
     limits
 }

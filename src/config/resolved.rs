@@ -118,6 +118,8 @@ pub(crate) struct AppLimits {
     pub(crate) queue_time: Duration,
     /// Connections that wait for another request, of each worker and kind. No setting.
     pub(crate) idle: usize,
+    /// Documents that one caller may have fetched from a `source` in an hour.
+    pub(crate) fetches: Option<u32>,
 }
 
 /// How workers share their work.

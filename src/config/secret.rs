@@ -39,10 +39,11 @@ pub(super) fn api_key(value: &Value<'_>) -> Option<SecretString> {
     if key.is_empty() {
         return value.error("this secret is empty", "");
     }
-    if let Some(at) = key.chars().position(|char| !char.is_ascii_graphic()) {
+    let fits = |char: char| char.is_ascii_graphic() || char == ' ';
+    if let Some(at) = key.chars().position(|char| !fits(char)) {
         let message = format!("character {} of this key can stand in no header", at + 1);
         let problem = Problem::error(value.span.clone(), message);
-        let label = "expected letters, digits and signs of ASCII, without blanks or line breaks";
+        let label = "expected letters, digits and signs of ASCII, without line breaks";
         value.report(problem.label(label).help("copy the key alone, without `Bearer` before it"));
         return None;
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::behalf::on_behalf;
-use super::{Inner, ask_for_identity, is_encoded, last_segment};
+use super::{Inner, ask_for_identity, client_address, is_encoded, last_segment};
 use crate::body::RequestBody;
 use crate::capture::{self, Plan, Shape, Spool, SpooledFile, tap};
 use crate::config::Kind;
@@ -65,10 +65,15 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
         };
         Box::pin(fetch.run(inner.clone(), on_behalf(engine, source, key, caller)))
     };
-    engine.sources.fetched(key, holder, patience, work).await.map_err(|reason| match reason {
-        Reason::DeniedByApp | Reason::DocumentPending | Reason::StoreUnavailable => reason,
+    let client = client_address(engine, &caller.extensions, &caller.headers);
+    let sources = engine.sources.asked_by(client, engine.config.app.limits.fetches);
+    sources.fetched(key, holder, patience, work).await.map_err(|reason| match reason {
+        Reason::DeniedByApp
+        | Reason::DocumentPending
+        | Reason::QuotaExhausted
+        | Reason::StoreUnavailable => reason,
         Reason::SourceFailed | Reason::ReplyIncomplete => Reason::AppUnavailable,
-        Reason::SpoolFailed => Reason::StoreUnavailable,
+        Reason::SpoolFailed | Reason::SpoolFull => Reason::StoreUnavailable,
         _ => Reason::DocumentUnknown,
     })
 }

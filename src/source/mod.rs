@@ -3,11 +3,13 @@
 //! What a fetch does is `lane::fetch`; here is when there is one. The fetch carries the credentials of
 //! one caller, and whoever else waits for it must have been authorised for himself before.
 
+mod allowance;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use moka::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
+use self::allowance::{Allowance, Spender};
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 use crate::session::Holder;
@@ -23,12 +26,16 @@ use crate::session::Holder;
 #[derive(Clone)]
 pub(crate) struct Sources {
     shared: Arc<Shared>,
+    client: Option<IpAddr>,
+    /// Fetches that one caller may begin in an hour.
+    most: Option<u32>,
 }
 
 struct Shared {
     slots: Semaphore,
     flights: Mutex<HashMap<DocumentKey, Arc<Flight>>>,
     failures: Cache<Failed, Reason>,
+    allowance: Allowance,
 }
 
 /// What failed, and for whom; `None` is everybody.
@@ -38,8 +45,15 @@ impl Sources {
     pub(crate) fn new() -> Self {
         let failures = Cache::builder().max_capacity(FAILURES).time_to_live(REMEMBERED).build();
         let flights = Mutex::default();
-        let shared = Shared { slots: Semaphore::new(AT_A_TIME), flights, failures };
-        Self { shared: Arc::new(shared) }
+        let (slots, allowance) = (Semaphore::new(AT_A_TIME), Allowance::new());
+        let shared = Shared { slots, flights, failures, allowance };
+        Self { shared: Arc::new(shared), client: None, most: None }
+    }
+
+    /// The same for a caller at this address (where it is known), who may begin `most` fetches in an
+    /// hour. One whom no identity vouches for is counted by the address.
+    pub(crate) fn asked_by(&self, client: Option<IpAddr>, most: Option<u32>) -> Self {
+        Self { shared: self.shared.clone(), client, most }
     }
 
     /// Waits until the document has been fetched: by whoever began before, else by `work` in a task of
@@ -49,7 +63,8 @@ impl Sources {
     /// Returns when the fetch began: it says nothing of what the app has been told since.
     ///
     /// # Errors
-    /// Why there is no document; for the next 30 s without asking again.
+    /// Why there is no document; for the next 30 s without asking again. `quota_exhausted` where the
+    /// caller has begun too many.
     pub(crate) async fn fetched<F>(
         &self,
         key: &DocumentKey,
@@ -115,6 +130,9 @@ impl Sources {
         }
         if flights.len() >= UNDER_WAY {
             return Err(Reason::DocumentPending);
+        }
+        if let Some(most) = self.most {
+            self.shared.allowance.spend(Spender::new(holder, self.client), most)?;
         }
         let flight = Arc::new(Flight::new(holder.clone()));
         let outcome = Err(Reason::SourceFailed);

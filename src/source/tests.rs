@@ -126,6 +126,28 @@ async fn a_change_comes_before_or_after_the_journal_never_between() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_begin_so_many_in_an_hour() {
+    let (all, fetches) = (Sources::new(), AtomicUsize::new(0));
+    let host = |last: u8| Some([10, 0, 0, last].into());
+    let one = all.asked_by(host(1), Some(2));
+    let ask = async |sources: &Sources, id: &str, who| {
+        ask(sources, id, who, &fetches, async { Ok(()) }).await
+    };
+    assert_eq!(ask(&one, "1", 1).await, Ok(()));
+    assert_eq!(ask(&one, "2", 2).await, Ok(()));
+    // Other credentials from the same address are no other caller, others' addresses are.
+    assert_eq!(ask(&one, "3", 3).await, Err(Reason::QuotaExhausted));
+    assert_eq!(ask(&all.asked_by(host(2), Some(2)), "3", 3).await, Ok(()));
+    let user = Holder::User { identity: "app".into(), user: "ann".into() };
+    let known = one.fetched(&key("4"), &user, patience, |_| async { Ok(()) }).await;
+    assert_eq!(known, Ok(()));
+    assert_eq!(ask(&one, "4", 1).await, Err(Reason::QuotaExhausted));
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(ask(&one, "4", 1).await, Ok(()));
+    assert_eq!(fetches.load(Ordering::Relaxed), 4);
+}
+
 async fn ask(
     sources: &Sources,
     id: &str,

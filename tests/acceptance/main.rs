@@ -7,6 +7,7 @@ mod support;
 
 mod access_log;
 mod advisories;
+mod ambiguous_forms;
 mod audit;
 mod bad_input;
 mod behind_haproxy;
@@ -41,6 +42,7 @@ mod sessions;
 mod shipped;
 mod slow;
 mod source;
+mod spool_limits;
 mod streams;
 mod upstream;
 mod views;

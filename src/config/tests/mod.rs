@@ -226,9 +226,7 @@ fn what_editors_put_around_a_key_is_no_part_of_it() {
         assert_eq!(key.expose_secret(), secret.as_bytes());
         assert_eq!(config.audit.unwrap().key.unwrap().expose_secret(), secret);
     }
-    for key in
-        ["pdf live", "pdf\nlive", "pdf\u{1}live", "pdf\u{e9}", "Bearer pdf_live", "\u{200b}pdf"]
-    {
+    for key in ["pdf\nlive", "pdf\u{1}live", "pdf\u{e9}", "\u{200b}pdf"] {
         std::fs::write(&file, key).unwrap();
         let told = Config::load(&path).unwrap_err().to_string();
         assert!(told.contains("can stand in no header") && told.contains(":2:"), "{told}");
