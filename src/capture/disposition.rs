@@ -199,6 +199,8 @@ mod tests {
             (&br#"name="a"; filename="C:\dir\b.pdf""#[..], true),
             (br#"name=a; filename="say \"hi\".pdf""#, true),
             (br#"name="a"; filename="it's.pdf""#, true),
+            (br#"name="a"; filename="1\" pipe.pdf""#, true),
+            (br#"filename="1\" pipe.pdf"; name="a""#, false),
             (br#"filename="a\"; name=\"b.pdf"; name="a""#, false),
             (br#"name='a'; filename="b.pdf""#, false),
             (br#"name=it's; filename="b.pdf""#, false),

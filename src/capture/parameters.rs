@@ -55,7 +55,9 @@ pub(crate) fn is_read_alike(value: &[u8]) -> bool {
         let content = content.strip_suffix(b"\"").unwrap_or(content);
         let escapes = memmem::find_iter(content, b"\\\"").count();
         let separates = memchr::memchr2(b';', b'=', content).is_some();
-        if escapes % 2 == 1 || (escapes > 0 && separates) {
+        // At the very end it makes no difference where the quotes are thought to close.
+        let shifts = escapes % 2 == 1 && !next.is_empty();
+        if shifts || (escapes > 0 && separates) {
             return false;
         }
         if content.ends_with(b"\\") || assigns_name(content) {

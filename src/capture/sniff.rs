@@ -50,7 +50,7 @@ fn has_object(content: &[u8]) -> bool {
     let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
     memmem::find_iter(content, b" obj").any(|at| {
         let line = content.get(at.saturating_sub(20)..at).unwrap_or_default();
-        let mut words = line.rsplit(|byte| byte.is_ascii_whitespace());
+        let mut words = line.rsplit(u8::is_ascii_whitespace);
         words.next().is_some_and(is_number) && words.next().is_some_and(is_number)
     })
 }

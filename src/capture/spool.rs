@@ -218,7 +218,7 @@ impl SpooledFile {
             Ok::<_, io::Error>(self.unkept)
         });
         // Only now, so that a caller who stopped waiting leaves nothing behind.
-        match synced.await.map_err(io::Error::other).flatten() {
+        match synced.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(unkept) => Ok(unkept.keep()),
             Err(error) => {
                 spool.gave_up(&error);

@@ -37,7 +37,7 @@ impl Writer {
         let files = Files { spool: spool.clone(), open: None, written: Vec::new() };
         Self {
             spool: spool.clone(),
-            disk: Disk::Idle(files),
+            disk: Disk::Idle(Box::new(files)),
             batch: Batch::default(),
             collected: 0,
         }
@@ -139,8 +139,8 @@ impl Writer {
 }
 
 enum Disk {
-    Idle(Files),
-    Busy(JoinHandle<io::Result<Files>>),
+    Idle(Box<Files>),
+    Busy(JoinHandle<io::Result<Box<Files>>>),
     /// What was written is gone, and what comes is ignored.
     Failed(Reason),
 }
@@ -167,7 +167,7 @@ struct Files {
 }
 
 impl Files {
-    fn run(mut self, batch: Batch) -> io::Result<Self> {
+    fn run(mut self: Box<Self>, batch: Batch) -> io::Result<Box<Self>> {
         for step in batch.steps {
             match (step, &mut self.open) {
                 (Step::Begin, open) => {
