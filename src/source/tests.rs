@@ -141,7 +141,7 @@ async fn a_caller_may_begin_so_many_in_an_hour() {
     assert_eq!(ask(&all.asked_by(host(2), Some(2)), "3", 3).await, Ok(()));
     let user = Holder::User { identity: "app".into(), user: "ann".into() };
     let known = one.fetched(&key("4"), &user, patience, |_| async { Ok(()) }).await;
-    assert_eq!(known, Ok(()));
+    assert!(known.is_ok());
     assert_eq!(ask(&one, "4", 1).await, Err(Reason::QuotaExhausted));
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(ask(&one, "4", 1).await, Ok(()));
