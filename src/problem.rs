@@ -69,6 +69,8 @@ fn title(reason: Reason) -> &'static str {
         Reason::DeniedByPolicy => "The rules for this document do not let this caller view it",
         Reason::DeniedByApp => "The app does not let this caller see the document",
         Reason::OverrideUnclear => "The method of this request can be read in two ways",
+        Reason::ParameterUnclear => "A parameter of this request can be read in two ways",
+        Reason::IdUnclear => "The document that this request names can be read in two ways",
         Reason::DocumentUnknown => "No such document has come by",
         Reason::DocumentLost => "The viewer service no longer has the document",
         Reason::DocumentPending => "The document is on its way to the viewer service",

@@ -131,10 +131,16 @@ reasons! {
     OverrideUnclear = "override_unclear",
     /// The app could read the path as another one that a rule is about.
     PathUnclear = "path_unclear",
+    /// A parameter that a rule is about is there twice, in a spelling that some servers take for it, or in a form
+    /// beside the query.
+    ParameterUnclear = "parameter_unclear",
     /// The app did not accept the upload (`accepted` does not hold).
     NotAccepted = "not_accepted",
     /// No locator found the app's id.
     IdMissing = "id_missing",
+    /// Where the id is, there are several, or one that some servers read differently: a parameter, a form field or a
+    /// header that comes twice or in two spellings.
+    IdUnclear = "id_unclear",
     /// The id is empty, too long, or holds control characters or dot segments.
     IdInvalid = "id_invalid",
     /// There are not as many ids as files.
@@ -197,9 +203,11 @@ impl Reason {
             Self::TokenMissing | Self::TokenInvalid | Self::TokenExpired => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::DeniedByPolicy | Self::DeniedByApp | Self::OverrideUnclear => {
-                StatusCode::FORBIDDEN
-            }
+            Self::DeniedByPolicy
+            | Self::DeniedByApp
+            | Self::OverrideUnclear
+            | Self::ParameterUnclear
+            | Self::IdUnclear => StatusCode::FORBIDDEN,
             Self::DocumentUnknown | Self::NotFound | Self::IdInvalid => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::FramingUnclear | Self::TargetUnclear | Self::HostUnclear => {

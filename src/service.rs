@@ -21,15 +21,18 @@ use tower::Service;
 use tracing::debug;
 
 use crate::body::{RequestBody, ResponseBody};
+use crate::condition::Condition;
 use crate::config::Action;
 use crate::cookies;
+use crate::correlate::Locator;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
 use crate::mount::Mount;
+use crate::reading::has_odd_charset;
 use crate::reason::Reason;
-use crate::route::{Candidate, Captures, Rule, effective};
+use crate::route::{Candidate, Captures, Rule, effective, is_path_overridden};
 use crate::telemetry::{Lane, Step, Visit};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
@@ -145,12 +148,12 @@ impl<S: Service<Request<RequestBody<B>>>, B> Service<Request<RequestBody<B>>> fo
 }
 
 /// The lane; and for a view, its rules with what they captured, so that all of it is decided on one reading.
-fn choose<B>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captures)>) {
+fn choose<B: Body>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captures)>) {
     let (path, query) = (request.uri().path(), request.uri().query());
     if lane::is_own(&engine.config.server.prefix, path) {
         return (Lane::Own, Vec::new());
     }
-    let candidates = engine.config.routes.candidates(path, query);
+    let mut candidates = engine.config.routes.candidates(path, query);
     if Trail::of(request.extensions()).is_some() {
         tell_of_other_routes(engine, request, &candidates);
     }
@@ -158,6 +161,11 @@ fn choose<B>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captur
         tell_unclear(engine, request, Reason::PathUnclear, "the path can be read as another one's");
         return (Lane::Pass, Vec::new());
     }
+    if engine.config.routes.is_query_unclear(request.method(), path, query, has_body(request)) {
+        tell_unclear(engine, request, Reason::ParameterUnclear, PARAMETER);
+        return (Lane::Pass, Vec::new());
+    }
+    candidates.retain(|candidate| candidate.rule.serves(request.headers(), request.uri()));
     if candidates.is_empty() {
         return (Lane::Pass, Vec::new());
     }
@@ -170,12 +178,20 @@ fn choose<B>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captur
     }
 }
 
-fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidate<'_>]) -> Lane {
+fn choose_among<B: Body>(
+    engine: &Engine,
+    request: &Request<B>,
+    candidates: &[Candidate<'_>],
+) -> Lane {
     let (method, headers) = (request.method(), request.headers());
     let Ok(effective) = effective(method, headers, request.uri().query(), &[]) else {
         tell_unclear(engine, request, Reason::OverrideUnclear, "the method may be overridden");
         return Lane::Pass;
     };
+    if is_path_overridden(headers, request.uri()) {
+        tell_unclear(engine, request, Reason::OverrideUnclear, "the path may be overridden");
+        return Lane::Pass;
+    }
     // A form may name another method in its body, which is read on its way.
     let form = *method == Method::POST
         && headers.get(CONTENT_TYPE).is_some_and(|value| {
@@ -196,8 +212,36 @@ fn choose_among<B>(engine: &Engine, request: &Request<B>, candidates: &[Candidat
         tell_route(request, candidate.rule, if lane.is_some() { "" } else { "another method" });
         lane
     });
+    if chosen == Some(Lane::View) && has_body(request) && candidates.iter().any(reads_query) {
+        tell_unclear(engine, request, Reason::ParameterUnclear, PARAMETER);
+        return Lane::Pass;
+    }
     chosen.unwrap_or(Lane::Pass)
 }
+
+/// Whether a form could come with it, or the query may be in a charset of its own.
+fn has_body<B: Body>(request: &Request<B>) -> bool {
+    let body = request.body();
+    (!body.is_end_stream() && body.size_hint().exact() != Some(0))
+        || has_odd_charset(request.headers())
+}
+
+/// Whether a view decides by a parameter, other than by its route.
+fn reads_query(candidate: &Candidate<'_>) -> bool {
+    let Action::View(view) = &candidate.rule.action else { return false };
+    let looks = |when: &Condition| {
+        let query = |path: &Vec<String>| {
+            path.first().is_some_and(|name| name == "request")
+                && path.get(1).is_none_or(|part| part == "query")
+        };
+        when.members().iter().any(query)
+    };
+    let grants = view.grant.iter().filter_map(|grant| grant.when.as_ref());
+    view.id.iter().any(|locator| matches!(locator, Locator::Query(_)))
+        || candidate.rule.when.iter().chain(&view.allow).chain(grants).any(looks)
+}
+
+const PARAMETER: &str = "a parameter can be read as another one's, or is overlaid by a form";
 
 fn tell_unclear<B>(engine: &Engine, request: &Request<B>, reason: Reason, why: &'static str) {
     Trail::step(request.extensions(), "route", || (Finding::No, why.to_owned()));

@@ -23,7 +23,7 @@ pub(crate) fn member(name: &str, value: &Value) -> usize {
 }
 
 pub(crate) fn key(key: &DocumentKey) -> usize {
-    size_of::<DocumentKey>() + key.kind().len() + key.id().len()
+    size_of::<DocumentKey>() + key.kind().len() + key.host().map_or(0, str::len) + key.id().len()
 }
 
 /// The sum as caches take it.

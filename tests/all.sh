@@ -31,6 +31,8 @@ install strace strace || skip "strace" "it can't be installed; its test skips it
 install slowhttptest slowhttptest || skip "slowhttptest" "it can't be installed; its test skips itself"
 install h2load nghttp2-client || skip "h2load" "it can't be installed; its test skips itself"
 install haproxy haproxy || skip "haproxy" "it can't be installed; its test skips itself"
+install php php-cli || skip "PHP as a reader" "it can't be installed; its test skips itself"
+{ install ruby ruby && { ruby -e 'require "rack"' 2>/dev/null || install rackup ruby-rack; }; } || skip "Rack as a reader" "it can't be installed; its test skips itself"
 install nginx nginx-light || skip "nginx as the app" "it can't be installed; its tests skip themselves"
 
 step "format" cargo fmt --all --check

@@ -14,6 +14,9 @@ pub(crate) struct Entry<'a> {
     #[serde(flatten)]
     pub(crate) who: Who<'a>,
     pub(crate) kind: &'a str,
+    /// The tenant's, where documents belong to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<&'a str>,
     /// The app's own.
     pub(crate) id: &'a str,
     /// DWS's own.

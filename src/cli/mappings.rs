@@ -32,7 +32,13 @@ enum Command {
         kind: Option<String>,
     },
     /// Prints one mapping.
-    Show { kind: String, id: String },
+    Show {
+        kind: String,
+        id: String,
+        /// The tenant's, of a kind with `per_host`.
+        #[arg(long)]
+        host: Option<String>,
+    },
     /// Writes all mappings to a file that `import` reads.
     Export {
         /// `-` for standard output.
@@ -52,6 +58,9 @@ enum Command {
         /// Only forget the mapping: the document stays at DWS.
         #[arg(long)]
         keep_document: bool,
+        /// The tenant's, of a kind with `per_host`.
+        #[arg(long)]
+        host: Option<String>,
     },
 }
 
@@ -61,13 +70,13 @@ impl MappingsArgs {
             let Self { store, command } = self;
             match command {
                 Command::List { kind } => list(&store.open()?, kind.as_deref()).await,
-                Command::Show { kind, id } => {
-                    show(&store.open()?, &document_key(&kind, &id)?).await
+                Command::Show { kind, id, host } => {
+                    show(&store.open()?, &document_key(&kind, &id, host.as_deref())?).await
                 }
                 Command::Export { file } => export(&store.open()?, &file).await,
                 Command::Import { file } => import(&store.open_or_create()?, &file).await,
-                Command::Remove { kind, ids, keep_document } => {
-                    let keys = ids.iter().map(|id| document_key(&kind, id));
+                Command::Remove { kind, ids, keep_document, host } => {
+                    let keys = ids.iter().map(|id| document_key(&kind, id, host.as_deref()));
                     let keys = keys.collect::<Result<Vec<_>, _>>()?;
                     remove(&store.open()?, &keys, !keep_document).await
                 }
@@ -184,8 +193,11 @@ fn copy_of_stdin() -> io::Result<File> {
     Ok(file)
 }
 
-fn document_key(kind: &str, id: &str) -> Result<DocumentKey, CommandError> {
-    let key = DocumentKey::new(kind, id);
+fn document_key(kind: &str, id: &str, host: Option<&str>) -> Result<DocumentKey, CommandError> {
+    let key = DocumentKey::new(kind, id).and_then(|key| match host {
+        Some(host) => key.at_host(host.to_ascii_lowercase()),
+        None => Ok(key),
+    });
     key.map_err(|error| CommandError::Usage(format!("{id:?} is {error}")))
 }
 

@@ -3,6 +3,7 @@
 mod members;
 #[cfg(test)]
 mod tests;
+mod unclear;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,6 +25,7 @@ struct Inner {
     source: String,
     program: Program,
     variables: Vec<String>,
+    members: Vec<Vec<String>>,
     size: Size,
 }
 
@@ -92,9 +94,11 @@ impl Condition {
             return Err(ConditionError { message, position: place(source, &program, *id) });
         }
         let References { size, variables, .. } = references;
-        let variables = variables.into_iter().map(|(name, _)| name).collect();
+        let variables: Vec<_> = variables.into_iter().map(|(name, _)| name).collect();
+        let mut members = members::of(program.expression());
+        members.retain(|path| path.first().is_some_and(|name| variables.contains(name)));
         let source = source.to_owned();
-        Ok(Self { inner: Arc::new(Inner { source, program, variables, size }) })
+        Ok(Self { inner: Arc::new(Inner { source, program, variables, members, size }) })
     }
 
     /// Whether the condition looks at this variable, so that the caller need not build it otherwise.
@@ -103,10 +107,8 @@ impl Condition {
     }
 
     /// What it looks at, each as a path from a variable: `["claims", "role"]` for `claims.role`.
-    pub(crate) fn members(&self) -> Vec<Vec<String>> {
-        let mut members = members::of(self.inner.program.expression());
-        members.retain(|path| path.first().is_some_and(|name| self.uses(name)));
-        members
+    pub(crate) fn members(&self) -> &[Vec<String>] {
+        &self.inner.members
     }
 
     /// Whether it holds. One that can't be evaluated, or is not a bool, does not.
@@ -114,11 +116,14 @@ impl Condition {
         self.evaluate(variables) == Some(Value::Bool(true))
     }
 
-    /// Its value, for expressions that are no condition. `None` if it can't be evaluated, or would take more
-    /// steps than a request may cost.
+    /// Its value, for expressions that are no condition. `None` if it can't be evaluated, looks at a part of the
+    /// request that can be read in two ways, or would take more steps than a request may cost.
     pub(crate) fn evaluate(&self, variables: &[(&str, &Value)]) -> Option<Value> {
         let used = || variables.iter().filter(|(name, _)| self.uses(name));
         if self.cost(used().map(|(_, value)| longest(value)).max().unwrap_or(0)) > MAX_COST {
+            return None;
+        }
+        if unclear::looks_at(self.members(), variables) {
             return None;
         }
         let mut context = Context::with_env(Arc::clone(&ENV));

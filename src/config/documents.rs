@@ -7,10 +7,12 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::locate::locators;
 use super::problem::{Problem, Severity};
 use super::rules::{DEFAULT_MAX_SIZE, Placed, Reading, viewable};
+use super::tenants;
 use super::tree::{Table, Value};
 use super::view::default_view;
 use super::{Action, AppSays, Delivery, Kind, Validate, ViewRule, names};
-use crate::route::Outgoing;
+use crate::correlate::Locator;
+use crate::route::{IdForm, Outgoing, Pattern};
 
 /// All kinds in the order of the file, and their rules.
 pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Arc<Kind>>, Vec<Placed>) {
@@ -25,8 +27,9 @@ pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Arc<Kind>>,
                 problem.label("expected letters, digits, `-` and `_`: it is part of addresses"),
             );
         }
-        let mut own = super::rules::rules(&table, entry.key, kinds.len(), reading);
-        let kind = kind(&table, entry.key, &own, reading);
+        let hosts = tenants::hosts(&table).into();
+        let mut own = super::rules::rules(&table, entry.key, kinds.len(), &hosts, reading);
+        let kind = kind(&table, entry.key, hosts, &own, reading);
         if let Some(validate) = kind.validate.as_ref().filter(|validate| validate.of_bytes) {
             own.iter_mut().for_each(|placed| serve_bytes(placed, validate));
         }
@@ -46,7 +49,13 @@ fn fits_in_an_address(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_".contains(c)
 }
 
-fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) -> Kind {
+fn kind(
+    table: &Table<'_>,
+    name: &str,
+    hosts: Arc<[String]>,
+    rules: &[Placed],
+    reading: &Reading<'_>,
+) -> Kind {
     let views = || {
         rules.iter().filter_map(|placed| match &placed.rule.action {
             Action::View(view) => Some((placed, &**view)),
@@ -71,11 +80,36 @@ fn kind(table: &Table<'_>, name: &str, rules: &[Placed], reading: &Reading<'_>) 
     let own = views().next().map_or_else(default, |(_, view)| view.clone());
     let (max_size, types) = limits(rules);
     let validate = validate(table, source.as_ref(), &probe);
-    let kind = Kind { name: name.to_owned(), source, max_size, types, probe, validate, own };
+    let per_host = table.get("per_host").and_then(|value| value.bool()).unwrap_or(false);
+    let ids = id_form(rules, source.iter().chain(&probe), reading);
+    let name = name.to_owned();
+    let kind = Kind { name, hosts, per_host, ids, source, max_size, types, probe, validate, own };
     if kind.probe.is_empty() && table.get("probe").is_none() {
         no_probe(table, &kind, views());
     }
     kind
+}
+
+/// What the types of captures say about ids.
+fn id_form<'o>(
+    rules: &[Placed],
+    templates: impl Iterator<Item = &'o Outgoing>,
+    reading: &Reading<'_>,
+) -> IdForm {
+    let mut form = IdForm::new(reading.fold_case);
+    for Placed { rule, .. } in rules {
+        for locator in rule.action.ids() {
+            if let Locator::Path(name) = locator {
+                form.learn(&rule.pattern, name);
+            }
+        }
+    }
+    for template in templates {
+        if let Ok(pattern) = Pattern::parse(template.text()) {
+            form.learn(&pattern, "id");
+        }
+    }
+    form
 }
 
 /// The largest size and all types of the upload rules.
@@ -110,9 +144,12 @@ fn no_probe<'r>(
     for (placed, view) in views {
         let early = view.session.iter().any(|d| matches!(d, Delivery::RequestHeader(_)));
         if view.authorize.app == AppSays::Probe || (early && view.authorize.app == AppSays::Reply) {
-            let message = "this view needs the app's word before the app answers";
+            let message = match early || view.names_document_in_path(&placed.rule.pattern) {
+                true => "this view needs the app's word before the app answers",
+                false => "the id is not in the path alone, so the app's own reply proves nothing",
+            };
             let problem = Problem::error(placed.span.clone(), message);
-            let problem = problem.label("and nothing says how to ask for it");
+            let problem = problem.label("and nothing says how to ask for its word");
             table.reader.problems.push(problem.help(help.clone()));
         }
     }
@@ -230,7 +267,12 @@ fn serve_bytes(placed: &mut Placed, validate: &Validate) {
 /// The view's own request, if the id is all that it takes.
 fn by_id_alone(placed: &Placed) -> Option<Outgoing> {
     let rule = &placed.rule;
-    let alone = rule.method == Method::GET && rule.pattern.names() == ["id"];
+    // The `{id}` in its path, and not one that is elsewhere: that can be read in too many ways.
+    let is_id = |locator: &Locator| matches!(locator, Locator::Path(name) if name == "id");
+    let alone = rule.method == Method::GET
+        && rule.pattern.names() == ["id"]
+        && rule.pattern.is_in_path("id")
+        && rule.action.ids().iter().all(is_id);
     alone.then(|| Outgoing::parse(&format!("GET {}", rule.pattern.text())).ok())?
 }
 

@@ -5,7 +5,7 @@ use serde_json_path::JsonPath;
 use super::names;
 use super::problem::{Problem, alternatives, suggestion};
 use super::tree::{Table, Value};
-use crate::correlate::{Locator, TextPattern, UrlPattern};
+use crate::correlate::{JsonLocator, Locator, TextLocator, UrlPattern};
 use crate::route::Pattern;
 
 /// The locators of `key`, or else the capture `id` of the route.
@@ -49,9 +49,19 @@ fn locator(value: &Value<'_>, route: Option<&Pattern>) -> Option<Locator> {
             let (name, pattern) = (place.parse(names::header), pattern());
             Some(Locator::RequestHeader { name: name?, pattern: flat(pattern)? })
         }
-        "json" => json_path(&place).map(Locator::Json),
-        "body_json" => json_path(&place).map(Locator::BodyJson),
-        "text" => place.parse(TextPattern::parse).map(Locator::Text),
+        "json" | "body_json" => {
+            let (path, pattern) = (json_path(&place), pattern());
+            let locator = JsonLocator { path: path?, pattern: flat(pattern)? };
+            Some(if place.key == "json" {
+                Locator::Json(locator)
+            } else {
+                Locator::BodyJson(locator)
+            })
+        }
+        "text" => {
+            let (text, pattern) = (place.parse(TextLocator::parse), pattern());
+            Some(Locator::Text(TextLocator { pattern: flat(pattern)?, ..text? }))
+        }
         _ => {
             place.text()?;
             table.get("attribute").and_then(|value| value.text());

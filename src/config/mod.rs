@@ -21,6 +21,7 @@ mod rules;
 mod secret;
 mod server;
 mod spool;
+mod tenants;
 mod tree;
 mod units;
 mod upstream;
@@ -40,6 +41,7 @@ pub(crate) use problem::nearest;
 pub use resolved::Config;
 pub(crate) use resolved::*;
 pub(crate) use spool::SpoolLimits;
+pub(crate) use tenants::serves;
 pub(crate) use tree::sounds_secret;
 #[cfg(feature = "cli")]
 pub(crate) use units::size;
@@ -147,8 +149,12 @@ fn read(root: Table<'_>) -> Option<Config> {
         identities: &identities,
         identity_names: &identity_names,
         prefix: &server.prefix,
+        fold_case: app.as_ref().is_some_and(|app| app.fold_case),
     };
     let (kinds, rules) = documents::kinds(&root, &reading);
+    if let Some(app) = &app {
+        tenants::hint(&root, app, &kinds);
+    }
     let tests = cases::tests(&root, &reading);
     let routes = routes::table(rules, &kinds, app.as_ref(), &root.reader.problems);
     root.finish();

@@ -16,7 +16,7 @@ use crate::condition::Condition;
 use crate::correlate::Locator;
 use crate::inject::Pointer;
 use crate::reason::Reason;
-use crate::route::{Outgoing, RouteTable};
+use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
 
 /// A checked configuration. Load one with [`Config::load`].
 #[derive(Debug)]
@@ -308,6 +308,11 @@ pub(crate) struct ClaimPath(pub(crate) String);
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) name: String,
+    /// Its rules are for these hosts only; empty: for all.
+    pub(crate) hosts: Arc<[String]>,
+    /// The host is a part of a document's name.
+    pub(crate) per_host: bool,
+    pub(crate) ids: IdForm,
     /// Where the app serves the bytes; `None` when not configured.
     pub(crate) source: Option<Outgoing>,
     /// What is taken from there: up to the largest `max_size` (100 MiB without upload rules), and all
@@ -359,6 +364,26 @@ pub(crate) enum Action {
     Upload(UploadRule),
     Delete(DeleteRule),
     View(Arc<ViewRule>),
+}
+
+impl Action {
+    pub(crate) fn ids(&self) -> &[Locator] {
+        match self {
+            Self::Upload(upload) => &upload.id,
+            Self::Delete(delete) => &delete.id,
+            Self::View(view) => &view.id,
+        }
+    }
+
+    /// Those of a view only until it is shared.
+    pub(super) fn ids_mut(&mut self) -> impl Iterator<Item = &mut Locator> {
+        let ids = match self {
+            Self::Upload(upload) => Some(&mut upload.id),
+            Self::Delete(delete) => Some(&mut delete.id),
+            Self::View(view) => Arc::get_mut(view).map(|view| &mut view.id),
+        };
+        ids.into_iter().flatten()
+    }
 }
 
 /// `upload`, and `replace` with `only_known`.
@@ -423,6 +448,18 @@ pub(crate) struct ViewRule {
     pub(crate) wait: Duration,
     /// Its route is where the app serves the document's bytes, so that its reply tells of them.
     pub(crate) serves_bytes: bool,
+}
+
+impl ViewRule {
+    /// Whether nothing but the path says which document is meant. Elsewhere, what the app found may be another one
+    /// than Transom did.
+    pub(super) fn names_document_in_path(&self, route: &Pattern) -> bool {
+        let in_path = |locator: &Locator| match locator {
+            Locator::Path(name) => route.is_in_path(name),
+            _ => false,
+        };
+        self.id.iter().all(in_path)
+    }
 }
 
 /// How a session reaches its user.

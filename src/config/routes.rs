@@ -1,5 +1,7 @@
 //! Rules that get in each other's way.
 
+use std::sync::Arc;
+
 use super::problem::{Problem, Problems};
 use super::rules::Placed;
 use super::{Action, AppConfig, Kind};
@@ -8,7 +10,7 @@ use crate::route::{Fold, Overlap, Relation, RouteTable, Rule};
 /// The table of all rules; reports those of which one hides the other.
 pub(super) fn table(
     rules: Vec<Placed>,
-    kinds: &[std::sync::Arc<Kind>],
+    kinds: &[Arc<Kind>],
     app: Option<&AppConfig>,
     problems: &Problems,
 ) -> RouteTable {
@@ -19,6 +21,11 @@ pub(super) fn table(
     };
     let (rules, places): (Vec<_>, Vec<_>) =
         rules.into_iter().map(|placed| (placed.rule, (placed.span))).unzip();
+    let origins = origins(app);
+    let mut rules = rules;
+    for rule in &mut rules {
+        rule.action.ids_mut().for_each(|locator| locator.for_app(fold, &origins));
+    }
     let described: Vec<_> = rules.iter().map(Described::of).collect();
     let (mut table, overlaps) = RouteTable::build(rules, fold);
     for (index, kind) in kinds.iter().enumerate() {
@@ -57,12 +64,19 @@ pub(super) fn table(
     table
 }
 
+/// Where addresses in the app's replies lead to the app itself.
+fn origins(app: Option<&AppConfig>) -> Arc<[String]> {
+    let Some(app) = app else { return Arc::default() };
+    app.origins.iter().cloned().chain([app.url.to_string()]).collect()
+}
+
 /// What tells two rules of one route apart.
 struct Described {
     name: String,
     method: String,
     when: Option<String>,
     file: Option<String>,
+    hosts: Arc<[String]>,
 }
 
 impl Described {
@@ -76,11 +90,12 @@ impl Described {
             method: rule.method.to_string(),
             when: rule.when.as_ref().map(|when| when.source().to_owned()),
             file,
+            hosts: rule.hosts.clone(),
         }
     }
 
     fn told_apart_from(&self, other: &Self) -> bool {
         let files = self.file.is_some() && other.file.is_some() && self.file != other.file;
-        self.when != other.when || files
+        self.when != other.when || files || self.hosts != other.hosts
     }
 }

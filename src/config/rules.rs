@@ -27,6 +27,8 @@ pub(super) struct Reading<'a> {
     pub(super) identity_names: &'a [String],
     /// `/.transom`
     pub(super) prefix: &'a str,
+    /// The app does not see the case of paths.
+    pub(super) fold_case: bool,
 }
 
 impl Reading<'_> {
@@ -40,6 +42,7 @@ pub(super) fn rules(
     table: &Table<'_>,
     kind_name: &str,
     kind: usize,
+    hosts: &std::sync::Arc<[String]>,
     reading: &Reading<'_>,
 ) -> Vec<Placed> {
     let mut rules = Vec::new();
@@ -69,7 +72,8 @@ pub(super) fn rules(
             table.finish();
             if let (Some(route), Some((method, pattern)), Some(action)) = (route, parsed, action) {
                 check_method(&route, &method, &action);
-                let rule = Rule { name, kind, method, pattern, when, action };
+                let hosts = hosts.clone();
+                let rule = Rule { name, kind, hosts, method, pattern, when, action };
                 rules.push(Placed { rule, span: route.span });
             }
         }

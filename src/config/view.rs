@@ -31,6 +31,19 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
     if let Some(authorize) = table.get("authorize").and_then(|value| authorize(&value, reading)) {
         rule.authorize = authorize;
     }
+    if rule.authorize.app == AppSays::Reply
+        && route.is_some_and(|route| !rule.names_document_in_path(route))
+    {
+        rule.authorize.app = AppSays::Probe;
+    }
+    if let Some(value) = table.get("id")
+        && rule.id.iter().any(is_too_late)
+    {
+        let message = "the id of a view has to be known before the app answers";
+        let label =
+            "take it from the request: `{ path = … }`, `{ query = … }` or `{ request_header = … }`";
+        value.error::<()>(message, label);
+    }
     if let Some(value) = table.get("identity") {
         let names = value.at_least_one("no identity counts, so nobody could view");
         rule.identity = names.iter().filter_map(|name| identity(name, reading)).collect();
@@ -57,6 +70,11 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
         rule.wait = wait;
     }
     rule
+}
+
+/// Of what is read late, a header of the reply is no problem of this kind: it names the document, and comes first.
+fn is_too_late(locator: &Locator) -> bool {
+    !locator.is_in_request_head() && !matches!(locator, Locator::Header { .. })
 }
 
 /// A view of which nothing is written.

@@ -9,7 +9,7 @@ mod variables;
 
 pub(crate) use held::{HeldReply, ReplyEnd};
 pub(crate) use ids::{Found, ReplyFacts, RequestFacts, find};
-pub(crate) use locator::{Locator, TextPattern, UrlPattern};
+pub(crate) use locator::{JsonLocator, Locator, TextLocator, UrlPattern};
 pub(crate) use variables::{form_value, reply_value, request_value};
 
 /// How much of a reply is read for ids and conditions.

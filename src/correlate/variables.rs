@@ -4,6 +4,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 
 use super::ids::ReplyFacts;
+use crate::reading::{self, parameters};
 
 /// `request`: method, path, query, headers and, where one was kept, json.
 pub(crate) fn request_value(
@@ -13,19 +14,18 @@ pub(crate) fn request_value(
     headers: &HeaderMap,
     body: Option<&Value>,
 ) -> Value {
-    let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     json!({
         "method": method.as_str(),
         "path": path,
-        "query": first_of_each(query.map(|(k, v)| (k.into_owned(), v.into_owned()))),
+        "query": parameters(query),
         "headers": header_values(headers),
         "json": body,
     })
 }
 
-/// `form`: the fields; of a repeated one, the first.
+/// `form`: the fields. A condition that looks at a repeated one can't be evaluated.
 pub(crate) fn form_value(fields: &[(String, String)]) -> Value {
-    first_of_each(fields.iter().cloned())
+    Value::Object(reading::fields(fields))
 }
 
 /// `reply`: status, headers, json.
@@ -48,14 +48,6 @@ fn header_values(headers: &HeaderMap) -> Value {
             .collect::<Vec<_>>()
             .join(", ");
         values.insert(name.as_str().to_owned(), Value::String(joined));
-    }
-    Value::Object(values)
-}
-
-fn first_of_each(pairs: impl Iterator<Item = (String, String)>) -> Value {
-    let mut values = Map::new();
-    for (key, value) in pairs {
-        values.entry(key).or_insert(Value::String(value));
     }
     Value::Object(values)
 }

@@ -267,17 +267,15 @@ async fn keep(
 async fn delete(core: &Core, key: DocumentKey, prefix: bool) -> Result<usize, Reason> {
     let mut count = delete_page(core, std::slice::from_ref(&key)).await?;
     // Too long an id to have others below it is no folder.
-    let folder = DocumentKey::new(key.kind(), format!("{}/", key.id())).ok().filter(|_| prefix);
+    let folder = key.sibling(format!("{}/", key.id())).ok().filter(|_| prefix);
     let Some(folder) = folder else { return Ok(count) };
     count += delete_page(core, std::slice::from_ref(&folder)).await?;
     let mut after = folder.clone();
     loop {
         let page = core.store.list(Some(&after), PAGE).await;
         let page = page.map_err(|error| Failure::from(error).reason("delete"))?;
-        let below = page
-            .into_iter()
-            .map(|mapping| mapping.key)
-            .take_while(|key| key.kind() == folder.kind() && key.id().starts_with(folder.id()));
+        let below =
+            page.into_iter().map(|mapping| mapping.key).take_while(|key| key.is_below(&folder));
         let below: Vec<_> = below.collect();
         let Some(last) = below.last() else { return Ok(count) };
         after = last.clone();

@@ -38,7 +38,14 @@ pub(crate) fn meaning(reason: Reason) -> Option<&'static str> {
             "an app could read this path as another route's, so that nothing is decided on it"
         }
         Reason::OverrideUnclear => {
-            "the request names another method in a way that an app may or may not honour"
+            "the request names another method or path in a way that an app may or may not honour"
+        }
+        Reason::ParameterUnclear => {
+            "a parameter of the rule is there twice, in a spelling that some servers take for it, or in a \
+             form beside the query"
+        }
+        Reason::IdUnclear => {
+            "where the id is, there are several, or one that some servers read differently"
         }
         Reason::ReplyEncoded | Reason::ReplyTooLarge | Reason::ReplyNotJson => {
             "the app's reply can't take a session as JSON"

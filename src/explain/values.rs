@@ -11,13 +11,13 @@ pub(crate) fn looked_at(
     variables: &[(&str, &Value)],
     identities: &[Identity],
 ) -> String {
-    let members = condition.members().into_iter().filter_map(|path| {
+    let members = condition.members().iter().filter_map(|path| {
         let (name, below) = path.split_first()?;
         let (_, value) = variables.iter().find(|(variable, _)| variable == name)?;
         let value = below.iter().try_fold(*value, |value, key| value.get(key));
         let value = match value {
             None => "is not there".to_owned(),
-            Some(_) if is_secret(&path, identities) => "= (there, and not shown)".to_owned(),
+            Some(_) if is_secret(path, identities) => "= (there, and not shown)".to_owned(),
             Some(value) => format!("= {}", shown(value)),
         };
         Some(format!("{} {value}", path.join(".")))

@@ -129,9 +129,11 @@ fn caller(parts: &http::request::Parts) -> http::request::Parts {
 impl Arrival {
     /// The rules of this route that capture or delete, in order of precedence.
     fn writers<'e>(&self, engine: &'e Engine) -> Vec<Candidate<'e>> {
-        let uri = &self.caller.uri;
+        let http::request::Parts { uri, headers, .. } = &self.caller;
         let mut rules = engine.config.routes.candidates(uri.path(), uri.query());
-        rules.retain(|candidate| !matches!(candidate.rule.action, Action::View(_)));
+        rules.retain(|candidate| {
+            !matches!(candidate.rule.action, Action::View(_)) && candidate.rule.serves(headers, uri)
+        });
         rules
     }
 
@@ -295,7 +297,12 @@ impl<'a> Exchange<'a> {
         let seen = seen.unwrap_or_default();
         let (rule, captures) = match self.rule(&seen, unread) {
             Ok(chosen) => chosen,
-            Err(reason) => return (Step::Capture, Err(reason)),
+            Err(reason) => {
+                if unread.is_some() {
+                    self.doubt_all_rules(&seen).await;
+                }
+                return (Step::Capture, Err(reason));
+            }
         };
         match (&rule.action, unread) {
             (Action::Upload(upload), Some(reason)) => {
@@ -322,6 +329,9 @@ impl<'a> Exchange<'a> {
         }
         let method = effective(method, headers, uri.query(), &seen.fields)
             .map_err(|_| Reason::OverrideUnclear)?;
+        if self.engine.config.routes.are_fields_unclear(uri.path(), uri.query(), &seen.fields) {
+            return Err(Reason::ParameterUnclear);
+        }
         let of_method = |candidate: &Candidate<'_>| candidate.rule.method == method;
         let mut of_route =
             self.arrival.writers(self.engine).into_iter().filter(of_method).peekable();
@@ -348,6 +358,15 @@ impl<'a> Exchange<'a> {
             Trail::step(&self.arrival.extensions, "rule", || (Finding::Yes, rule.name.clone()));
         }
         chosen.ok_or(unread.unwrap_or(Reason::WhenUnmet))
+    }
+
+    /// The same for each rule that the request may be meant for.
+    async fn doubt_all_rules(&self, seen: &Seen) {
+        for Candidate { rule, captures, .. } in self.arrival.writers(self.engine) {
+            if let Some(upload) = as_upload(rule) {
+                self.doubt_all(rule, upload, &captures, seen).await;
+            }
+        }
     }
 
     /// The app took an upload of which there are no bytes: known documents that its reply names are in doubt.
@@ -487,6 +506,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Accepted, Reason> {
         let request = RequestFacts {
             captures,
+            path: self.arrival.caller.uri.path(),
             query: self.arrival.caller.uri.query(),
             headers: &self.arrival.caller.headers,
             fields,
@@ -540,8 +560,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn key(&self, rule: &Rule, id: String) -> Result<DocumentKey, Reason> {
-        let kind = self.kind(rule)?;
-        DocumentKey::new(kind.name.as_str(), id).map_err(|_| Reason::IdInvalid)
+        let http::request::Parts { uri, headers, .. } = &self.arrival.caller;
+        self.kind(rule)?.key(id, headers, uri)
     }
 }
 

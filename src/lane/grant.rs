@@ -285,6 +285,7 @@ async fn record(
         event: Reason::SessionGiven,
         who,
         kind: key.kind(),
+        host: key.host(),
         id: key.id(),
         document_id: &session.document_id,
         permissions: session.permissions.names(),

@@ -16,7 +16,7 @@ use super::Inner;
 use super::grant::{Asker, Granted, Purpose, grant};
 use super::probe::probe;
 use crate::body::ResponseBody;
-use crate::config::{AppSays, Config, Kind};
+use crate::config::{AppSays, Config, Kind, serves};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
@@ -60,7 +60,7 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
         Trail::decided(&parts.extensions, Reason::NotFound);
         return problem(Reason::NotFound, id);
     };
-    let outcome = match document(&engine.config, &asked) {
+    let outcome = match document(&engine.config, &asked, parts) {
         Ok((kind, key)) => {
             let granted = serve(engine, inner, parts, kind, &key, asked.what).await;
             let reason = granted.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
@@ -141,10 +141,15 @@ impl Asked {
 }
 
 /// An id that no document can have is an unknown document.
-fn document<'c>(config: &'c Config, asked: &Asked) -> Result<(&'c Kind, DocumentKey), Reason> {
+fn document<'c>(
+    config: &'c Config,
+    asked: &Asked,
+    parts: &Parts,
+) -> Result<(&'c Kind, DocumentKey), Reason> {
     let kind = config.kinds.iter().find(|kind| kind.name == asked.kind);
+    let kind = kind.filter(|kind| serves(&kind.hosts, &parts.headers, &parts.uri));
     let kind = kind.ok_or(Reason::DocumentUnknown)?;
-    let key = DocumentKey::new(kind.name.as_str(), asked.id.as_str());
+    let key = kind.key(asked.id.clone(), &parts.headers, &parts.uri);
     Ok((kind, key.map_err(|_| Reason::DocumentUnknown)?))
 }
 

@@ -222,7 +222,8 @@ fn question<B>(
         let headers = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         (request.method().as_str(), request.uri().to_string(), headers)
     });
-    let mut items = vec![key.kind().into(), key.id().into(), peer.into_bytes()];
+    let host = key.host().unwrap_or_default().into();
+    let mut items = vec![key.kind().into(), host, key.id().into(), peer.into_bytes()];
     for (method, target, headers) in sent {
         items.extend([method.into(), target.into_bytes()]);
         headers.for_each(|(name, value)| items.extend([name.to_vec(), value.to_vec()]));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use tracing::info;
 
@@ -23,15 +23,9 @@ use crate::telemetry::{Step, request_id};
 /// app may take for theirs, by a header that names another address, and by the rules of its route as far as they
 /// look at no body. Without allocating for nearly every request.
 pub(crate) fn meant<B>(engine: &Engine, request: &Request<B>) -> Vec<DocumentKey> {
-    let (uri, routes) = (request.uri(), &engine.config.routes);
-    let mut found = routes.documents_meant(request.method(), uri.path(), uri.query());
-    for name in &OTHER_ADDRESSES {
-        for address in request.headers().get_all(name) {
-            let address = String::from_utf8_lossy(address.as_bytes());
-            found.extend(routes.documents_at(&address, uri.path()));
-        }
-    }
-    found.into_iter().filter_map(|(kind, id)| key(engine, kind, id)).collect()
+    let (uri, headers) = (request.uri(), request.headers());
+    let found = engine.config.routes.may_change(request.method(), headers, uri);
+    found.into_iter().filter_map(|(kind, id)| key(engine, kind, id, headers, uri)).collect()
 }
 
 /// What the rules of a route say of the documents before the app has answered.
@@ -51,6 +45,7 @@ pub(super) fn named_by_rules(
         };
         let request = RequestFacts {
             captures,
+            path: parts.uri.path(),
             query: parts.uri.query(),
             headers: &parts.headers,
             fields: &[],
@@ -62,7 +57,10 @@ pub(super) fn named_by_rules(
         for locator in ids.iter().filter(known_now) {
             let found = find(std::slice::from_ref(locator), &request, &reply);
             let ids = found.map(|found| found.ids).unwrap_or_default();
-            keys.extend(ids.into_iter().filter_map(|id| key(engine, rule.kind, id)));
+            keys.extend(
+                ids.into_iter()
+                    .filter_map(|id| key(engine, rule.kind, id, &parts.headers, &parts.uri)),
+            );
         }
     }
     keys
@@ -102,15 +100,12 @@ pub(super) fn is_refusal(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }
 
-pub(super) fn key(engine: &Engine, kind: usize, id: String) -> Option<DocumentKey> {
-    let kind = engine.config.kinds.get(kind)?;
-    DocumentKey::new(kind.name.as_str(), id).ok()
+fn key(
+    engine: &Engine,
+    kind: usize,
+    id: String,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Option<DocumentKey> {
+    engine.config.kinds.get(kind)?.key(id, headers, uri).ok()
 }
-
-/// Where a request may name another address than its own: RFC 4918, section 10.3, and rewrites that IIS and
-/// frameworks behind it honour.
-const OTHER_ADDRESSES: [HeaderName; 3] = [
-    HeaderName::from_static("destination"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-];

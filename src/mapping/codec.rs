@@ -7,12 +7,18 @@ use serde::de::DeserializeOwned;
 use super::{JobId, StoreError};
 use crate::document::DocumentKey;
 
-/// `kind NUL id`. Ids hold no control characters, so the last NUL is the separator, and the order
-/// of the bytes is the order of the keys.
+/// `kind NUL id`, and for a tenant's document `kind NUL SOH host NUL id`. Neither hosts nor ids hold control characters,
+/// so both are told apart, and the order of the bytes is the order of the keys.
 pub(super) fn document_key(key: &DocumentKey) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(key.kind().len() + 1 + key.id().len());
+    let host = key.host().map_or(0, |host| host.len() + 2);
+    let mut bytes = Vec::with_capacity(key.kind().len() + 1 + host + key.id().len());
     bytes.extend_from_slice(key.kind().as_bytes());
     bytes.push(0);
+    if let Some(host) = key.host() {
+        bytes.push(1);
+        bytes.extend_from_slice(host.as_bytes());
+        bytes.push(0);
+    }
     bytes.extend_from_slice(key.id().as_bytes());
     bytes
 }
@@ -68,12 +74,14 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_are_ordered_as_keys_are(
-            a in ("[a-c!]{1,3}", "[ -~é]{1,6}"),
-            b in ("[a-c!]{1,3}", "[ -~é]{1,6}"),
+            a in ("[a-c!]{1,3}", "[a.-]{0,3}", "[ -~é]{1,6}"),
+            b in ("[a-c!]{1,3}", "[a.-]{0,3}", "[ -~é]{1,6}"),
         ) {
-            let (Ok(a), Ok(b)) = (DocumentKey::new(a.0, a.1), DocumentKey::new(b.0, b.1)) else {
-                return Ok(());
+            let key = |(kind, host, id): (String, String, String)| match host.as_str() {
+                "" => DocumentKey::new(kind, id),
+                host => DocumentKey::new(kind, id)?.at_host(host),
             };
+            let (Ok(a), Ok(b)) = (key(a), key(b)) else { return Ok(()) };
             prop_assert_eq!(a.cmp(&b), document_key(&a).cmp(&document_key(&b)));
         }
 

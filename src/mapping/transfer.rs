@@ -295,6 +295,8 @@ struct Header {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Line {
     kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     id: String,
     state: State,
     /// The DWS document when ready.
@@ -353,6 +355,7 @@ impl From<Mapping> for Line {
         };
         Self {
             kind: mapping.key.kind().to_owned(),
+            host: mapping.key.host().map(str::to_owned),
             id: mapping.key.id().to_owned(),
             state,
             document_id,
@@ -401,8 +404,13 @@ impl TryFrom<Line> for Mapping {
         if line.kind.is_empty() || line.kind.chars().any(char::is_control) {
             return Err("`kind` is empty or holds control characters".to_owned());
         }
+        let key = DocumentKey::new(line.kind, line.id);
         Ok(Mapping {
-            key: DocumentKey::new(line.kind, line.id).map_err(|error| error.to_string())?,
+            key: match line.host {
+                Some(host) => key.and_then(|key| key.at_host(host)),
+                None => key,
+            }
+            .map_err(|error| error.to_string())?,
             state,
             revision: 0,
             title: line.title,

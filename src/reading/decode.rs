@@ -5,10 +5,18 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 /// One path segment, decoded once. `None` for a segment that must match nothing: empty, `.` or
-/// `..`, a broken percent sequence, invalid UTF-8, control characters, a backslash.
+/// `..` (also between encoded slashes and backslashes), a broken percent sequence, invalid UTF-8, control characters,
+/// a backslash that is not encoded.
 pub(crate) fn segment(raw: &str) -> Option<Cow<'_, str>> {
     let text = strict(raw)?;
-    let clear = !matches!(&*text, "" | "." | "..") && !text.contains('\\');
+    if raw.contains('\\') {
+        return None;
+    }
+    let is_dots = |part: &str| matches!(part, "." | "..");
+    let clear = match &text {
+        Cow::Borrowed(text) => !text.is_empty() && !is_dots(text),
+        Cow::Owned(text) => !text.is_empty() && !text.split(['/', '\\']).any(is_dots),
+    };
     clear.then_some(text)
 }
 
@@ -46,6 +54,7 @@ mod tests {
     fn a_segment_is_decoded_once() {
         assert_eq!(segment("a%2Fb").unwrap(), "a/b");
         assert_eq!(segment("%252e").unwrap(), "%2e");
+        assert_eq!(segment("%23%3F%3B%5C").unwrap(), "#?;\\");
         assert_eq!(segment("%C3%BC").unwrap(), "ü");
         assert_eq!(query_text("a+b%2Bc").unwrap(), "a b+c");
     }
@@ -53,7 +62,7 @@ mod tests {
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
         for raw in
-            ["", ".", "..", "%2e", ".%2E", "a%", "a%2", "a%zz", "a%ff", "a%00", "a%5cb", "a\\b"]
+            ["", ".", "..", "%2e", ".%2E", "a%", "a%2", "a%zz", "a%ff", "a%00", "a%5c..", "a\\b"]
         {
             assert_eq!(segment(raw), None, "{raw}");
         }

@@ -2,11 +2,16 @@
 //!
 //! Servers and frameworks decode twice, collapse slashes, resolve dot segments, take `\` for `/` and drop what
 //! follows `;`, in any combination. Transom does none of it, so a path on which it matters is no route's.
+//!
+//! What was encoded is data, though: `%23`, `%3F`, `%3B` and `%5C` in a segment that a rule captures are a part of the
+//! id, since servers split a path before they decode it. It is a trick all the same where it makes dot segments, where
+//! it is encoded twice, and where no rule takes the path as it is.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 
 /// Every other reading of this path, percent-encoded again; none, without allocating, for a plain path.
-pub(super) fn readings(path: &str) -> Vec<String> {
+/// `encoded_is_data`: a rule takes the path as it is.
+pub(super) fn readings(path: &str, encoded_is_data: bool) -> Vec<String> {
     if !is_doubtful(path) {
         return Vec::new();
     }
@@ -14,10 +19,14 @@ pub(super) fn readings(path: &str) -> Vec<String> {
     let mut text = path.as_bytes().to_vec();
     // As it came, its percent signs are still escapes.
     let mut encoded = CONTROLS;
-    for _ in 0..=DECODINGS {
+    for decodings in 0..=DECODINGS {
+        let is_data = encoded_is_data && decodings == 1;
         for (backslash, parameters) in [(false, false), (false, true), (true, false), (true, true)]
         {
-            let reading = tidy(&text, backslash, parameters, encoded);
+            if is_data && (backslash || parameters) && !makes_dots(&text, backslash, parameters) {
+                continue;
+            }
+            let reading = tidy(&text, backslash, parameters, is_data, encoded);
             if reading != path && !readings.contains(&reading) {
                 readings.push(reading);
             }
@@ -56,11 +65,24 @@ fn decode(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
+fn makes_dots(text: &[u8], backslash: bool, parameters: bool) -> bool {
+    let is_end =
+        |byte: &u8| *byte == b'/' || (backslash && *byte == b'\\') || (parameters && *byte == b';');
+    text.split(is_end).any(|part| matches!(part, b"." | b".."))
+}
+
 /// Collapsed slashes, resolved dot segments, and on request the rest.
-fn tidy(text: &[u8], backslash: bool, parameters: bool, encoded: &'static AsciiSet) -> String {
+fn tidy(
+    text: &[u8],
+    backslash: bool,
+    parameters: bool,
+    is_data: bool,
+    encoded: &'static AsciiSet,
+) -> String {
     let is_slash = |byte: &u8| *byte == b'/' || (backslash && *byte == b'\\');
     // Some end a path at NUL, at a fragment, or at a query that was encoded.
-    let end = text.iter().position(|byte| matches!(byte, 0 | b'?' | b'#')).unwrap_or(text.len());
+    let is_end = |byte: &u8| *byte == 0 || (!is_data && matches!(byte, b'?' | b'#'));
+    let end = text.iter().position(is_end).unwrap_or(text.len());
     let text = text.get(..end).unwrap_or(text);
     let mut segments: Vec<&[u8]> = Vec::new();
     let mut last: &[u8] = b"";
@@ -110,7 +132,7 @@ mod tests {
     #[test]
     fn plain_paths_have_no_other_reading() {
         for path in ["/", "/files/7", "/files/a.b-c_d~e/", "/a/b..c/x.y", "*", "/a:b@c!$&'()*+,="] {
-            assert_eq!(readings(path), Vec::<String>::new(), "{path}");
+            assert_eq!(readings(path, false), Vec::<String>::new(), "{path}");
         }
     }
 
@@ -131,7 +153,7 @@ mod tests {
             ("/files/7/.", "/files/7/"),
             ("/files/100%25", "/files/100%25"),
         ] {
-            let readings = readings(path);
+            let readings = readings(path, false);
             let kept = path == reading && readings.iter().all(|other| other != reading);
             assert!(kept || readings.iter().any(|other| other == reading), "{path}: {readings:?}");
         }
@@ -140,7 +162,7 @@ mod tests {
     proptest! {
         #[test]
         fn readings_are_few_and_paths(path in "/(/|%25|%2e|%2F|%5c|;|\\.|[a-z]|é|\\\\){0,30}") {
-            let readings = readings(&path);
+            let readings = readings(&path, false);
             prop_assert!(readings.len() <= 4 * (DECODINGS + 1));
             prop_assert!(readings.iter().all(|reading| reading.starts_with('/')));
         }

@@ -45,21 +45,21 @@ impl Form {
             Locator::Query(name) => Some(name.clone()),
             _ => None,
         };
-        let names = ids.iter().filter_map(names).collect();
+        let names: Vec<_> = ids.iter().filter_map(names).collect();
         let keys = ids.iter().filter_map(keys).collect();
-        let form = Self::new(rule.kind, &rule.pattern, names, keys, fold)?;
+        let form = Self::new(rule.kind, &rule.pattern, &names, keys, fold)?;
         Some(Self { writes: !matches!(rule.action, Action::View(_)), ..form })
     }
 
     pub(super) fn of_template(kind: usize, template: &Outgoing, fold: Fold) -> Option<Self> {
         let pattern = Pattern::parse(template.text()).ok()?;
-        Self::new(kind, &pattern, vec!["id".to_owned()], Vec::new(), fold)
+        Self::new(kind, &pattern, &["id".to_owned()], Vec::new(), fold)
     }
 
     fn new(
         kind: usize,
         pattern: &Pattern,
-        names: Vec<String>,
+        names: &[String],
         mut keys: Vec<String>,
         fold: Fold,
     ) -> Option<Self> {
@@ -70,11 +70,10 @@ impl Form {
             return None;
         }
         let numbers = pattern.numbers();
-        let fold = Fold { case: true, trailing_slash: true, ..fold };
         Some(Self {
             kind,
             writes: false,
-            pattern: pattern.clone().untyped().folding(fold),
+            pattern: pattern.clone().untyped().folding(fold).loosened(),
             numbers,
             captures,
             keys,
@@ -102,7 +101,7 @@ impl Form {
 /// All that any reading of this path and query names.
 pub(super) fn documents(forms: &[Form], path: &str, query: Option<&str>) -> Vec<Document> {
     let mut found = Vec::new();
-    let readings = lenient::readings(path);
+    let readings = lenient::readings(path, false);
     for path in std::iter::once(path).chain(readings.iter().map(String::as_str)) {
         forms.iter().for_each(|form| form.find(path, query, &mut found));
     }
@@ -172,7 +171,15 @@ mod tests {
                 confirm: Confirm::Auto,
             });
             let pattern = Pattern::parse(path).unwrap();
-            Rule { name: text.to_owned(), kind: 0, method, pattern, when: None, action }
+            Rule {
+                name: text.to_owned(),
+                kind: 0,
+                hosts: std::sync::Arc::default(),
+                method,
+                pattern,
+                when: None,
+                action,
+            }
         };
         let path = || Locator::Path("id".to_owned());
         let rules = vec![
@@ -223,13 +230,29 @@ mod tests {
     }
 
     #[test]
-    fn an_address_names_documents_too() {
+    fn headers_name_documents_too() {
         let table = table();
-        for address in
-            ["http://app.example/dav/a%20b", "/dav//a%20b", "../dav/a%20b", "/x/../dav/a%20b"]
-        {
-            let found = table.documents_at(address, "/files/7");
-            assert!(found.contains(&(0, "a b".to_owned())), "{address}: {found:?}");
+        for (method, name, value) in [
+            ("MOVE", "destination", "http://app.example/dav/a%20b"),
+            ("MOVE", "destination", "/dav//a%20b"),
+            ("COPY", "destination", "../dav/a%20b"),
+            ("POST", "x_original_url", "/x/../dav/a%20b"),
+            ("GET", "x-rewrite-url", ""),
+        ] {
+            let headers: http::HeaderMap = [
+                (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()),
+                ("x-http-method-override".parse().unwrap(), "DELETE".parse().unwrap()),
+            ]
+            .into_iter()
+            .collect();
+            let uri = "/files/7".parse().unwrap();
+            let found = table.may_change(&method.parse().unwrap(), &headers, &uri);
+            assert!(found.contains(&(0, "7".to_owned())), "{method}: {found:?}");
+            let named = value.is_empty() || found.contains(&(0, "a b".to_owned()));
+            assert!(named, "{value}: {found:?}");
         }
+        let harmless =
+            table.may_change(&Method::GET, &http::HeaderMap::new(), &"/files/7".parse().unwrap());
+        assert!(harmless.is_empty());
     }
 }

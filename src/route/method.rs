@@ -1,15 +1,18 @@
-//! The method that the app will act on. Pure.
+//! The method and the path that the app will act on. Pure.
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, Uri};
 
-/// The effective method can't be known.
+use crate::reading::{Parameter, field, is_urlencoded, parameter, same_in_cgi};
+
+/// The effective method or path can't be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unclear;
 
 /// The method after the overrides that frameworks honour: a header or a `_method` field, in a POST.
 ///
 /// `fields` are those of the form, once they are known. An override of any other method is unclear, since
-/// some apps honour it and others don't; so are overrides that contradict one another.
+/// some apps honour it and others don't; so are overrides that contradict one another, and those in a spelling
+/// that only some servers take for the name.
 pub(crate) fn effective(
     method: &Method,
     headers: &HeaderMap,
@@ -18,27 +21,32 @@ pub(crate) fn effective(
 ) -> Result<Method, Unclear> {
     // As with nearly every request.
     let in_query = query.is_some_and(|query| !query.is_empty());
-    if !in_query && fields.is_empty() && !headers.keys().any(is_override) {
+    if !in_query && fields.is_empty() && !headers.keys().any(is_method_override) {
         return Ok(method.clone());
     }
     let mut overriding: Option<Method> = None;
-    let named = OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(name));
-    let in_headers = named.map(|value| value.to_str().map(str::to_owned).map_err(|_| Unclear));
-    let in_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .filter(|(key, _)| key == OVERRIDE_FIELD)
-        .map(|(_, value)| Ok(value.into_owned()));
-    let in_form =
-        fields.iter().filter(|(key, _)| key == OVERRIDE_FIELD).map(|(_, value)| Ok(value.clone()));
-    for value in in_headers.chain(in_query).chain(in_form) {
-        let value = value?.trim().to_ascii_uppercase();
+    let mut add = |value: &str, is_certain: bool| {
+        let value = value.trim().to_ascii_uppercase();
         if value.is_empty() {
-            continue;
+            return Ok(());
         }
         let value = Method::from_bytes(value.as_bytes()).map_err(|_| Unclear)?;
-        if overriding.as_ref().is_some_and(|earlier| *earlier != value) {
+        let differs = overriding.as_ref().is_some_and(|earlier| *earlier != value);
+        if differs || (!is_certain && value != *method) {
             return Err(Unclear);
         }
         overriding = Some(value);
+        Ok(())
+    };
+    for (name, value) in headers.iter().filter(|(name, _)| is_method_override(name)) {
+        add(value.to_str().map_err(|_| Unclear)?, METHOD_HEADERS.contains(&name.as_str()))?;
+    }
+    for value in [parameter(query, FIELD), field(fields, FIELD, is_urlencoded(headers))] {
+        match value {
+            Parameter::Missing => {}
+            Parameter::Value(value) => add(&value, true)?,
+            Parameter::Unclear => return Err(Unclear),
+        }
     }
     match overriding {
         None => Ok(method.clone()),
@@ -48,21 +56,49 @@ pub(crate) fn effective(
     }
 }
 
-/// One look at each name there is costs less than a search for each of these.
-fn is_override(name: &HeaderName) -> bool {
-    matches!(name.as_str().len(), 13 | 17 | 22) && OVERRIDE_HEADERS.contains(name)
+/// Whether a header says that another path is meant, which some apps go by: Symfony until 2018 (CVE-2018-14773),
+/// Zend, CakePHP and Drupal behind IIS, as its rewriting modules write it. `X-Original-URI`, by which nginx tells an
+/// auth server what it asks about, is taken for the same.
+///
+/// One that repeats the request's own target says nothing else.
+pub(crate) fn is_path_overridden(headers: &HeaderMap, uri: &Uri) -> bool {
+    let own = uri.path_and_query().map(|target| target.as_str().as_bytes());
+    headers.iter().any(|(name, value)| {
+        is_one_of(name, &PATH_HEADERS) && Some(value.as_bytes().trim_ascii()) != own
+    })
 }
 
-static OVERRIDE_HEADERS: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
-const OVERRIDE_FIELD: &str = "_method";
+/// The paths that headers name instead of the request's own.
+pub(super) fn overriding_paths(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let named = headers.iter().filter(|(name, _)| is_one_of(name, &PATH_HEADERS));
+    named.filter_map(|(_, value)| value.to_str().ok())
+}
+
+fn is_method_override(name: &HeaderName) -> bool {
+    is_one_of(name, &METHOD_HEADERS)
+}
+
+/// One look at the length of each name there is costs less than a search for each of these.
+fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
+    let name = name.as_str();
+    matches!(name.len(), 13 | 14 | 17 | 22) && names.iter().any(|known| same_in_cgi(name, known))
+}
+
+const METHOD_HEADERS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const PATH_HEADERS: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+const FIELD: &str = "_method";
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    fn headers(given: &[(&str, &str)]) -> HeaderMap {
+        let pairs = given
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
+        pairs.collect()
+    }
 
     fn judged(
         method: &str,
@@ -70,14 +106,13 @@ mod tests {
         query: Option<&str>,
         field: Option<&str>,
     ) -> String {
-        let mut headers = HeaderMap::new();
-        if let Some(header) = header {
-            headers.insert("x-http-method-override", header.parse().expect("a header value"));
-        }
+        let headers: Vec<_> =
+            header.into_iter().map(|value| ("x-http-method-override", value)).collect();
         let fields: Vec<_> =
             field.map(|f| ("_method".to_owned(), f.to_owned())).into_iter().collect();
-        let method = method.parse().expect("a method");
-        effective(&method, &headers, query, &fields).map_or("unclear".into(), |m| m.to_string())
+        let method = method.parse().unwrap();
+        effective(&method, &self::headers(&headers), query, &fields)
+            .map_or("unclear".into(), |m| m.to_string())
     }
 
     #[test]
@@ -87,6 +122,7 @@ mod tests {
         assert_eq!(judged("POST", None, Some("a=1&_method=DELETE"), None), "DELETE");
         assert_eq!(judged("POST", None, None, Some("patch")), "PATCH");
         assert_eq!(judged("POST", Some("PUT"), None, Some("PUT")), "PUT");
+        assert_eq!(judged("POST", None, Some("method=PUT"), None), "POST");
     }
 
     #[test]
@@ -96,5 +132,35 @@ mod tests {
         assert_eq!(judged("POST", Some("PUT"), None, Some("DELETE")), "unclear");
         assert_eq!(judged("POST", Some("P U T"), None, None), "unclear");
         assert_eq!(judged("GET", Some("GET"), None, None), "GET");
+    }
+
+    #[test]
+    fn a_spelling_that_only_some_servers_fold_is_unclear() {
+        for query in
+            ["+_method=PUT", ".method=PUT", "_METHOD=PUT", "_method[]=PUT", "a=1;_method=PUT"]
+        {
+            assert_eq!(judged("POST", None, Some(query), None), "unclear", "{query}");
+        }
+        for name in ["x_http_method_override", "x-http_method", "x.method.override"] {
+            let given = headers(&[(name, "DELETE")]);
+            assert_eq!(effective(&Method::POST, &given, None, &[]), Err(Unclear), "{name}");
+            assert_eq!(effective(&Method::DELETE, &given, None, &[]), Ok(Method::DELETE));
+        }
+        let fields = [(" _method".to_owned(), "PUT".to_owned())];
+        assert_eq!(effective(&Method::POST, &HeaderMap::new(), None, &fields), Err(Unclear));
+    }
+
+    #[test]
+    fn another_path_in_a_header() {
+        let uri: Uri = "/doc/7?a=1".parse().unwrap();
+        for name in
+            ["x-original-url", "x-rewrite-url", "X_Original_URL", "x.rewrite_url", "x-original-uri"]
+        {
+            for value in ["/doc/8", "", "/doc/7", "http://app/doc/7?a=1"] {
+                assert!(is_path_overridden(&headers(&[(name, value)]), &uri), "{name}: {value}");
+            }
+            assert!(!is_path_overridden(&headers(&[(name, "/doc/7?a=1")]), &uri), "{name}");
+        }
+        assert!(!is_path_overridden(&headers(&[("x-original-ip", "/doc/8")]), &uri));
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! `matchit` can't express typed captures, rests in the middle, query parts or ties by condition.
 
+mod doubts;
+mod ids;
 mod lenient;
 mod meant;
 mod method;
@@ -14,12 +16,15 @@ mod table;
 #[cfg(test)]
 mod unclear;
 
-use http::Method;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Uri};
 
 use crate::condition::Condition;
-use crate::config::Action;
+use crate::config::{Action, serves};
 
-pub(crate) use method::effective;
+pub(crate) use ids::IdForm;
+pub(crate) use method::{effective, is_path_overridden};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use overlap::{Overlap, Relation};
 pub(crate) use pattern::{Captures, Fold, Pattern};
@@ -32,10 +37,18 @@ pub(crate) struct Rule {
     pub(crate) name: String,
     /// Index into `Config::kinds`.
     pub(crate) kind: usize,
+    /// It is for these hosts only; empty: for all.
+    pub(crate) hosts: Arc<[String]>,
     pub(crate) method: Method,
     pub(crate) pattern: Pattern,
     pub(crate) when: Option<Condition>,
     pub(crate) action: Action,
+}
+
+impl Rule {
+    pub(crate) fn serves(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        serves(&self.hosts, headers, uri)
+    }
 }
 
 /// Splits `METHOD /path` and reads the method. The error is a sentence for the operator.

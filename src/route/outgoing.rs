@@ -40,7 +40,7 @@ impl Outgoing {
     }
 
     /// Path and query as they were written.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::reading::decode;
+use crate::reading::{Parameter, decode, parameter};
 
 /// The path and query part of a route: `/path/{name}/{id:digits}/{*rest}?key={name}&key=literal`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) struct Pattern {
     pub(super) trailing_slash: bool,
     pub(super) query: Vec<QueryPart>,
     pub(super) fold: Fold,
+    /// The app takes captures that differ in case for the same.
+    pub(super) fold_values: bool,
     text: String,
 }
 
@@ -97,6 +99,7 @@ impl Pattern {
             trailing_slash: stem.len() != path.len(),
             query,
             fold: Fold::default(),
+            fold_values: false,
             text: text.to_owned(),
         };
         pattern.check_names()?;
@@ -105,18 +108,14 @@ impl Pattern {
 
     pub(crate) fn folding(mut self, fold: Fold) -> Self {
         self.fold = fold;
+        self.fold_values = fold.case;
         self
     }
 
-    /// Whether an app could see other segments in this path than were captured, because of an encoded slash.
-    pub(super) fn hides_slash(&self, path: &str, captures: &Captures) -> bool {
-        let spans = |value: Option<&str>| value.is_some_and(|value| value.contains('/'));
-        self.segments.iter().any(|segment| match segment {
-            Segment::One { name, .. } => !self.fold.encoded_slash && spans(captures.get(name)),
-            // It would have one value for two paths, `a/b` and `a%2Fb`.
-            Segment::Rest { .. } => self.fold.encoded_slash && decode::has_encoded_slash(path),
-            Segment::Literal(_) => false,
-        })
+    /// As if the app saw neither case nor trailing slashes; what is captured stays the same.
+    pub(super) fn loosened(mut self) -> Self {
+        self.fold = Fold { case: true, trailing_slash: true, ..self.fold };
+        self
     }
 
     /// Names it captures.
@@ -135,25 +134,12 @@ impl Pattern {
         self.query.iter().find(captures).map(|part| part.key.as_str())
     }
 
-    /// Captures that are `digits`.
-    pub(super) fn numbers(&self) -> Vec<Arc<str>> {
+    pub(super) fn class_of(&self, name: &str) -> Option<Class> {
         let query = self.query.iter().map(|part| &part.value);
-        let number = |segment: &Segment| match segment {
-            Segment::One { name, class: Class::Digits } => Some(name.clone()),
+        self.segments.iter().chain(query).find_map(|segment| match segment {
+            Segment::One { name: known, class } if **known == *name => Some(*class),
             _ => None,
-        };
-        self.segments.iter().chain(query).filter_map(number).collect()
-    }
-
-    /// Without the types of its captures.
-    pub(super) fn untyped(mut self) -> Self {
-        let query = self.query.iter_mut().map(|part| &mut part.value);
-        for segment in self.segments.iter_mut().chain(query) {
-            if let Segment::One { class: class @ Class::Digits, .. } = segment {
-                *class = Class::Any;
-            }
-        }
-        self
+        })
     }
 
     /// As it was written.
@@ -177,7 +163,9 @@ impl Pattern {
         let mut captures = self.path_captures(path)?;
         for part in &self.query {
             if let (Some(name), Some(value)) = (part.value.name(), part.find(query)) {
-                captures.0.push((name.clone(), value.into_owned()));
+                let mut value = value.into_owned();
+                part.value.make_canonical(&mut value, self.fold_values);
+                captures.0.push((name.clone(), value));
             }
         }
         Some(captures)
@@ -188,7 +176,7 @@ impl Pattern {
         let mut captures = Captures::default();
         let captured = self.walk(path, |segment, raw| {
             let Some(name) = segment.name() else { return segment.accepts(raw, self.fold.case) };
-            let Some(value) = segment.value(raw) else { return false };
+            let Some(value) = segment.value(raw, self.fold_values) else { return false };
             captures.0.push((name.clone(), value));
             true
         });
@@ -197,7 +185,7 @@ impl Pattern {
 
     /// Pairs each segment with its raw text (several segments for a rest) until `visit` says no.
     /// Whether every segment was paired and nothing was left over.
-    fn walk(&self, path: &str, mut visit: impl FnMut(&Segment, &str) -> bool) -> bool {
+    pub(super) fn walk(&self, path: &str, mut visit: impl FnMut(&Segment, &str) -> bool) -> bool {
         let Some(mut left) = self.stem(path) else { return false };
         let is_rest = |segment: &Segment| matches!(segment, Segment::Rest { .. });
         let head = self.segments.iter().position(is_rest).unwrap_or(self.segments.len());
@@ -290,7 +278,7 @@ impl Segment {
         Ok(if rest { Self::Rest { name } } else { Self::One { name, class } })
     }
 
-    fn name(&self) -> Option<&Arc<str>> {
+    pub(super) fn name(&self) -> Option<&Arc<str>> {
         match self {
             Self::Literal(_) => None,
             Self::One { name, .. } | Self::Rest { name } => Some(name),
@@ -298,7 +286,7 @@ impl Segment {
     }
 
     /// Whether a literal is there.
-    fn accepts(&self, raw: &str, fold_case: bool) -> bool {
+    pub(super) fn accepts(&self, raw: &str, fold_case: bool) -> bool {
         // Most segments of most requests end here, without a look at each byte.
         if !raw.contains('%') {
             return self.accepts_text(raw, fold_case);
@@ -307,13 +295,25 @@ impl Segment {
     }
 
     /// What is captured of this raw text, if it is accepted.
-    fn value(&self, raw: &str) -> Option<String> {
-        if let Self::Rest { .. } = self {
+    pub(super) fn value(&self, raw: &str, fold_case: bool) -> Option<String> {
+        let mut value = if let Self::Rest { .. } = self {
             let segments = raw.split('/').map(decode::segment);
-            return Some(segments.collect::<Option<Vec<_>>>()?.join("/"));
+            segments.collect::<Option<Vec<_>>>()?.join("/")
+        } else {
+            let text = decode::segment(raw)?;
+            self.accepts_text(&text, false).then(|| text.into_owned())?
+        };
+        self.make_canonical(&mut value, fold_case);
+        Some(value)
+    }
+
+    /// One spelling for what the app takes for one value. `fold_case` is for ASCII alone, as with literals: which
+    /// other letters are the same depends on the app's file system and database, and two documents must not become
+    /// one.
+    fn make_canonical(&self, value: &mut str, fold_case: bool) {
+        if fold_case || matches!(self, Self::One { class: Class::Uuid, .. }) {
+            value.make_ascii_lowercase();
         }
-        let text = decode::segment(raw)?;
-        self.accepts_text(&text, false).then(|| text.into_owned())
     }
 
     pub(super) fn accepts_text(&self, text: &str, fold_case: bool) -> bool {
@@ -349,16 +349,11 @@ impl QueryPart {
         }
     }
 
-    /// The value of this part in a raw query, if it is there exactly once and is accepted. A key
-    /// that comes twice could mean one value to us and the other to the app.
+    /// The value of this part in a raw query, if it is there clearly and is accepted.
     fn find<'q>(&self, query: Option<&'q str>) -> Option<Cow<'q, str>> {
-        let mut values = query?.split('&').filter_map(|part| {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            (decode::query_text(key)? == self.key.as_str()).then_some(value)
-        });
-        let value = decode::query_text(values.next()?)?;
-        let clear = values.next().is_none() && (self.value.name().is_none() || !value.is_empty());
-        (clear && self.value.accepts_text(&value, false)).then_some(value)
+        let Parameter::Value(value) = parameter(query, &self.key) else { return None };
+        let there = self.value.name().is_none() || !value.is_empty();
+        (there && self.value.accepts_text(&value, false)).then_some(value)
     }
 }
 
@@ -366,7 +361,10 @@ impl Class {
     pub(super) fn accepts(self, text: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Digits => text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty(),
+            Self::Digits => {
+                let zero = text.starts_with('0') && text.len() > 1;
+                text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() && !zero
+            }
             Self::Uuid => {
                 let dash = |at| matches!(at, 8 | 13 | 18 | 23);
                 let fits = |(at, b): (usize, u8)| {
@@ -405,7 +403,10 @@ mod tests {
         captures("/files/{id}", "/files/7", &[("id", "7")]);
         captures("/files/{id}", "/fil%65s/a%2Fb", &[("id", "a/b")]);
         captures("/files/{id}", "/files/%252F", &[("id", "%2F")]);
-        captures("/f/{id:digits}/x", "/f/007/x", &[("id", "007")]);
+        captures("/f/{id:digits}/x", "/f/700/x", &[("id", "700")]);
+        captures("/f/{id:digits}", "/f/0", &[("id", "0")]);
+        let id = "9bc01234-5678-9abc-def0-123456789abc";
+        captures("/f/{id:uuid}", &format!("/f/{}", id.to_uppercase()), &[("id", id)]);
         captures("/site/{*folder}/@add", "/site/a/b%2Fc/@add", &[("folder", "a/b/c")]);
         captures("/{*id}", "/a", &[("id", "a")]);
         captures("/", "/", &[]);
@@ -427,7 +428,8 @@ mod tests {
             ("/files/{id}", "/files/.."),
             ("/files/{id}", "/files/%2e%2E"),
             ("/files/{id}", "/files/a%00"),
-            ("/files/{id}", "/files/a%5Cb"),
+            ("/files/{id}", "/files/a%5C..%5Cb"),
+            ("/files/{id:digits}", "/files/007"),
             ("/files/{id}", "/files/a%f"),
             ("/files/{id}", "files/7"),
             ("/files/{id}", "*"),
@@ -448,10 +450,12 @@ mod tests {
 
     #[test]
     fn query_parts_are_found_wherever_they_are() {
-        captures("/v?id={id}&a=b+c", "/v?x=1&a=b%20c&%69d=7", &[("id", "7")]);
+        captures("/v?id={id}&a=b+c", "/v?x=1&a=b%20c&id=7", &[("id", "7")]);
+        captures("/v?f[id]={id}", "/v?f%5bid%5D=7&f[x]=8", &[("id", "7")]);
         captures("/v?edit", "/v?edit", &[]);
         captures("/v?edit", "/v?edit=", &[]);
-        for path in ["/v", "/v?id=", "/v?id=1&id=2", "/v?id=%", "/v?id=%00", "/v?ID=1"] {
+        for path in ["/v", "/v?id=", "/v?id=1&id=2", "/v?id=%", "/v?id=%00", "/v?ID=1", "/v?%69d=7"]
+        {
             assert_eq!(matched("/v?id={id}", path), None, "{path}");
         }
     }
@@ -463,7 +467,7 @@ mod tests {
         let folded = pattern.clone().folding(fold);
         for path in ["/files/Ab", "/FILES/Ab/"] {
             assert_eq!(pattern.captures(path, None), None);
-            assert_eq!(folded.captures(path, None).unwrap().get("id"), Some("Ab"));
+            assert_eq!(folded.captures(path, None).unwrap().get("id"), Some("ab"));
         }
     }
 

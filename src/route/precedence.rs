@@ -6,10 +6,10 @@ use super::Rule;
 use super::pattern::{Class, Pattern, Segment};
 
 /// Sorts the more specific route first: by its path from left to right (literal, typed, untyped,
-/// rest), then by the number of query parts, then by how specific those are, then conditions
-/// before none. The rest is the order of the file.
+/// rest), then by the number of query parts, then by how specific those are, then rules
+/// for some hosts before those for all, then conditions before none. The rest is the order of the file.
 pub(super) fn key(rule: &Rule) -> impl Ord + use<> {
-    (path(&rule.pattern), query(&rule.pattern), rule.when.is_none())
+    (path(&rule.pattern), query(&rule.pattern), rule.hosts.is_empty(), rule.when.is_none())
 }
 
 /// Which path comes first; equal for paths of the same shape.

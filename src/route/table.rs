@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use http::Method;
+use http::{HeaderMap, Method, Uri};
 
 use super::meant::{self, Document, Form};
+use super::method::{effective, overriding_paths};
 use super::overlap::{self, Overlap};
 use super::pattern::{Captures, Fold, Pattern, Segment};
 use super::{Outgoing, Rule, lenient, precedence};
@@ -24,6 +25,10 @@ pub(crate) struct RouteTable {
     loose: Vec<Pattern>,
     /// Some rule's path has capital letters.
     capitals: bool,
+    /// Some rule has a query part.
+    queries: bool,
+    /// Some rule captures a number.
+    numbers: bool,
     /// How documents are addressed, by rules and by what Transom itself asks for.
     forms: Vec<Form>,
     fold: Fold,
@@ -66,10 +71,11 @@ impl RouteTable {
                 }
             }
         }
-        let ignoring = Fold { case: true, trailing_slash: true, ..fold };
-        table.loose = rules.iter().map(|rule| rule.pattern.clone().folding(ignoring)).collect();
+        table.loose = rules.iter().map(|rule| rule.pattern.clone().loosened()).collect();
         let capital = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.bytes().any(|b| b.is_ascii_uppercase()));
         table.capitals = rules.iter().any(|rule| rule.pattern.segments.iter().any(capital));
+        table.queries = rules.iter().any(|rule| rule.pattern.asks_query());
+        table.numbers = rules.iter().any(|rule| !rule.pattern.numbers().is_empty());
         table.forms = rules.iter().filter_map(|rule| Form::of_rule(rule, fold)).collect();
         table.rules = rules;
         (table, overlaps)
@@ -94,14 +100,55 @@ impl RouteTable {
         query: Option<&str>,
         candidates: &[Candidate<'_>],
     ) -> bool {
-        let hidden = |found: &Candidate<'_>| found.rule.pattern.hides_slash(path, &found.captures);
-        lenient::readings(path).iter().any(|reading| {
+        let hidden = |found: &Candidate<'_>| found.rule.pattern.hides_slash(path);
+        lenient::readings(path, !candidates.is_empty()).iter().any(|reading| {
             let read = self.loosely(reading, query);
             !read.is_empty() && !same(&read, candidates)
         }) || candidates.iter().any(hidden)
             || (candidates.is_empty()
                 && self.may_fold(path)
                 && !self.loosely(path, query).is_empty())
+            || (self.numbers
+                && self.bucket(path).iter().any(|at| self.rules[*at].pattern.mistakes_number(path)))
+    }
+
+    /// Whether an app could find something else in the query than Transom does, where a rule for this path and method
+    /// looks. Then no rule governs the request.
+    ///
+    /// `has_body`: a form in it may add parameters, and a request that only reads has no use for one.
+    pub(crate) fn is_query_unclear(
+        &self,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        has_body: bool,
+    ) -> bool {
+        let unclear = |rule: &Rule| {
+            let pattern = &rule.pattern;
+            // A POST may be meant as another method.
+            (rule.method == *method || *method == Method::POST)
+                && pattern.asks_query()
+                && pattern.is_path(path)
+                && (pattern.is_query_unclear(query) || (has_body && method.is_safe()))
+        };
+        self.queries && self.bucket(path).iter().any(|at| unclear(&self.rules[*at]))
+    }
+
+    /// Whether a form says something else than the query where a rule for this path looks.
+    pub(crate) fn are_fields_unclear(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        fields: &[(String, String)],
+    ) -> bool {
+        let unclear = |pattern: &Pattern| {
+            pattern.asks_query()
+                && pattern.is_path(path)
+                && pattern.are_fields_unclear(query, fields)
+        };
+        self.queries
+            && !fields.is_empty()
+            && self.bucket(path).iter().any(|at| unclear(&self.rules[*at].pattern))
     }
 
     /// Documents of this kind are also found at this address of the app's.
@@ -109,15 +156,31 @@ impl RouteTable {
         self.forms.extend(Form::of_template(kind, template, self.fold));
     }
 
-    /// Only the rules that write documents of this kind say where they are written: without a `source` a doubt lasts
-    /// until the next upload, so that a rename at a view's address must not raise one.
-    pub(crate) fn trust_views(&mut self, kind: usize) {
-        self.forms.retain(|form| form.kind != kind || form.writes);
+    /// The documents that a request may change in the hands of some app, whichever way that reads it: with a rule or
+    /// without, by double slashes, `%2F`, case, dot segments, path parameters or a second decoding, under another
+    /// method or path that its headers name, and as the `Destination` of a move. Empty, without allocating, for
+    /// methods that change nothing.
+    pub(crate) fn may_change(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> Vec<Document> {
+        let meant = effective(method, headers, uri.query(), &[]);
+        if !meant::may_write(method) && meant.is_ok_and(|method| !meant::may_write(&method)) {
+            return Vec::new();
+        }
+        let mut found = meant::documents(&self.forms, uri.path(), uri.query());
+        let destination = headers.get("destination").and_then(|value| value.to_str().ok());
+        for address in overriding_paths(headers).chain(destination) {
+            let more = meant::documents_at(&self.forms, address, uri.path());
+            found.extend(more.into_iter().filter(|one| !found.contains(one)).collect::<Vec<_>>());
+        }
+        found
     }
 
-    /// The documents that a request may change in the hands of some app, whichever way that reads the path: with a rule
-    /// or without, by double slashes, `%2F`, case, dot segments, path parameters or a second decoding. Empty, without
-    /// allocating, for methods that change nothing.
+    /// The documents that these may name in some reading, by a request with this method.
+    #[cfg(test)]
     pub(crate) fn documents_meant(
         &self,
         method: &Method,
@@ -130,10 +193,10 @@ impl RouteTable {
         }
     }
 
-    /// The documents that an address in a header may name, as in `Destination` or `X-Original-URL`; a relative one
-    /// belongs to `base`, the request's own path.
-    pub(crate) fn documents_at(&self, address: &str, base: &str) -> Vec<Document> {
-        meant::documents_at(&self.forms, address, base)
+    /// Only the rules that write documents of this kind say where they are written: without a `source` a doubt lasts
+    /// until the next upload, so that a rename at a view's address must not raise one.
+    pub(crate) fn trust_views(&mut self, kind: usize) {
+        self.forms.retain(|form| form.kind != kind || form.writes);
     }
 
     /// As if the app saw neither case nor trailing slashes.
@@ -219,7 +282,15 @@ mod tests {
                 accepted: None,
                 confirm: crate::config::Confirm::Auto,
             });
-            Rule { name: text.to_owned(), kind: 0, method, pattern, when, action }
+            Rule {
+                name: text.to_owned(),
+                kind: 0,
+                hosts: std::sync::Arc::default(),
+                method,
+                pattern,
+                when,
+                action,
+            }
         };
         RouteTable::build(routes.iter().map(rule).collect(), fold)
     }

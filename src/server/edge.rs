@@ -17,8 +17,8 @@ use tower::Service;
 
 use crate::explain::Trail;
 use crate::forward::{BoxError, headers, strict};
-use crate::problem::instead_of_the_app;
 use crate::nominated;
+use crate::problem::instead_of_the_app;
 use crate::reason::Reason;
 use crate::telemetry::{InFlight, Metrics, Visit, request_id};
 use crate::viewer::Shown;

@@ -94,8 +94,8 @@ impl Sources {
         let is_meant = |other: &DocumentKey| {
             other == key
                 || below
-                    && other.kind() == key.kind()
-                    && other.id().strip_prefix(key.id()).is_some_and(|rest| rest.starts_with('/'))
+                    && other.is_below(key)
+                    && other.id().get(key.id().len()..).is_some_and(|rest| rest.starts_with('/'))
         };
         let outdated: Vec<_> = self
             .flights()

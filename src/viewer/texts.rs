@@ -23,7 +23,10 @@ pub(super) fn of(reason: Reason) -> Text {
         Reason::TokenExpired => {
             ("Your sign-in has expired", "Sign in to the application again, then reload this page.")
         }
-        Reason::DeniedByPolicy | Reason::OverrideUnclear => (
+        Reason::DeniedByPolicy
+        | Reason::OverrideUnclear
+        | Reason::ParameterUnclear
+        | Reason::IdUnclear => (
             "You may not view this document",
             "Ask whoever manages the documents to let you view it.",
         ),

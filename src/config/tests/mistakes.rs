@@ -349,6 +349,27 @@ fn views() {
     assert_eq!(view("permissions = [\"write\"]"), [unread]);
     let read = "grant = [{ when = \"has(claims.r)\", permissions = [\"read\"] }]";
     assert_eq!(view(&format!("permissions = [\"write\"]\n{read}")), [""; 0]);
+    let late = |id: &str| view(&format!("id = {id}"));
+    for id in [
+        "{ json = \"$.id\" }",
+        "{ text = \"{id}\" }",
+        "{ body_json = \"$.id\" }",
+        "[{ path = \"id\" }, { json = \"$.id\" }]",
+    ] {
+        let told = "error: the id of a view has to be known before the app answers";
+        assert!(late(id).contains(&told.to_owned()), "{id}: {:?}", late(id));
+    }
+    for view in [
+        "route = \"GET /v?doc={id}\"\nsession = { page = true }",
+        "route = \"GET /v\"\nid = { query = \"doc\" }\nsession = { page = true }",
+        "route = \"GET /v/{id}\"\nid = { request_header = \"x-doc\" }\nsession = { page = true }",
+    ] {
+        let view = format!("[[documents.f.view]]\n{view}\n");
+        let told = "error: the id is not in the path alone, so the app's own reply proves nothing";
+        assert!(titles(&view).contains(&told.to_owned()), "{view}: {:?}", titles(&view));
+        let asked = format!("[documents.f]\nprobe = \"GET /f/{{id}}\"\n{view}");
+        assert!(titles(&asked).is_empty(), "{asked}: {:?}", titles(&asked));
+    }
     let early = "[[documents.f.view]]\nroute = \"GET /v\"\nid = { query = \"id\" }\nsession = { request_header = \"X-S\" }\n";
     assert_eq!(
         titles(early),

@@ -323,3 +323,43 @@ proptest! {
         let _ = parse(&format!("{header}\n{key} = {value}\n")).map_err(|error| error.to_string());
     }
 }
+
+#[test]
+fn tenants() {
+    let kind = |name: &str, more: &str| {
+        format!(
+            "[documents.{name}]\n{more}\n[[documents.{name}.view]]\nroute = \"GET /v/{{id}}\"\n\
+             session = {{ page = true }}\n"
+        )
+    };
+    let a = kind("a", "hosts = [\"A.example.\"]");
+    let b = kind("b", "hosts = [\"b.example:81\"]");
+    let config = parse(&format!("{BASE}{a}{b}")).unwrap();
+    assert_eq!(config.warnings().len(), 0);
+    assert_eq!(*config.kinds[0].hosts, ["a.example".to_owned()]);
+    assert!(
+        !titles(&(a.clone() + &kind("b", "")))
+            .iter()
+            .any(|title| title.contains("the same requests"))
+    );
+    assert!(
+        titles(&(kind("a", "") + &kind("b", "")))
+            .iter()
+            .any(|title| title.contains("the same requests"))
+    );
+    assert_eq!(
+        titles(&kind("a", "hosts = [\"http://a\"]")),
+        ["error: `http://a` is not a host such as \"a.example\" or \"a.example:8443\""]
+    );
+    let told = |title: &str, more: &str| {
+        let title = if title.is_empty() { String::new() } else { format!("{title}, ") };
+        let base = BASE.replace("app = { ", &format!("app = {{ {title}"));
+        let config = parse(&format!("{base}{}", kind("a", more))).unwrap();
+        config.warnings().iter().any(|warning| warning.to_string().contains("tenant"))
+    };
+    let names = "origins = [\"https://a.example\", \"https://b.example\"]";
+    assert!(told(names, ""));
+    assert!(!told(names, "per_host = true"));
+    assert!(told("rewrite_host = true", "per_host = true"));
+    assert!(!told("", "per_host = true"));
+}

@@ -249,10 +249,11 @@ fn document(
     if let Some(Locator::Path(name)) = rule.id.first()
         && let Some(id) = captures.take(name).filter(|id| !id.is_empty())
     {
-        return DocumentKey::new(kind.name.as_str(), id).map_err(|_| Reason::IdInvalid);
+        return kind.key(id, &parts.headers, &parts.uri);
     }
     let request = RequestFacts {
         captures: &captures,
+        path: parts.uri.path(),
         query: parts.uri.query(),
         headers: &parts.headers,
         fields: &[],
@@ -262,7 +263,7 @@ fn document(
     let reply = ReplyFacts::new(StatusCode::OK, &nothing, Err(Reason::IdMissing));
     let mut ids = find(&rule.id, &request, &reply)?.ids;
     match (ids.pop(), ids.is_empty()) {
-        (Some(id), true) => DocumentKey::new(kind.name.as_str(), id).map_err(|_| Reason::IdInvalid),
+        (Some(id), true) => kind.key(id, &parts.headers, &parts.uri),
         _ => Err(Reason::IdCountMismatch),
     }
 }
