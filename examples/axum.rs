@@ -37,6 +37,7 @@ probe = "GET /files/{id}/allowed"       # the handler below needs its session be
 
 [[documents.files.upload]]
 route = "POST /files"
+file = { part = "file" }
 id = { json = "$.id" }
 
 [[documents.files.view]]

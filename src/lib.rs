@@ -44,6 +44,7 @@ mod body;
 mod cache;
 mod capture;
 mod client;
+mod coding;
 mod condition;
 mod config;
 mod cookies;

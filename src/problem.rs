@@ -71,6 +71,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::OverrideUnclear => "The method of this request can be read in two ways",
         Reason::ParameterUnclear => "A parameter of this request can be read in two ways",
         Reason::IdUnclear => "The document that this request names can be read in two ways",
+        Reason::Prefetch => "A session is given when the document is looked at, not ahead of that",
         Reason::DocumentUnknown => "No such document has come by",
         Reason::DocumentLost => "The viewer service no longer has the document",
         Reason::DocumentPending => "The document is on its way to the viewer service",

@@ -77,6 +77,8 @@ reasons! {
     StoreUnavailable = "store_unavailable",
     /// The layer is mounted inside of the app instead of around it, where the app can't be asked.
     LayerMisplaced = "layer_misplaced",
+    /// A browser asks ahead of its user, who may never look: sessions cost.
+    Prefetch = "prefetch",
     /// Nothing lives at this address under Transom's own prefix.
     NotFound = "not_found",
     /// Transom's own addresses answer GET and HEAD only.
@@ -226,6 +228,7 @@ impl Reason {
             | Self::DwsUnavailable
             | Self::QuotaExhausted
             | Self::AuditFailed
+            | Self::Prefetch
             | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::SessionTooWide | Self::SessionUnreadable => StatusCode::BAD_GATEWAY,
             Self::LayerMisplaced => StatusCode::INTERNAL_SERVER_ERROR,

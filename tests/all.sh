@@ -33,7 +33,8 @@ install h2load nghttp2-client || skip "h2load" "it can't be installed; its test 
 install haproxy haproxy || skip "haproxy" "it can't be installed; its test skips itself"
 install php php-cli || skip "PHP as a reader" "it can't be installed; its test skips itself"
 { install ruby ruby && { ruby -e 'require "rack"' 2>/dev/null || install rackup ruby-rack; }; } || skip "Rack as a reader" "it can't be installed; its test skips itself"
-install nginx nginx-light || skip "nginx as the app" "it can't be installed; its tests skip themselves"
+install nginx nginx-light || skip "nginx" "it can't be installed; its tests skip themselves"
+install varnishd varnish || skip "varnish" "it can't be installed; its test skips itself"
 
 step "format" cargo fmt --all --check
 step "lint" cargo clippy --all-targets --quiet -- -D warnings

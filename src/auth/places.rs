@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use crate::config::TokenPlace;
+use crate::reading::{Parameter, parameter};
 
 /// The token in these places, or `None` if all are empty.
 ///
@@ -79,12 +80,12 @@ fn in_query<'a>(
     name: &str,
     found: &mut Found<'a>,
 ) -> Result<(), &'static str> {
-    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .filter(|(key, _)| key == name)
-        .try_for_each(|(_, value)| match value {
-            Cow::Borrowed(value) => found.add_value(value.as_bytes()),
-            Cow::Owned(value) => found.add(Cow::Owned(bare(&value).into_owned())),
-        })
+    match parameter(query, name) {
+        Parameter::Missing => Ok(()),
+        Parameter::Value(Cow::Borrowed(value)) => found.add_value(value.as_bytes()),
+        Parameter::Value(Cow::Owned(value)) => found.add(Cow::Owned(bare(&value).into_owned())),
+        Parameter::Unclear => Err("the query's token can be read in two ways"),
+    }
 }
 
 /// Which of two Authorization headers the app obeys can't be known.

@@ -114,4 +114,38 @@ mod tests {
             assert_eq!(found.join(" "), members, "{source}");
         }
     }
+
+    #[test]
+    fn whether_a_member_may_be_looked_at() {
+        let looks = |source| {
+            let condition = Condition::compile(source, &["reply", "form"]).unwrap();
+            condition.uses_member("reply", "json")
+        };
+        for source in [
+            "reply.json.ok",
+            "reply['json'].ok == true",
+            "reply.status == 201 || reply.json.id > 0",
+            "has(reply.json.id)",
+            "reply.json.items.all(i, i.ok)",
+            "reply[form.member] == 1",
+            "reply['js' + 'on'] == 1",
+            "[reply].exists(r, r.json.ok)",
+            "size(reply) > 1",
+            "reply == form",
+            "type(reply.json) == map",
+            "reply.status == 200 ? true : reply.json.ok",
+        ] {
+            assert!(looks(source), "{source}");
+        }
+        for source in [
+            "reply.status == 201",
+            "reply.status in [200, 201] && reply.headers['x-json'] == 'json'",
+            "reply.headers.json == 'x'",
+            "form.json == 'x'",
+            "[form].exists(reply, reply.json.ok)",
+            "true",
+        ] {
+            assert!(!looks(source), "{source}");
+        }
+    }
 }

@@ -111,6 +111,16 @@ impl Condition {
         &self.inner.members
     }
 
+    /// Whether the condition may look at this member of this variable: one that looks at the variable as a whole, or at
+    /// a member that is known only when it is evaluated, may.
+    pub(crate) fn uses_member(&self, variable: &str, member: &str) -> bool {
+        self.members().iter().any(|path| match &path[..] {
+            [name] => name == variable,
+            [name, of, ..] => name == variable && of == member,
+            [] => false,
+        })
+    }
+
     /// Whether it holds. One that can't be evaluated, or is not a bool, does not.
     pub(crate) fn holds(&self, variables: &[(&str, &Value)]) -> bool {
         self.evaluate(variables) == Some(Value::Bool(true))

@@ -45,7 +45,7 @@ pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Arc<Kind>>,
     (kinds, rules)
 }
 
-fn fits_in_an_address(c: char) -> bool {
+pub(super) fn fits_in_an_address(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_".contains(c)
 }
 
@@ -58,7 +58,7 @@ fn kind(
 ) -> Kind {
     let views = || {
         rules.iter().filter_map(|placed| match &placed.rule.action {
-            Action::View(view) => Some((placed, &**view)),
+            Action::View(view) => Some((placed, view)),
             _ => None,
         })
     };
@@ -77,13 +77,17 @@ fn kind(
         resolve(&value);
     }
     let default = || ViewRule { name: format!("documents.{name}"), ..default_view(reading) };
-    let own = views().next().map_or_else(default, |(_, view)| view.clone());
+    let mut all: Vec<_> = views().map(|(_, view)| view.clone()).collect();
+    if all.is_empty() {
+        all.push(default().into());
+    }
     let (max_size, types) = limits(rules);
     let validate = validate(table, source.as_ref(), &probe);
     let per_host = table.get("per_host").and_then(|value| value.bool()).unwrap_or(false);
     let ids = id_form(rules, source.iter().chain(&probe), reading);
     let name = name.to_owned();
-    let kind = Kind { name, hosts, per_host, ids, source, max_size, types, probe, validate, own };
+    let kind =
+        Kind { name, hosts, per_host, ids, source, max_size, types, probe, validate, views: all };
     if kind.probe.is_empty() && table.get("probe").is_none() {
         no_probe(table, &kind, views());
     }
@@ -137,7 +141,7 @@ fn limits(rules: &[Placed]) -> (u64, Vec<String>) {
 fn no_probe<'r>(
     table: &Table<'_>,
     kind: &Kind,
-    views: impl Iterator<Item = (&'r Placed, &'r ViewRule)>,
+    views: impl Iterator<Item = (&'r Placed, &'r Arc<ViewRule>)>,
 ) {
     let name = &kind.name;
     let help = format!("add `source = \"GET /…/{{id}}\"` or `probe` to [documents.{name}]");
@@ -153,7 +157,7 @@ fn no_probe<'r>(
             table.reader.problems.push(problem.help(help.clone()));
         }
     }
-    if kind.own.authorize.app != AppSays::NotAsked {
+    if kind.views.iter().any(|view| view.authorize.app != AppSays::NotAsked) {
         let message = format!("nothing says how to ask the app about documents of `{name}`");
         let label = format!("so `/.transom/session/{name}/…` is never allowed");
         let problem = Problem::warning(table.span.clone(), message).label(label);
@@ -257,10 +261,8 @@ fn validate(table: &Table<'_>, source: Option<&Outgoing>, probes: &[Outgoing]) -
 fn serve_bytes(placed: &mut Placed, validate: &Validate) {
     let route = Outgoing::parse(&format!("GET {}", placed.rule.pattern.text()));
     let is_there = route.is_ok_and(|route| route.is_at(&validate.request));
-    if let (true, Action::View(view)) = (is_there, &mut placed.rule.action)
-        && let Some(view) = Arc::get_mut(view)
-    {
-        view.serves_bytes = true;
+    if let (true, Action::View(view)) = (is_there, &mut placed.rule.action) {
+        Arc::make_mut(view).serves_bytes = true;
     }
 }
 

@@ -324,9 +324,19 @@ pub(crate) struct Kind {
     pub(crate) probe: Vec<Outgoing>,
     /// How changes that did not come by are noticed; `None`: not at all.
     pub(crate) validate: Option<Validate>,
-    /// Rules for Transom's own endpoints, which no view route governs: the first view rule's if
-    /// there is one, else the defaults.
-    pub(crate) own: ViewRule,
+    /// What Transom's own addresses, which no view route governs, may go by: the view rules in their order. Never
+    /// empty: without any it is the defaults.
+    pub(crate) views: Vec<Arc<ViewRule>>,
+}
+
+impl Kind {
+    /// The view of this name; the first one where none is asked for.
+    pub(crate) fn view(&self, name: Option<&str>) -> Option<&Arc<ViewRule>> {
+        match name {
+            None => self.views.first(),
+            Some(name) => self.views.iter().find(|view| view.view == name),
+        }
+    }
 }
 
 /// The request whose reply has the validators of a document's bytes.
@@ -436,6 +446,9 @@ pub(crate) enum Confirm {
 pub(crate) struct ViewRule {
     /// As in the file, for messages and the audit log.
     pub(crate) name: String,
+    /// Its `name`, else its number among the views of its kind, from 0: what `?view=` calls it. Letters, digits, `-`
+    /// and `_`.
+    pub(crate) view: String,
     pub(crate) id: Vec<Locator>,
     pub(crate) session: Vec<Delivery>,
     pub(crate) authorize: Authorize,

@@ -6,7 +6,7 @@ use super::locate::{ids, locators};
 use super::problem::{Problem, Span, nearest};
 use super::tree::{Table, Value};
 use super::units::size;
-use super::view::view;
+use super::view::{self, view};
 use super::{
     Action, Confirm, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names,
 };
@@ -48,6 +48,7 @@ pub(super) fn rules(
     let mut rules = Vec::new();
     for action in ["upload", "replace", "delete", "view", "move", "changed"] {
         let Some(list) = table.get(action) else { continue };
+        let mut views = Vec::new();
         for (index, item) in list.array().iter().enumerate() {
             let name = format!("documents.{kind_name}.{action}[{index}]");
             let Some(table) = item.table(format!("`[[documents.{kind_name}.{action}]]`")) else {
@@ -59,8 +60,9 @@ pub(super) fn rules(
             let when = table.get("when").and_then(|value| condition(&value, &["request", "form"]));
             let action = match action {
                 "view" => {
-                    let view = view(&table, pattern, reading);
-                    Some(Action::View(ViewRule { name: name.clone(), ..view }.into()))
+                    let rule = view(&table, pattern, reading);
+                    let view = view::name(&table, index, &mut views);
+                    Some(Action::View(ViewRule { name: name.clone(), view, ..rule }.into()))
                 }
                 "delete" => Some(Action::Delete(delete(&table, pattern))),
                 "move" | "changed" => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::locate::ids;
 use super::names;
-use super::problem::suggestion;
+use super::problem::{Problem, suggestion};
 use super::rules::{Reading, condition};
 use super::tree::{Table, Value};
 use super::units::duration;
@@ -13,12 +13,56 @@ use crate::correlate::Locator;
 use crate::inject::Pointer;
 use crate::route::Pattern;
 
+/// What `?view=` calls the view: its `name`, else its number. No two of `taken`, the names of the kind's views so
+/// far, are the same.
+pub(super) fn name(table: &Table<'_>, index: usize, taken: &mut Vec<String>) -> String {
+    let written = table.get("name");
+    let name = written.as_ref().and_then(|value| value.parse(view_name));
+    let name = name.unwrap_or_else(|| index.to_string());
+    if taken.contains(&name) {
+        let place = written.map_or_else(|| table.span.clone(), |value| value.span);
+        let message = format!("two views of this kind are called `{name}`");
+        let problem = Problem::error(place, message);
+        let label = "sessions are asked for by it: give this one another `name`";
+        table.reader.problems.push(problem.label(label));
+    }
+    taken.push(name.clone());
+    name
+}
+
+fn view_name(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.chars().all(super::documents::fits_in_an_address) {
+        true => Ok(text.to_owned()),
+        false => Err("expected letters, digits, `-` and `_`: it is part of addresses".to_owned()),
+    }
+}
+
+/// Of two places in the same JSON, none may lie within the other.
+fn apart(ways: &[Value<'_>], session: &[Delivery]) {
+    let pointers = || {
+        session.iter().filter_map(|delivery| match delivery {
+            Delivery::Json(pointer) => Some(pointer),
+            _ => None,
+        })
+    };
+    for (index, pointer) in pointers().enumerate() {
+        if pointers().skip(index + 1).any(|other| pointer.covers(other) || other.covers(pointer))
+            && let Some(way) = ways.first()
+        {
+            let message = "one of these places in the JSON lies within another, or is the same";
+            way.error::<()>(message, "keep one of them");
+            return;
+        }
+    }
+}
+
 pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading<'_>) -> ViewRule {
     let session = table.require("session", "{ json = \"/viewer_session\" }");
     let mut rule = ViewRule { id: ids(table, route), ..default_view(reading) };
     if let Some(value) = session {
         let ways = value.at_least_one("a session that reaches nobody");
         rule.session = ways.iter().filter_map(|way| delivery(way, reading)).collect();
+        apart(&ways, &rule.session);
         let get =
             table.get("route").and_then(|value| value.as_text().map(|t| t.starts_with("GET ")));
         if rule.session.contains(&Delivery::Page) && get == Some(false) {
@@ -81,6 +125,7 @@ fn is_too_late(locator: &Locator) -> bool {
 pub(super) fn default_view(reading: &Reading<'_>) -> ViewRule {
     ViewRule {
         name: String::new(),
+        view: "0".to_owned(),
         id: vec![Locator::Path("id".to_owned())],
         session: Vec::new(),
         authorize: Authorize { token: reading.has_identity(), app: AppSays::Reply },

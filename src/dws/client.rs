@@ -11,14 +11,15 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 use tracing::warn;
 use url::Url;
 
+use super::data_plane::DataPlanes;
 use super::readback::{Asked, read_back};
 use super::upload::{self, Progress};
 use super::{DwsError, DwsErrorKind, Session, SessionRequest, Upload, scrub, verdict};
 use crate::config::DwsConfig;
+use crate::session::OnRecord;
 use crate::telemetry::{DwsCall, Metrics};
 
 /// Speaks to DWS.
@@ -32,6 +33,7 @@ pub(crate) struct DwsClient {
     api_key: SecretString,
     metrics: Arc<Metrics>,
     pub(super) upload_idle: Duration,
+    data_planes: DataPlanes,
 }
 
 impl DwsClient {
@@ -58,6 +60,7 @@ impl DwsClient {
             api_key: config.api_key.clone(),
             metrics,
             upload_idle: UPLOAD_IDLE,
+            data_planes: DataPlanes::default(),
         })
     }
 
@@ -140,6 +143,9 @@ impl DwsClient {
             header.set_sensitive(true);
             header
         });
+        if let Some(address) = &granted.server_url {
+            self.data_planes.note(address);
+        }
         Ok(Session {
             header: header.map_err(|_| self.unusable(status, "a session of strange characters"))?,
             jwt: jwt.into(),
@@ -147,8 +153,13 @@ impl DwsClient {
             expires: granted.expires,
             permissions: granted.permissions,
             server_url: granted.server_url,
-            recorded: OnceCell::new(),
+            on_record: OnRecord::default(),
         })
+    }
+
+    /// Where the viewers of its sessions connect to; empty before the first session.
+    pub(crate) fn data_planes(&self) -> Arc<Vec<String>> {
+        self.data_planes.known()
     }
 
     /// Lists one document: tells whether address and key are right. The error's detail is a sentence for

@@ -6,6 +6,7 @@
 //! [`DwsErrorKind::Unclear`] and nothing here repeats it.
 
 mod client;
+mod data_plane;
 mod liveness;
 mod readback;
 mod scrub;
@@ -20,11 +21,11 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
 
 pub(crate) use self::client::DwsClient;
 
 use crate::config::Permissions;
+use crate::session::OnRecord;
 
 /// A file for DWS.
 #[derive(Debug)]
@@ -57,8 +58,8 @@ pub(crate) struct Session {
     pub(crate) permissions: Permissions,
     /// The data plane's address in the JWT, for the viewer page's policy.
     pub(crate) server_url: Option<String>,
-    /// Set once the audit log tells of it, where there is one.
-    pub(crate) recorded: OnceCell<()>,
+    /// Whom the audit log tells of, where there is one.
+    pub(crate) on_record: OnRecord,
 }
 
 /// What went wrong at DWS. `detail` is bounded and holds no secret.

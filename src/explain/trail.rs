@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Extensions, HeaderValue, Request};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use crate::auth::{Caller, Refusal};
 use crate::config::Permissions;
 use crate::dws::Session;
 use crate::reason::Reason;
-use crate::session::Wanted;
+use crate::session::{OnRecord, Wanted};
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its
 /// extensions.
@@ -156,7 +156,7 @@ impl Trail {
             expires,
             permissions: wanted.permissions,
             server_url: None,
-            recorded: OnceCell::new(),
+            on_record: OnRecord::default(),
         })
     }
 

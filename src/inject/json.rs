@@ -6,7 +6,7 @@ use super::locate::{Place, locate, plain};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SpliceError {
-    /// Not one JSON text in UTF-8 without a byte order mark (RFC 8259, section 8.1).
+    /// Not one JSON text in UTF-8 (RFC 8259, section 8.1).
     NotJson,
     /// A parent is missing, is no container, or an array has no such element.
     PointerUnmatched,
@@ -98,11 +98,29 @@ mod tests {
             (r#"{"\u0073":1}"#, "/s", r#"{"\u0073":"S"}"#),
             (r#"{"s":1,"s":2}"#, "/s", r#"{"s":1,"s":"S"}"#),
             (r#"{"d":{"s":1},"d":{}}"#, "/d/s", r#"{"d":{"s":1},"d":{"s":"S"}}"#),
+            (r#"{"d":{},"x":1}"#, "/d/s", r#"{"d":{"s":"S"},"x":1}"#),
+            (r#"{"d":[{}],"x":{"y":1}}"#, "/d/0/s", r#"{"d":[{"s":"S"}],"x":{"y":1}}"#),
+            (r#"{"d":{"e":{}, "f":{"g":1}}}"#, "/d/e/s", r#"{"d":{"e":{"s":"S"}, "f":{"g":1}}}"#),
             (r#"{"\ud800":1}"#, "/s", r#"{"s":"S","\ud800":1}"#),
             ("7", "", "\"S\""),
             (r#"{"":{"a/b":0}}"#, "//a~1b", r#"{"":{"a/b":"S"}}"#),
         ] {
             assert_eq!(edit(body, pointer).as_deref(), Ok(expected), "{body} {pointer}");
+        }
+    }
+
+    #[test]
+    fn what_parsers_skip_stays_in_front() {
+        for (body, expected) in [
+            ("\u{feff}{}", "\u{feff}{\"s\":\"S\"}"),
+            (")]}',\n{\"a\":1}", ")]}',\n{\"s\":\"S\",\"a\":1}"),
+            (")]}'\r\n {}", ")]}'\r\n {\"s\":\"S\"}"),
+            ("\u{feff})]}',\n{}", "\u{feff})]}',\n{\"s\":\"S\"}"),
+            ("while(1);{}", "while(1);{\"s\":\"S\"}"),
+            ("for (;;);{}", "for (;;);{\"s\":\"S\"}"),
+            ("{}&&{}", "{}&&{\"s\":\"S\"}"),
+        ] {
+            assert_eq!(edit(body, "/s").as_deref(), Ok(expected), "{body}");
         }
     }
 
@@ -133,7 +151,7 @@ mod tests {
             b"{} {}",
             b"{'s':1}",
             b"{\"s\":01}",
-            b"\xEF\xBB\xBF{}",
+            b"{\xEF\xBB\xBF}",
             b"{\"s\":\"\xFF\"}",
             b"{\0}",
             b"<html>",
@@ -209,6 +227,26 @@ mod tests {
             } else {
                 prop_assert_eq!(edited, Err(SpliceError::PointerUnmatched));
             }
+        }
+
+        /// One place after the other, where none lies within another.
+        #[test]
+        fn several_places_are_as_several_values(
+            mut document in any_json(),
+            places in prop::collection::vec(prop::collection::vec(any_name(), 1..4), 1..4),
+        ) {
+            let mut body = document.to_string().into_bytes();
+            let pointers: Vec<_> = places.into_iter().map(Pointer).collect();
+            for (index, pointer) in pointers.iter().enumerate() {
+                let before = pointers.iter().take(index);
+                if before.clone().any(|other| other.covers(pointer) || pointer.covers(other)) {
+                    continue;
+                }
+                let edited = splice(&body, pointer, "S");
+                prop_assert_eq!(edited.is_ok(), set(&mut document, &pointer.0, "S"));
+                body = edited.unwrap_or(body);
+            }
+            prop_assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), document);
         }
 
         #[test]

@@ -23,7 +23,7 @@ pub(super) fn locate(body: &[u8], tokens: &[String]) -> Result<Option<Place>, Sp
     }
     let mut walk = Walk {
         body,
-        at: 0,
+        at: start(body),
         tokens,
         open: Vec::new(),
         followed: 0,
@@ -34,6 +34,20 @@ pub(super) fn locate(body: &[u8], tokens: &[String]) -> Result<Option<Place>, Sp
     walk.text().ok_or(SpliceError::NotJson)?;
     Ok(walk.place)
 }
+
+/// Where the JSON begins: behind a byte order mark, and behind what keeps a page of another site from running the
+/// text as a script, which the app's own scripts skip too.
+fn start(body: &[u8]) -> usize {
+    let mark: &[u8] = b"\xEF\xBB\xBF";
+    let at = if body.starts_with(mark) { mark.len() } else { 0 };
+    let text = body.get(at..).unwrap_or_default();
+    let guard = GUARDS.iter().find(|guard| text.starts_with(guard));
+    at + guard.map_or(0, |guard| guard.len())
+}
+
+/// The longer before those that they begin with.
+const GUARDS: [&[u8]; 8] =
+    [b")]}',", b")]}'", b"{}&&", b"{} &&", b"while(1);", b"while (1);", b"for(;;);", b"for (;;);"];
 
 /// RFC 6901 section 4: no leading zeros, and `-` names no existing element.
 pub(super) fn index(token: &str) -> Option<usize> {
@@ -173,7 +187,9 @@ impl Walk<'_> {
         }
         self.string()?;
         let named = self.is_followed() && self.is_token(start..self.at);
+        // Of that object, and not of one around it.
         if self.is_followed()
+            && self.followed == self.tokens.len()
             && let Some(Place::NewMember { comma, .. }) = &mut self.place
         {
             *comma = true;
@@ -363,7 +379,7 @@ mod tests {
             "truex",
             "nul",
             "1 1",
-            "\u{feff}1",
+            "1\u{feff}",
             "\u{a0}1",
             "\u{c}1",
         ] {

@@ -13,6 +13,11 @@ impl Pointer {
         };
         tokens.split('/').map(unescape).collect::<Result<_, _>>().map(Self)
     }
+
+    /// Whether the other one leads to the same value, or to one within.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
 }
 
 fn unescape(token: &str) -> Result<String, String> {
@@ -52,6 +57,17 @@ mod tests {
             ("/~01", &["~1"]),
         ] {
             assert_eq!(Pointer::parse(text).unwrap().0, tokens, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_lies_within() {
+        let covers = |a, b| Pointer::parse(a).unwrap().covers(&Pointer::parse(b).unwrap());
+        for (outer, inner) in [("", "/a"), ("/a", "/a"), ("/a", "/a/b"), ("/a~1b", "/a~1b/0")] {
+            assert!(covers(outer, inner), "{outer} {inner}");
+        }
+        for (one, other) in [("/a", "/b"), ("/a/b", "/a"), ("/a", "/ab"), ("/a", "")] {
+            assert!(!covers(one, other), "{one} {other}");
         }
     }
 

@@ -12,18 +12,19 @@ use tracing::{debug, info, warn};
 use super::look::{self, Deletion, Look};
 use super::uploader::{Uploading, provenance};
 use super::writing::{is_refusal, meant, named_by_rules};
-use super::{Inner, ask_for_identity, client_address, is_encoded, last_segment, tell};
+use super::{Inner, ask_for_identity, client_address, last_segment, tell};
 use crate::auth::Caller;
 use crate::body::{RequestBody, ResponseBody};
 use crate::capture::{
     FilePart, Handle, Parts, Plan, Seen, Shape, SpooledFile, is_form, is_json, tap,
 };
 use crate::client::ClientInfo;
+use crate::coding::decode;
 use crate::condition::Condition;
 use crate::config::{Action, DeleteRule, FileSource, Kind, UploadRule};
 use crate::correlate::{
-    Found, HeldReply, Locator, ReplyEnd, ReplyFacts, RequestFacts, find, form_value, reply_value,
-    request_value,
+    Found, HeldReply, Locator, MAX_REPLY, ReplyEnd, ReplyFacts, RequestFacts, find, form_value,
+    reply_value, request_value,
 };
 use crate::deliver::{Circumstances, Known, WriteUnderWay};
 use crate::document::DocumentKey;
@@ -236,7 +237,7 @@ impl Needs {
             };
             let reads = |f: fn(&Locator) -> bool| locators.iter().any(f);
             needs.reply_body |= reads(|l| matches!(l, Locator::Json(_) | Locator::Text(_)))
-                || accepted.as_ref().is_some_and(|accepted| accepted.uses("reply"));
+                || accepted.as_ref().is_some_and(|accepted| accepted.uses_member("reply", "json"));
             needs.request_json |= reads(|l| matches!(l, Locator::BodyJson(_)))
                 || rule.when.as_ref().is_some_and(|when| when.uses("request"))
                 || attributes.iter().any(|(_, source)| source.uses("request"));
@@ -512,11 +513,8 @@ impl<'a> Exchange<'a> {
             fields,
             json,
         };
-        let body = match &self.end {
-            Ok(_) if is_encoded(self.headers) => Err(Reason::ReplyEncoded),
-            Ok(body) => Ok(&body[..]),
-            Err(reason) => Err(*reason),
-        };
+        let body = self.end.clone().and_then(|body| decode(self.headers, &body, MAX_REPLY));
+        let body = body.as_deref().map_err(|reason| *reason);
         let reply = ReplyFacts::new(self.status, self.headers, body);
         // A broken reply is no success that anybody saw.
         if self.end == Err(Reason::ReplyIncomplete) {

@@ -20,24 +20,31 @@ use crate::reason::Reason;
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
+pub(crate) enum Waiting {
     /// A reply of the app waits with it: only in the first moments of a document, and not for a slow DWS.
     WithTheApp,
     /// Nothing but this answer waits.
     Alone,
 }
 
+impl Waiting {
+    /// For DWS.
+    pub(super) fn patience(self) -> Option<Duration> {
+        (self == Self::WithTheApp).then_some(PATIENCE)
+    }
+}
+
 /// A document that an authorised caller wants to see.
 #[derive(Clone, Copy)]
-pub(super) struct Sought<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) rule: &'a ViewRule,
-    pub(super) key: &'a DocumentKey,
-    pub(super) asker: &'a Asker,
-    pub(super) parts: &'a Parts,
+pub(crate) struct Sought<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) rule: &'a ViewRule,
+    pub(crate) key: &'a DocumentKey,
+    pub(crate) asker: &'a Asker,
+    pub(crate) parts: &'a Parts,
     /// What the app has just said of its bytes.
-    pub(super) seen: Option<&'a Observed>,
-    pub(super) waiting: Waiting,
+    pub(crate) seen: Option<&'a Observed>,
+    pub(crate) waiting: Waiting,
 }
 
 /// The mapping, where nothing has to be asked or waited for; `None` says nothing.
@@ -301,3 +308,5 @@ fn without(found: Option<&Mapping>) -> Reason {
 
 /// Fetches that one view waits for.
 const LOOKS: usize = 2;
+/// How long a reply of the app waits for a session to be minted.
+const PATIENCE: Duration = Duration::from_secs(2);

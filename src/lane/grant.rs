@@ -10,7 +10,7 @@ use http::request::Parts;
 use secrecy::ExposeSecret;
 
 use super::behalf::{CREDENTIALS, query_tokens, token_headers};
-use super::document::{Sought, Waiting, known, known_at_once};
+use super::document::{Sought, known, known_at_once};
 use super::policy::Policy;
 use super::{Inner, tell};
 use crate::audit::{Audit, Entry, Who, token_hash};
@@ -24,6 +24,7 @@ use crate::mapping::{Mapping, Observed, now_ms};
 use crate::reason::Reason;
 use crate::session::Holder;
 use crate::telemetry::{Rfc3339, request_id};
+use crate::viewer::is_ahead;
 
 /// Somebody who asks for a document.
 #[derive(Debug)]
@@ -92,49 +93,31 @@ async fn caller(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Result<Calle
     found
 }
 
-/// What a session is asked for.
+/// How a session leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum Via {
     /// For the app, in its request.
     RequestHeader,
     /// In the app's reply.
     Reply,
-    /// A page instead of the app's reply, which will ask for the session itself.
-    Page,
     /// Transom's own endpoint.
     Endpoint,
-    /// The same page at Transom's own address.
-    OwnPage,
 }
 
-impl Purpose {
-    fn waiting(self) -> Waiting {
+impl Via {
+    /// As the audit log has it.
+    fn name(self) -> &'static str {
         match self {
-            Self::RequestHeader | Self::Reply | Self::Page => Waiting::WithTheApp,
-            Self::Endpoint | Self::OwnPage => Waiting::Alone,
+            Self::RequestHeader => "request_header",
+            Self::Reply => "reply",
+            Self::Endpoint => "endpoint",
         }
     }
-
-    /// How the session leaves, if it does.
-    fn way_out(self) -> Option<&'static str> {
-        match self {
-            Self::RequestHeader => Some("request_header"),
-            Self::Reply => Some("reply"),
-            Self::Endpoint => Some("endpoint"),
-            Self::Page | Self::OwnPage => None,
-        }
-    }
-}
-
-/// What a caller may have of a document that Transom knows.
-#[derive(Debug)]
-pub(crate) struct Granted {
-    pub(crate) mapping: Arc<Mapping>,
-    pub(crate) session: Arc<Session>,
 }
 
 /// What [`grant`] would say, where all that it asks for is in memory; not for a request that is explained. `None`:
-/// it has to be asked. `seen`: what the app has just said of its bytes. `head` may be missing where the rule does not look at the request.
+/// it has to be asked. `head` may be missing where the rule does not look at the request. `seen`: what the app has just
+/// said of its bytes.
 pub(crate) fn grant_at_once(
     engine: &Engine,
     rule: &ViewRule,
@@ -143,8 +126,7 @@ pub(crate) fn grant_at_once(
     asker: &Asker,
     head: Option<&Parts>,
     seen: Option<&Observed>,
-    purpose: Purpose,
-) -> Option<Result<Granted, Reason>> {
+) -> Option<Result<Arc<Session>, Reason>> {
     let nobody_listens = Extensions::new();
     let policy = Policy::new(engine, rule, asker, head, &nobody_listens);
     if let Err(reason) = policy.check_without_document() {
@@ -159,43 +141,60 @@ pub(crate) fn grant_at_once(
         Ok(session) => session,
         Err(reason) => return Some(Err(reason)),
     };
-    let on_record = match &engine.audit {
-        None => true,
-        Some(audit) => purpose.way_out().is_some() && is_on_record(audit, &session),
-    };
-    if !on_record {
+    if engine.audit.as_ref().is_some_and(|audit| !is_on_record(audit, &session, &asker.holder)) {
         return None;
     }
     engine.metrics.session_cache(true);
-    Some(Ok(Granted { mapping, session }))
+    Some(Ok(session))
 }
 
 /// Policy, document, session, in this order; the app has said yes before. A document that DWS has lost is
 /// looked for once more in the app.
 pub(crate) async fn grant<S: Inner<B>, B: Send + 'static>(
-    engine: &Engine,
+    sought: Sought<'_>,
     inner: &mut S,
-    rule: &ViewRule,
-    key: &DocumentKey,
-    asker: &Asker,
-    parts: &Parts,
-    seen: Option<&Observed>,
-    purpose: Purpose,
-) -> Result<Granted, Reason> {
-    match attempt(engine, inner, rule, key, asker, parts, seen, purpose).await {
-        Ok(granted) => Ok(granted),
+    via: Via,
+) -> Result<Arc<Session>, Reason> {
+    match attempt(sought, inner, via).await {
+        Ok(session) => Ok(session),
         Err(Refused::Because(reason)) => Err(reason),
         Err(Refused::Lost { document_id }) => {
-            engine.outbox.lost(key, document_id).await?;
+            sought.engine.outbox.lost(sought.key, document_id).await?;
             // Boxed, since it is rare.
-            let again = attempt(engine, inner, rule, key, asker, parts, seen, purpose);
-            let again = Box::pin(again).await;
-            again.map_err(|refused| match refused {
+            Box::pin(attempt(sought, inner, via)).await.map_err(|refused| match refused {
                 Refused::Because(reason) => reason,
                 Refused::Lost { .. } => Reason::DocumentLost,
             })
         }
     }
+}
+
+/// Whether this caller may have a session for a page, which will ask for it when it is about to use it; all of
+/// [`grant`] but the session itself, which costs. Only while DWS is failing it is asked for at once: a page without
+/// one would hide what the app has.
+pub(crate) async fn admit<S: Inner<B>, B: Send + 'static>(
+    sought: Sought<'_>,
+    inner: &mut S,
+) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, rule, key, asker, parts, waiting, .. } = sought;
+    let policy = Policy::new(engine, rule, asker, Some(parts), &parts.extensions);
+    policy.check_without_document()?;
+    let mapping = known(sought, inner).await;
+    tell::document(engine, key, mapping.as_deref().map_err(|reason| *reason), &parts.extensions);
+    let mapping = mapping?;
+    let wanted = policy.wanted(&mapping)?;
+    wanted.end(now_ms() / 1000)?;
+    if Trail::of_asked(&parts.extensions).is_none() {
+        engine.audit.as_ref().map_or(Ok(()), Audit::check)?;
+        if !engine.broker.is_well() {
+            if is_ahead(&parts.headers) {
+                return Err(Reason::Prefetch);
+            }
+            engine.broker.session(&wanted, waiting.patience()).await?;
+        }
+    }
+    Trail::granted(&parts.extensions, wanted.permissions);
+    Ok(mapping)
 }
 
 /// Why there is no session.
@@ -214,64 +213,50 @@ impl From<Reason> for Refused {
 }
 
 async fn attempt<S: Inner<B>, B: Send + 'static>(
-    engine: &Engine,
+    sought: Sought<'_>,
     inner: &mut S,
-    rule: &ViewRule,
-    key: &DocumentKey,
-    asker: &Asker,
-    parts: &Parts,
-    seen: Option<&Observed>,
-    purpose: Purpose,
-) -> Result<Granted, Refused> {
-    let waiting = purpose.waiting();
+    via: Via,
+) -> Result<Arc<Session>, Refused> {
+    let Sought { engine, rule, key, asker, parts, waiting, .. } = sought;
     let policy = Policy::new(engine, rule, asker, Some(parts), &parts.extensions);
     policy.check_without_document()?;
-    let sought = Sought { engine, rule, key, asker, parts, seen, waiting };
     let mapping = known(sought, inner).await;
     let told = mapping.as_deref().map_err(|reason| *reason);
     tell::document(engine, key, told, &parts.extensions);
     let mapping = mapping?;
     let wanted = policy.wanted(&mapping)?;
-    let patience = (waiting == Waiting::WithTheApp).then_some(PATIENCE);
     let session = match Trail::of_asked(&parts.extensions) {
         Some(_) => Trail::session(&wanted, wanted.end(now_ms() / 1000)?),
         None => {
-            let session = engine.broker.session(&wanted, patience).await;
+            let session = engine.broker.session(&wanted, waiting.patience()).await;
             let session = session.map_err(|reason| match reason {
                 Reason::DocumentLost => {
                     Refused::Lost { document_id: wanted.document_id.to_owned() }
                 }
                 reason => Refused::Because(reason),
             })?;
-            match (&engine.audit, purpose.way_out()) {
-                (None, _) => {}
-                (Some(audit), Some(via)) => {
-                    record(audit, rule, key, asker, parts, &session, via).await?;
-                }
-                // The session that the page will ask for could not be given.
-                (Some(audit), None) => audit.check()?,
+            if let Some(audit) = &engine.audit {
+                record(audit, sought, &session, via.name()).await?;
             }
             session
         }
     };
     Trail::granted(&parts.extensions, session.permissions);
-    Ok(Granted { mapping, session })
+    Ok(session)
 }
 
-/// Puts the session on record: once, or each time where that is wanted.
+/// Puts the session on record: once for each holder, or each time where that is wanted.
 async fn record(
     audit: &Audit,
-    rule: &ViewRule,
-    key: &DocumentKey,
-    asker: &Asker,
-    parts: &Parts,
+    sought: Sought<'_>,
     session: &Session,
     via: &'static str,
 ) -> Result<(), Reason> {
-    if is_on_record(audit, session) {
+    let Sought { rule, key, asker, parts, .. } = sought;
+    if is_on_record(audit, session, &asker.holder) {
         return Ok(());
     }
-    let again = session.recorded.initialized();
+    let again = session.on_record.has(&asker.holder);
     let asked = [
         (asker.caller.is_some(), "token"),
         (rule.authorize.app != AppSays::NotAsked, "app"),
@@ -297,17 +282,15 @@ async fn record(
         again,
         request_id: request_id::of(&parts.headers),
     };
-    let written = || audit.record(&entry);
     match again {
-        true => written().await,
-        // Whoever gets the same session at the same time waits for the same line.
-        false => session.recorded.get_or_try_init(written).await.copied(),
+        true => audit.record(&entry).await,
+        false => session.on_record.once(&asker.holder, audit.record(&entry)).await,
     }
 }
 
-/// Whether this session needs no line in the audit log, or no other one.
-fn is_on_record(audit: &Audit, session: &Session) -> bool {
-    session.recorded.initialized() && !audit.wants_every_hand_out()
+/// Whether the audit log tells that this holder has this session, and need not tell it again.
+fn is_on_record(audit: &Audit, session: &Session, holder: &Holder) -> bool {
+    session.on_record.has(holder) && !audit.wants_every_hand_out()
 }
 
 /// One hash of everything that the app may know a caller by.
@@ -329,6 +312,3 @@ fn credentials(engine: &Engine, parts: &Parts) -> [u8; 32] {
     sum.copy_from_slice(hash.finish().as_ref());
     sum
 }
-
-/// How long a reply of the app waits for a session to be minted.
-const PATIENCE: Duration = Duration::from_secs(2);

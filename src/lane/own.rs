@@ -1,5 +1,6 @@
 //! Transom's own addresses: the session endpoint and the viewer page.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,19 +14,23 @@ use serde_json::json;
 use tracing::{debug, info};
 
 use super::Inner;
-use super::grant::{Asker, Granted, Purpose, grant};
+use super::document::{Sought, Waiting};
+use super::grant::{Asker, Via, admit, grant};
 use super::probe::probe;
 use crate::body::ResponseBody;
-use crate::config::{AppSays, Config, Kind, serves};
+use crate::config::{AppSays, Config, Kind, ViewRule, serves};
 use crate::document::DocumentKey;
+use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::mapping::Mapping;
 use crate::mount::Misplaced;
 use crate::problem::problem;
+use crate::reading::{Parameter, parameter};
 use crate::reason::Reason;
 use crate::route::effective;
 use crate::telemetry::{Step, Visit, request_id};
-use crate::viewer::{Page, refusal};
+use crate::viewer::{Page, is_ahead, refusal};
 
 /// Whether a path belongs to Transom itself.
 pub(crate) fn is_own(prefix: &str, path: &str) -> bool {
@@ -61,31 +66,27 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
         return problem(Reason::NotFound, id);
     };
     let outcome = match document(&engine.config, &asked, parts) {
-        Ok((kind, key)) => {
-            let granted = serve(engine, inner, parts, kind, &key, asked.what).await;
-            let reason = granted.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
+        Ok(document) => {
+            let served = serve(engine, inner, parts, &document, asked.what).await;
+            let reason = served.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
             Trail::decided(&parts.extensions, reason);
             Visit::decided(&parts.extensions, reason);
             if Trail::of_asked(&parts.extensions).is_none() {
-                note(engine, &key, reason, id);
+                note(engine, &document.key, reason, id);
             }
-            granted.map(|granted| (granted, key))
+            served
         }
         Err(reason) => {
             Trail::decided(&parts.extensions, reason);
             Err(reason)
         }
     };
-    if let Ok((granted, _)) = &outcome {
-        Trail::step(&parts.extensions, "sent", || asked.what.sent(granted));
-    }
-    match (asked.what, outcome) {
-        (What::Session, Ok((granted, _))) => session(&granted),
-        (What::View, Ok((granted, key))) => page(&engine.config, &granted, &key),
-        (What::View, Err(reason)) if wants_page(&parts.headers) => {
+    match outcome {
+        Ok(reply) => reply,
+        Err(reason) if matches!(asked.what, What::View) && wants_page(&parts.headers) => {
             refusal(reason, &engine.config.server.prefix, id).map(Bytes::from)
         }
-        (_, Err(reason)) => problem(reason, id),
+        Err(reason) => problem(reason, id),
     }
 }
 
@@ -103,19 +104,6 @@ fn note(engine: &Engine, key: &DocumentKey, reason: Reason, request_id: &str) {
 enum What {
     Session,
     View,
-}
-
-impl What {
-    fn sent(self, granted: &Granted) -> (Finding, String) {
-        let told = match self {
-            Self::View => "a viewer page".to_owned(),
-            Self::Session => format!(
-                "{{\"session\":\"<session>\",\"document_id\":…,\"expires_at\":…,\"permissions\":{:?}}}",
-                granted.session.permissions.names()
-            ),
-        };
-        (Finding::Told, told)
-    }
 }
 
 /// `/session/{kind}/{id}` or `/view/{kind}/{id}`, each name one percent-encoded segment.
@@ -140,44 +128,78 @@ impl Asked {
     }
 }
 
+/// What is asked for, and by whose rule.
+struct Document<'c> {
+    kind: &'c Kind,
+    rule: &'c ViewRule,
+    key: DocumentKey,
+}
+
 /// An id that no document can have is an unknown document.
-fn document<'c>(
-    config: &'c Config,
-    asked: &Asked,
-    parts: &Parts,
-) -> Result<(&'c Kind, DocumentKey), Reason> {
+fn document<'c>(config: &'c Config, asked: &Asked, parts: &Parts) -> Result<Document<'c>, Reason> {
     let kind = config.kinds.iter().find(|kind| kind.name == asked.kind);
     let kind = kind.filter(|kind| serves(&kind.hosts, &parts.headers, &parts.uri));
     let kind = kind.ok_or(Reason::DocumentUnknown)?;
+    let rule = kind.view(view(parts.uri.query())?.as_deref()).ok_or(Reason::NotFound)?;
     let key = kind.key(asked.id.clone(), &parts.headers, &parts.uri);
-    Ok((kind, key.map_err(|_| Reason::DocumentUnknown)?))
+    Ok(Document { kind, rule, key: key.map_err(|_| Reason::DocumentUnknown)? })
+}
+
+/// `?view=`: the name of the view whose rights are asked for.
+fn view(query: Option<&str>) -> Result<Option<Cow<'_, str>>, Reason> {
+    match parameter(query, "view") {
+        Parameter::Missing => Ok(None),
+        Parameter::Value(name) => Ok(Some(name)),
+        Parameter::Unclear => Err(Reason::ParameterUnclear),
+    }
 }
 
 async fn serve<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
     parts: &Parts,
-    kind: &Kind,
-    key: &DocumentKey,
+    document: &Document<'_>,
     what: What,
-) -> Result<Granted, Reason> {
+) -> Result<Response<Bytes>, Reason> {
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(Reason::MethodNotAllowed);
     }
     effective(&parts.method, &parts.headers, parts.uri.query(), &[])
         .map_err(|_| Reason::OverrideUnclear)?;
     Misplaced::check(&parts.extensions)?;
-    let rule = &kind.own;
+    let Document { kind, rule, key } = document;
+    if matches!(what, What::Session) && is_ahead(&parts.headers) {
+        return Err(Reason::Prefetch);
+    }
     let asker = Asker::recognise(engine, rule, parts).await?.wanting_anew(asks_anew(parts));
     let mut seen = None;
     if rule.authorize.app != AppSays::NotAsked {
         seen = probe(engine, inner, kind, key, parts).await?;
     }
-    let purpose = match what {
-        What::Session => Purpose::Endpoint,
-        What::View => Purpose::OwnPage,
-    };
-    grant(engine, inner, rule, key, &asker, parts, seen.as_ref(), purpose).await
+    let (asker, seen, waiting) = (&asker, seen.as_ref(), Waiting::Alone);
+    let sought = Sought { engine, rule, key, asker, parts, seen, waiting };
+    // Neither a page nor a reply without a body needs the session itself.
+    if matches!(what, What::View) || parts.method == Method::HEAD {
+        let mapping = admit(sought, inner).await?;
+        return Ok(match what {
+            What::View => {
+                Trail::step(&parts.extensions, "sent", || {
+                    (Finding::Told, "a viewer page".to_owned())
+                });
+                page(engine, document, &mapping)
+            }
+            What::Session => json_reply(Bytes::new()),
+        });
+    }
+    let session = grant(sought, inner, Via::Endpoint).await?;
+    Trail::step(&parts.extensions, "sent", || {
+        let permissions = session.permissions.names();
+        let detail = format!(
+            "{{\"session\":\"<session>\",\"document_id\":…,\"expires_at\":…,\"permissions\":{permissions:?}}}"
+        );
+        (Finding::Told, detail)
+    });
+    Ok(told(&session))
 }
 
 /// `?fresh`: the viewer service refused the session that this caller has.
@@ -186,15 +208,18 @@ fn asks_anew(parts: &Parts) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "fresh")
 }
 
-fn session(granted: &Granted) -> Response<Bytes> {
-    let session = &granted.session;
+fn told(session: &Session) -> Response<Bytes> {
     let body = json!({
         "session": session.jwt.expose_secret(),
         "document_id": session.document_id,
         "expires_at": session.expires,
         "permissions": session.permissions.names(),
     });
-    let mut reply = Response::new(Bytes::from(body.to_string()));
+    json_reply(Bytes::from(body.to_string()))
+}
+
+fn json_reply(body: Bytes) -> Response<Bytes> {
+    let mut reply = Response::new(body);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -202,13 +227,15 @@ fn session(granted: &Granted) -> Response<Bytes> {
     reply
 }
 
-fn page(config: &Config, granted: &Granted, key: &DocumentKey) -> Response<Bytes> {
+fn page(engine: &Engine, document: &Document<'_>, mapping: &Mapping) -> Response<Bytes> {
     let page = Page {
-        sdk: &config.viewer.sdk,
-        prefix: &config.server.prefix,
-        key,
-        title: granted.mapping.title.as_deref(),
-        data_plane: granted.session.server_url.as_deref(),
+        sdk: &engine.config.viewer.sdk,
+        prefix: &engine.config.server.prefix,
+        key: &document.key,
+        view: &document.rule.view,
+        title: mapping.title.as_deref(),
+        data_planes: &engine.broker.data_planes(),
+        dws: &engine.config.dws.url,
         original: None,
     };
     page.reply().map(Bytes::from)
@@ -221,4 +248,42 @@ fn wants_page(headers: &HeaderMap) -> bool {
         let names = |what: &[u8]| accept.windows(what.len()).any(|window| window == what);
         names(b"text/html") || !names(b"json")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_view_is_named_once_and_plainly() {
+        for (query, named) in [
+            (None, None),
+            (Some(""), None),
+            (Some("fresh"), None),
+            (Some("a=1&viewer=x&preview=y&view_=z"), None),
+            (Some("view=detail"), Some("detail")),
+            (Some("view=detail&fresh"), Some("detail")),
+            (Some("x=1&view=d%65tail"), Some("detail")),
+            (Some("view="), Some("")),
+            (Some("view"), Some("")),
+        ] {
+            assert_eq!(view(query), Ok(named.map(Cow::Borrowed)), "{query:?}");
+        }
+        for query in [
+            "view=a&view=b",
+            "view=a&view=a",
+            "view=a;view=b",
+            "x=1;view=b&view=a",
+            "View=a",
+            "VIEW=a&view=a",
+            "v%69ew=a",
+            "%20view=a",
+            "+view=a",
+            "view[]=a",
+            "view%5B0%5D=a",
+            "view%00x=a",
+        ] {
+            assert_eq!(view(Some(query)), Err(Reason::ParameterUnclear), "{query}");
+        }
+    }
 }

@@ -1,4 +1,7 @@
 //! Sessions, minted once and handed out while they have life left.
+//!
+//! A session belongs to a user, a document and permissions. Callers whom no identity names share one: DWS learns of
+//! nobody either way, and each is authorised before it is handed out.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use tracing::warn;
 
 use super::flights::Flights;
 use super::liveness::Liveness;
+use super::renewals::Renewals;
+use super::{on_record, renewals};
 use crate::cache::Cache;
 use crate::config::Permissions;
 use crate::dws::{DwsClient, DwsError, DwsErrorKind, Session, SessionRequest};
@@ -28,13 +33,14 @@ pub(crate) struct Broker {
     cache: Arc<Cache<Key, Minted>>,
     flights: Flights<Key, Result<Minted, Reason>>,
     liveness: Liveness,
+    renewals: Arc<Renewals>,
     several_identities: bool,
     pause: Arc<Pause>,
     /// Where mints run; the runtime of a request may be another.
     background: Handle,
 }
 
-/// Whose session it is. Two holders never share one.
+/// Who gets a session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     /// A user whom an identity vouches for.
@@ -81,7 +87,8 @@ impl Wanted<'_> {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    holder: Holder,
+    /// `None`: whoever is known by credentials alone.
+    user: Option<Holder>,
     document_id: String,
     permissions: Permissions,
 }
@@ -89,7 +96,7 @@ struct Key {
 /// A key that is only looked for. Hashed as the key, field by field.
 #[derive(PartialEq, Eq, Hash)]
 struct KeyRef<'a> {
-    holder: &'a Holder,
+    user: Option<&'a Holder>,
     document_id: &'a str,
     permissions: Permissions,
 }
@@ -97,19 +104,19 @@ struct KeyRef<'a> {
 impl<'a> KeyRef<'a> {
     fn of(wanted: &Wanted<'a>) -> Self {
         let Wanted { holder, document_id, permissions, .. } = *wanted;
-        Self { holder, document_id, permissions }
+        Self { user: holder.user(), document_id, permissions }
     }
 
     fn to_key(&self) -> Key {
-        let (holder, document_id) = (self.holder.clone(), self.document_id.to_owned());
-        Key { holder, document_id, permissions: self.permissions }
+        let (user, document_id) = (self.user.cloned(), self.document_id.to_owned());
+        Key { user, document_id, permissions: self.permissions }
     }
 }
 
 impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        let Key { holder, document_id, permissions } = key;
-        *self == KeyRef { holder, document_id, permissions: *permissions }
+        let Key { user, document_id, permissions } = key;
+        *self == KeyRef { user: user.as_ref(), document_id, permissions: *permissions }
     }
 }
 
@@ -119,7 +126,7 @@ impl Minted {
         let Self { session, at } = self;
         let age = at.elapsed();
         let lasts = session.expires.saturating_sub(now) >= (until - now) / 2 && age < LONGEST;
-        session.expires <= until && lasts && !(anew && age >= RENEWABLE)
+        session.expires <= until && lasts && !(anew && age >= renewals::FIRST)
     }
 }
 
@@ -136,8 +143,18 @@ impl Broker {
         let cache = Arc::new(Cache::new(CACHE_BYTES, weight));
         let liveness = Liveness::new(dws.clone());
         let (pause, background) = (Arc::default(), Handle::current());
-        let flights = Flights::default();
-        Self { dws, metrics, cache, flights, liveness, several_identities, pause, background }
+        let (flights, renewals) = (Flights::default(), Arc::new(Renewals::new()));
+        Self {
+            dws,
+            metrics,
+            cache,
+            flights,
+            liveness,
+            renewals,
+            several_identities,
+            pause,
+            background,
+        }
     }
 
     /// Whom sessions are asked for.
@@ -145,8 +162,18 @@ impl Broker {
         self.dws.clone()
     }
 
-    /// A session with at least half the life that a new one would have. Sessions cost: who wants one
-    /// anew gets it once in [`RENEWABLE`], and else the one of a moment ago.
+    /// Where the viewers of its sessions connect to, as far as is known.
+    pub(crate) fn data_planes(&self) -> Arc<Vec<String>> {
+        self.dws.data_planes()
+    }
+
+    /// Whether DWS gave a session when it was last asked for one. Asks nobody.
+    pub(crate) fn is_well(&self) -> bool {
+        self.pause.state.load(Ordering::Relaxed) == 0
+    }
+
+    /// A session with at least half the life that a new one would have. Who wants one anew gets it, unless that
+    /// goes on (see [`Renewals`]), and else the one of a moment ago.
     ///
     /// With `patience`, an app's reply waits for it: then the answer comes within that time, and not at all
     /// for a moment after DWS failed. The mint itself goes on and serves whoever asks next.
@@ -158,16 +185,17 @@ impl Broker {
         wanted: &Wanted<'_>,
         patience: Option<Duration>,
     ) -> Result<Arc<Session>, Reason> {
+        let trust = Trust::of(wanted.stored_at, wanted.anew);
+        let anew = wanted.anew && self.may_renew(wanted);
+        let wanted = &Wanted { anew, ..*wanted };
         if let Some(known) = self.recall(wanted) {
             return known.inspect(|_| self.metrics.session_cache(true));
         }
         let now = unix_now();
         let until = wanted.end(now)?;
         let key = KeyRef::of(wanted).to_key();
-        let (anew, stored_at) = (wanted.anew, wanted.stored_at);
         let good = move |minted: &Minted| minted.is_good(now, until, anew);
         self.metrics.session_cache(false);
-        let trust = Trust::of(stored_at, anew);
         // Boxed, since it is rare, and would be a part of every view otherwise.
         Box::pin(self.minted(key, until, patience, trust, good)).await
     }
@@ -181,6 +209,13 @@ impl Broker {
         };
         let minted = self.cache.get(&KeyRef::of(wanted))?;
         minted.is_good(now, until, wanted.anew).then_some(Ok(minted.session))
+    }
+
+    /// Where there is none to replace, or a new one, there is nothing to renew.
+    fn may_renew(&self, wanted: &Wanted<'_>) -> bool {
+        let known = self.cache.get(&KeyRef::of(wanted));
+        known.is_some_and(|known| known.at.elapsed() >= renewals::FIRST)
+            && self.renewals.admit(wanted.holder, wanted.document_id)
     }
 
     async fn minted(
@@ -225,7 +260,7 @@ impl Broker {
     }
 
     async fn fly(self, key: Key, until: u64, trust: Trust) -> Result<Minted, Reason> {
-        let user_id = key.holder.user_id(self.several_identities);
+        let user_id = key.user.as_ref().and_then(|user| user.user_id(self.several_identities));
         let request = SessionRequest {
             document_id: &key.document_id,
             permissions: key.permissions,
@@ -313,6 +348,11 @@ impl Trust {
 }
 
 impl Holder {
+    /// Itself, if a name is known.
+    fn user(&self) -> Option<&Self> {
+        matches!(self, Self::User { .. }).then_some(self)
+    }
+
     /// What DWS calls the user: the user claim; with several identities `identity:claim`, since the same
     /// claim of two issuers is two people. A `:` in the identity's name is written `%3A`, so that no two
     /// users come to the same text.
@@ -385,10 +425,10 @@ impl Default for Pause {
 }
 
 fn weight(key: &Key, minted: &Minted) -> u32 {
-    let holder = match &key.holder {
+    let holder = match &key.user {
         // Shared with the token's entry while that lives.
-        Holder::User { user, .. } => user.len() + ARC,
-        Holder::Credentials(_) => 0,
+        Some(Holder::User { user, .. }) => user.len() + ARC,
+        _ => on_record::MOST_BYTES,
     };
     let Session { jwt, header, document_id, server_url, .. } = &*minted.session;
     let session = size_of::<Session>() + ARC + jwt.expose_secret().len() + header.len();
@@ -409,8 +449,6 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const PAUSE: Duration = Duration::from_secs(5);
 /// In milliseconds.
 const SETTLED_AFTER: u64 = 10 * 60 * 1000;
-/// How old a session must be before somebody who finds it refused costs another one.
-const RENEWABLE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -423,7 +461,7 @@ mod tests {
     fn a_session_weighs_all_that_it_holds() {
         let weight = |user: &str, jwt: &str, document_id: &str| {
             let key = Key {
-                holder: Holder::User { identity: "app".into(), user: user.into() },
+                user: Some(Holder::User { identity: "app".into(), user: user.into() }),
                 document_id: document_id.to_owned(),
                 permissions: Permissions { read: true, write: false, download: false },
             };
@@ -434,7 +472,7 @@ mod tests {
                 expires: 0,
                 permissions: key.permissions,
                 server_url: None,
-                recorded: tokio::sync::OnceCell::new(),
+                on_record: crate::session::OnRecord::default(),
             };
             weight(&key, &Minted { session: Arc::new(session), at: Instant::now() })
         };
@@ -450,12 +488,10 @@ mod tests {
         let cache = Cache::new(CACHE_BYTES, |_: &Key, (): &()| 1);
         let holders =
             ["ann", "ben"].map(|user| Holder::User { identity: "app".into(), user: user.into() });
-        let permissions = |write| Permissions { read: true, write, download: false };
-        let wanted = |holder, document_id, write| KeyRef {
-            holder,
-            document_id,
-            permissions: permissions(write),
-        };
+        fn wanted<'a>(holder: &'a Holder, document_id: &'a str, write: bool) -> KeyRef<'a> {
+            let permissions = Permissions { read: true, write, download: false };
+            KeyRef { user: holder.user(), document_id, permissions }
+        }
         cache.insert(wanted(&holders[0], "D1", false).to_key(), ());
         assert!(cache.get(&wanted(&holders[0], "D1", false)).is_some());
         for other in [
@@ -466,6 +502,9 @@ mod tests {
         ] {
             assert!(cache.get(&other).is_none());
         }
+        let (one, other) = (Holder::Credentials([1; 32]), Holder::Credentials([2; 32]));
+        cache.insert(wanted(&one, "D1", false).to_key(), ());
+        assert!(cache.get(&wanted(&other, "D1", false)).is_some(), "of callers without a name");
     }
 
     #[test]

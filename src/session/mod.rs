@@ -5,11 +5,14 @@ mod broker;
 mod decisions;
 mod flights;
 mod liveness;
+mod on_record;
 mod policy;
+mod renewals;
 mod viewer_session;
 
 pub(crate) use answer::{Answer, Refusal, judge};
 pub(crate) use broker::{Broker, Holder, Wanted};
 pub(crate) use decisions::{Decisions, Question};
+pub(crate) use on_record::OnRecord;
 pub(crate) use policy::{Variables, allowed, document_value, permissions};
 pub use viewer_session::ViewerSession;

@@ -11,7 +11,7 @@ mod texts;
 pub(crate) use html::escape;
 #[cfg(feature = "server")]
 pub(crate) use navigation::Shown;
-pub(crate) use navigation::is_navigation;
+pub(crate) use navigation::{is_ahead, is_navigation};
 pub(crate) use page::Page;
 #[cfg(feature = "server")]
 pub(crate) use refusal::instead_of_the_app;

@@ -1,5 +1,5 @@
 use http::header::{ACCEPT, RANGE};
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 /// Whether this is a browser's top-level navigation: `Sec-Fetch-Mode: navigate` and
 /// `Sec-Fetch-Dest: document` (Fetch Metadata); without them, which browsers send to trustworthy
@@ -51,6 +51,28 @@ impl<'h> Shown<'h> {
         }
     }
 }
+
+/// Whether a browser asks before its user does, and may throw the answer away: `Sec-Purpose: prefetch` (Fetch
+/// standard; `prefetch;prerender` for a whole page, with all that its scripts ask for), and the headers of browsers
+/// before that.
+pub(crate) fn is_ahead(headers: &HeaderMap) -> bool {
+    let lines = AHEAD.into_iter().flat_map(|name| headers.get_all(name));
+    lines.filter_map(|line| line.to_str().ok()).any(|line| {
+        let mut words = line.split([',', ';']).map(str::trim);
+        words.any(|word| {
+            ["prefetch", "prerender", "preview"]
+                .iter()
+                .any(|ahead| word.eq_ignore_ascii_case(ahead))
+        })
+    })
+}
+
+const AHEAD: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-moz"),
+];
 
 fn asks_for_download(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default();
@@ -122,6 +144,29 @@ mod tests {
             });
             assert_eq!(Shown::of(&headers.collect()).to_a_person(), shown, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_ahead_of_its_user() {
+        let headers = |name, value| {
+            let line = (HeaderName::from_static(name), http::HeaderValue::from_static(value));
+            HeaderMap::from_iter([line])
+        };
+        for (name, value) in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "Prefetch; anonymous-client-ip"),
+            ("purpose", "prefetch"),
+            ("purpose", "preview"),
+            ("x-purpose", "preview"),
+            ("x-moz", "prefetch"),
+        ] {
+            assert!(is_ahead(&headers(name, value)), "{name}: {value}");
+        }
+        for (name, value) in [("sec-purpose", ""), ("sec-purpose", "x"), ("accept", "prefetch")] {
+            assert!(!is_ahead(&headers(name, value)), "{name}: {value}");
+        }
+        assert!(!is_ahead(&HeaderMap::new()));
     }
 
     #[test]

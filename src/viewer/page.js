@@ -37,6 +37,11 @@ async function main() {
     await loadScript();
     await open();
   } catch (error) {
+    // Whatever the service is in, the app has the document: better its bytes than words.
+    if (page.original && !grant && error.passing && error.code !== "offline") {
+      location.replace(page.original);
+      return;
+    }
     fail(error);
     return;
   }
@@ -153,19 +158,22 @@ async function obtain() {
   const givenUpAt = Date.now() + FRESH_WITHIN;
   let anew = refused !== undefined && refused === grant?.session;
   for (;;) {
-    const found = await mint(anew ? anewAt(page.session) : page.session);
+    const found = await mint(anew ? page.fresh : page.session);
     if (found.session !== refused || Date.now() > givenUpAt) return found;
     if (anew) await seconds(1);
     anew = true;
   }
 }
 
-function anewAt(address) {
-  return `${address}${address.includes("?") ? "&" : "?"}fresh`;
+// A page that is rendered ahead of its user costs no session before the user sees it.
+function shown() {
+  if (!document.prerendering) return undefined;
+  return new Promise((resolve) => document.addEventListener("prerenderingchange", resolve, { once: true }));
 }
 
 async function mint(address) {
   if (!address) throw new Problem("unknown");
+  await shown();
   const givenUpAt = Date.now() + PENDING_AT_MOST;
   for (;;) {
     const reply = await ask(address);

@@ -15,9 +15,13 @@ pub(crate) struct Page<'a> {
     /// `/.transom`.
     pub(crate) prefix: &'a str,
     pub(crate) key: &'a DocumentKey,
+    /// The view whose rights it has.
+    pub(crate) view: &'a str,
     pub(crate) title: Option<&'a str>,
-    /// `server_url` of the session's JWT: the page may connect there.
-    pub(crate) data_plane: Option<&'a str>,
+    /// Where viewers connect to, as far as sessions have told.
+    pub(crate) data_planes: &'a [String],
+    /// `[dws] url`.
+    pub(crate) dws: &'a str,
     /// Where the app's own bytes are, for the page's download link.
     pub(crate) original: Option<&'a str>,
 }
@@ -28,16 +32,18 @@ impl Page<'_> {
     pub(crate) fn reply(&self) -> Response<String> {
         let nonce = csp::nonce();
         let title = self.title.unwrap_or(self.key.id());
+        let session = self.session_address();
+        let original = self.original.and_then(download_address);
         let data = json!({
-            "session": self.session_path(),
+            "original": &original,
+            "session": session,
+            "fresh": format!("{session}&fresh"),
             "sdk": self.sdk,
             "cdn": self.is_vendor_cdn(),
             "nonce": nonce,
             "texts": texts::for_script(),
         });
-        let download = self
-            .original
-            .and_then(download_address)
+        let download = original
             .map_or(String::new(), |address| html::fill(DOWNLOAD, &[("address", &address)]));
         let page = html::fill(
             include_str!("page.html"),
@@ -51,14 +57,18 @@ impl Page<'_> {
             ],
         );
         let mut reply = Response::new(page);
-        describe_page(reply.headers_mut(), csp::of_page(&nonce, self.sdk, self.data_plane));
+        describe_page(
+            reply.headers_mut(),
+            csp::of_page(&nonce, self.sdk, self.data_planes, self.dws),
+        );
         reply
     }
 
-    fn session_path(&self) -> String {
+    fn session_address(&self) -> String {
         let kind = utf8_percent_encode(self.key.kind(), SEGMENT);
         let id = utf8_percent_encode(self.key.id(), SEGMENT);
-        format!("{}/session/{kind}/{id}", self.prefix)
+        // A view's name needs no encoding.
+        format!("{}/session/{kind}/{id}?view={}", self.prefix, self.view)
     }
 
     /// Nutrient's CDN serves the assets that go with the script; anywhere else they lie beside it.
@@ -96,7 +106,9 @@ mod tests {
     fn page(id: &str, title: Option<&str>, original: Option<&str>) -> Response<String> {
         let key = DocumentKey::new("files", id).unwrap();
         let sdk = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";
-        Page { sdk, prefix: "/.transom", key: &key, title, data_plane: None, original }.reply()
+        let (prefix, view) = ("/.transom", "detail");
+        let dws = "https://api.nutrient.io/viewer";
+        Page { sdk, prefix, key: &key, view, title, data_planes: &[], dws, original }.reply()
     }
 
     /// The data block as the page's script reads it.
@@ -131,7 +143,9 @@ mod tests {
     #[test]
     fn an_id_is_one_segment() {
         let reply = page("a/b c?d#e%2F\u{fc}", None, None);
-        assert_eq!(data(&reply)["session"], "/.transom/session/files/a%2Fb%20c%3Fd%23e%252F%C3%BC");
+        let address = "/.transom/session/files/a%2Fb%20c%3Fd%23e%252F%C3%BC?view=detail";
+        assert_eq!(data(&reply)["session"], address);
+        assert_eq!(data(&reply)["fresh"], format!("{address}&fresh"));
     }
 
     #[test]
@@ -143,6 +157,7 @@ mod tests {
         ] {
             let reply = page("7", None, Some(original));
             assert!(reply.body().contains(&format!("href=\"{href}\"")), "{original}");
+            assert_eq!(data(&reply)["original"], href.replace("&amp;", "&"));
         }
         for hostile in ["javascript:alert(1)", "//evil.example/", "/\\evil.example/", "files/7"] {
             assert!(

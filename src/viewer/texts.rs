@@ -57,6 +57,9 @@ pub(super) fn of(reason: Reason) -> Text {
             "The document is being prepared",
             "It was uploaded a moment ago. This page shows it as soon as it is ready.",
         ),
+        Reason::Prefetch => {
+            ("The document is not open yet", "It opens as soon as you go to this page.")
+        }
         Reason::KeysUnavailable => (
             "Your sign-in can't be checked right now",
             "Nothing is wrong with your account. Please try again in a minute.",

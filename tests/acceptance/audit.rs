@@ -306,3 +306,25 @@ async fn what_can_not_be_an_audit_log_is_told_at_the_start() {
     assert!(output.status.success());
     assert!(!log.exists());
 }
+
+in_both_forms! {
+    async fn callers_who_share_a_session_have_a_line_each(form: Form) {
+        let config = audited("").replacen("session = [", "authorize = [\"app\"]\nsession = [", 1);
+        let world = World::with(&config).start(form).await;
+        world.app.answers(|_, _| crate::support::app::reply(200, &[("content-type", "application/pdf")], crate::support::files::pdf("7")));
+        let log = world.dir().join("audit.jsonl");
+        let ask = async |cookie: &str| -> Value {
+            let request = world.request(Method::GET, "/.transom/session/files/7").header("cookie", cookie);
+            request.send().await.unwrap().json().await.unwrap()
+        };
+        let mut sessions = std::collections::BTreeSet::new();
+        for cookie in ["sid=1", "sid=2", "sid=1", "sid=2", "sid=2"] {
+            sessions.insert(ask(cookie).await["session"].as_str().expect("a session").to_owned());
+        }
+        let lines = grants(&log);
+        assert_eq!((sessions.len(), lines.len()), (1, 2), "{lines:?}");
+        assert_eq!(lines[0]["session"], lines[1]["session"]);
+        assert_ne!(lines[0]["caller"], lines[1]["caller"]);
+        assert_eq!(lines[1]["again"], false, "this caller has it for the first time");
+    }
+}

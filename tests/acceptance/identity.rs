@@ -116,7 +116,7 @@ in_both_forms! {
         }
     }
 
-    async fn two_tokens_that_only_the_app_understands_share_no_session(form: Form) {
+    async fn tokens_that_only_the_app_understands_are_each_authorised_by_it(form: Form) {
         let places = "tokens = [{ query = \"access_token\" }, { header = \"X-Token\" }]";
         let config = CONFIG.replace("tokens = [{ bearer = true }, { cookie = \"access_token\" }]", places);
         let config = config.replacen("session = [", "authorize = [\"app\"]\nsession = [", 1);
@@ -131,9 +131,12 @@ in_both_forms! {
                 world.request(Method::GET, &format!("{own}?access_token={token}")),
             ] {
                 let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
-                assert!(sessions.insert(answer["session"].as_str().expect("a session").to_owned()));
+                sessions.insert(answer["session"].as_str().expect("a session").to_owned());
             }
         }
+        assert_eq!(sessions.len(), 1, "nobody knows their users, nor does DWS learn of any");
+        let bob = tokens::signed_with(&tokens::claims("bob"), "one secret of more than thirty-two bytes");
+        assert_eq!(code(world.request(Method::GET, own).header("x-token", bob)).await, (403, "denied_by_app".into()));
     }
 
     async fn numbers_and_nested_claims_name_users(form: Form) {

@@ -44,7 +44,7 @@ in_both_forms! {
             assert_eq!((status, problem["code"].as_str()), (403, Some("denied_by_app")), "{cookie}");
         }
         assert_eq!(own("theme=dark; sid=of-ann").await.1["session"], ann["session"]);
-        assert_ne!(own("sid=of-carol").await.1["session"], ann["session"], "no two credentials share a session");
+        assert_eq!(own("sid=of-carol").await.1["session"], ann["session"], "whom the app lets in, and nobody names");
         assert!(tokens::payload(ann["session"].as_str().unwrap()).get("user_id").is_none(), "nobody knows a name");
 
         let get = |path: &str, cookie: &str| world.request(Method::GET, path).header("cookie", cookie);
@@ -99,6 +99,41 @@ in_both_forms! {
         assert_eq!(world.session_as("ann", &id).await.1["session"], anew["session"]);
         assert_eq!(world.get_as("bob", &address).await.status(), 403);
         assert_eq!(world.dws.sessions_minted().await, 2);
+    }
+
+    async fn refused_sessions_are_replaced_later_and_later(form: Form) {
+        let world = World::usual().start(form).await;
+        let id = world.upload_as("ann", "a.pdf").await;
+        let mut known = world.session_in_the_end("ann", &id).await;
+        let address = format!("/.transom/session/files/{id}?fresh");
+        let (began, mut replaced) = (std::time::Instant::now(), Vec::new());
+        while began.elapsed() < std::time::Duration::from_secs(14) {
+            let answer: serde_json::Value = world.get_as("ann", &address).await.json().await.unwrap();
+            assert!(answer["session"].is_string(), "{answer}");
+            if answer["session"] != known["session"] {
+                replaced.push(began.elapsed().as_secs_f32());
+                known = answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // After 2, 2 + 2 and 2 + 2 + 4 seconds; the next one after 8 more.
+        assert!(replaced.len() <= 3 && replaced.len() > 1, "{replaced:?}");
+        assert_eq!(world.dws.sessions_minted().await, 1 + replaced.len() as u64);
+    }
+
+    async fn callers_without_a_name_share_a_session(form: Form) {
+        let rules = &CONFIG[CONFIG.find("[documents.files]").unwrap()..];
+        let world = World::with(rules).app(with_cookies()).start(form).await;
+        let mut sessions = std::collections::BTreeSet::new();
+        for visit in 0..100 {
+            let cookie = format!("_ga=GA1.1.{visit}; sid=of-ann");
+            let view = world.request(Method::GET, "/api/files/7").header("cookie", cookie);
+            let reply = view.send().await.unwrap();
+            sessions.insert(reply.headers()["x-viewer-session"].to_str().unwrap().to_owned());
+        }
+        assert_eq!((sessions.len(), world.dws.sessions_minted().await), (1, 1));
+        let bob = world.request(Method::GET, "/api/files/7").header("cookie", "sid=of-bob");
+        assert!(!bob.send().await.unwrap().headers().contains_key("x-viewer-session"), "each is authorised");
     }
 
     async fn a_session_never_outlives_the_apps_token(form: Form) {

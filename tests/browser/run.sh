@@ -10,7 +10,7 @@ fi
 [ -d node_modules ] || npm ci --silent --no-audit --no-fund || exit 1
 
 failed=0
-for walk in walk renewal trouble looks real-sdk; do
+for walk in walk renewal trouble looks cache real-sdk; do
   if output=$(node "$walk.mjs" 2>&1); then
     echo "ok     browser: $walk"
   else

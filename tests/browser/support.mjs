@@ -10,8 +10,8 @@ import { chromium } from "playwright-core";
 export const ANN = { name: "ann", password: process.env.ANN_PASSWORD ?? "anemone" };
 export const BOB = { name: "bob", password: process.env.BOB_PASSWORD ?? "bluebell" };
 
-const TRANSOM = process.env.TRANSOM ?? fileURLToPath(new URL("../../target/debug/transom", import.meta.url));
-const FLAGS = [
+export const TRANSOM = process.env.TRANSOM ?? fileURLToPath(new URL("../../target/debug/transom", import.meta.url));
+export const FLAGS = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",

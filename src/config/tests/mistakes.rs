@@ -48,6 +48,56 @@ fn all_that_waits_for_a_later_version() {
 }
 
 #[test]
+fn views_have_names_of_their_own() {
+    let view = |lines: &str, route: &str| {
+        format!(
+            "[[documents.f.view]]\nroute = \"GET /{route}/{{id}}\"\nsession = {{ page = true }}\n{lines}\n"
+        )
+    };
+    let named = |name: &str| format!("name = \"{name}\"");
+    let taken = |name: &str| format!("error: two views of this kind are called `{name}`");
+    for (first, second, wrong) in [
+        (named("a"), named("a"), taken("a")),
+        (named("1"), String::new(), taken("1")),
+        (String::new(), named("0"), taken("0")),
+    ] {
+        assert_eq!(kind(&(view(&first, "a") + &view(&second, "b"))), [wrong]);
+    }
+    assert_eq!(
+        kind(&(view(&named("a-B_9"), "a") + &view("", "b") + &view(&named("0"), "c"))),
+        [""; 0]
+    );
+    for name in ["", "a b", "a/b", "ä", "a.b"] {
+        assert_eq!(kind(&view(&named(name), "a")).len(), 1, "{name}");
+    }
+    let (views, base) =
+        (view(&named("a"), "a") + &view("", "b"), "[documents.f]\nsource = \"GET /f/{id}\"\n");
+    let config = good(&format!("{base}{views}"));
+    let names: Vec<_> = config.kinds[0].views.iter().map(|view| &*view.view).collect();
+    assert_eq!(names, ["a", "1"]);
+    assert_eq!(config.kinds[0].view(None).map(|view| &*view.view), Some("a"));
+    assert!(config.kinds[0].view(Some("b")).is_none());
+}
+
+#[test]
+fn no_session_lies_within_another() {
+    let view = |places: &str| {
+        kind(&format!("[[documents.f.view]]\nroute = \"GET /f/{{id}}\"\nsession = [{places}]"))
+    };
+    for places in [
+        "{ json = \"/a\" }, { json = \"/a/b\" }",
+        "{ json = \"/a\" }, { json = \"/a\" }",
+        "{ json = \"\" }, { json = \"/a\" }",
+    ] {
+        assert_eq!(
+            view(places),
+            ["error: one of these places in the JSON lies within another, or is the same"]
+        );
+    }
+    assert_eq!(view("{ json = \"/a\" }, { json = \"/b/a\" }, { json = \"/b/c\" }"), [""; 0]);
+}
+
+#[test]
 fn sections() {
     for (text, title) in [
         (

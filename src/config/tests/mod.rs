@@ -155,7 +155,7 @@ wait = "1s"
     assert_eq!(kind.source.as_ref().unwrap().headers["accept"], "*/*");
     assert_eq!(kind.probe.len(), 2);
     assert_eq!(kind.probe[0].method, Method::HEAD);
-    assert_eq!(kind.own.session.len(), 5);
+    assert_eq!(kind.views[0].session.len(), 5);
     let found = config.routes.candidates("/f", None);
     let Action::Upload(upload) = &found[0].rule.action else { panic!() };
     assert_eq!(found[0].rule.name, "documents.files.upload[0]");
@@ -181,8 +181,8 @@ fn what_is_not_written_follows_from_what_is() {
     let kind = &config.kinds[0];
     assert!(kind.source.is_none());
     assert_eq!(kind.probe[0].target("7").unwrap(), "/f/7");
-    assert_eq!(kind.own.authorize, Authorize { token: false, app: AppSays::Reply });
-    assert_eq!(kind.own.permissions.names(), ["read"]);
+    assert_eq!(kind.views[0].authorize, Authorize { token: false, app: AppSays::Reply });
+    assert_eq!(kind.views[0].permissions.names(), ["read"]);
     let config = good(&format!("[documents.f]\nsource = \"GET /c/{{id}}\"\n{view}"));
     let probe = &config.kinds[0].probe[0];
     assert_eq!(

@@ -1,6 +1,7 @@
 //! What is done with the app's answer to a view.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
@@ -8,17 +9,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, re
 use secrecy::ExposeSecret;
 
 use super::content::{Content, may_be_json};
-use super::viewed::{Finish, Finished};
-use super::{View, is_in_head, note, say};
+use super::viewed::{Finish, Finished, Marks};
+use super::{View, is_in_head, note, pointer, say};
 use crate::body::ResponseBody;
 use crate::client::ClientInfo;
 use crate::config::{AppSays, Delivery};
-use crate::inject::{describe_edited, forbid_storing, set_cookie};
-use crate::lane::grant::{Asker, Granted, Purpose, grant, grant_at_once};
+use crate::dws::Session;
+use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing, set_cookie};
+use crate::lane::document::{Sought, Waiting};
+use crate::lane::grant::{Asker, Via, admit, grant, grant_at_once};
 use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
 use crate::lane::{Inner, tell};
-use crate::mapping::Observed;
+use crate::mapping::{Mapping, Observed};
 use crate::nominated;
 use crate::reason::Reason;
 use crate::session::{Answer, Refusal, judge};
@@ -29,8 +32,6 @@ use crate::viewer::Page;
 pub(super) struct Answering<S, B> {
     view: View,
     asker: Asker,
-    /// The client can show a page.
-    page: bool,
     asked: Asked,
     /// What the reply says of the document's bytes, where it serves them.
     seen: Option<Observed>,
@@ -50,13 +51,12 @@ pub(super) enum Asked {
 }
 
 impl View {
-    /// `page`: the client can show one.
-    pub(super) fn remember(&self, asker: &Asker, parts: &Parts, page: bool) -> Asked {
+    pub(super) fn remember(&self, asker: &Asker, parts: &Parts) -> Asked {
         let Self { engine, rule, kind, .. } = self;
         // A page for a caller without a token may be a login, so that the probe is asked.
         let may_probe = rule.authorize.app == AppSays::Probe
             || (asker.caller.is_none() && self.delivers_in_head());
-        let needed = page
+        let needed = self.page
             || may_probe
             || kind.source.is_some()
             || engine.audit.is_some()
@@ -91,46 +91,69 @@ impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S,
                 return Finished::Now(reply.map(ResponseBody::passed));
             }
         }
-        let page = self.page && self.shows(reply.headers());
         if self.view.rule.serves_bytes {
             self.seen = Observed::of_bytes(status, reply.headers());
         }
-        if let (true, Asked::Kept(asked)) = (self.page, &self.asked) {
+        let page = self.view.page && self.shows(reply.headers());
+        if let (true, Asked::Kept(asked)) = (self.view.page, &self.asked) {
             tell::shown(page, reply.headers(), &asked.extensions);
         }
-        if !page && self.view.pointer().is_some() {
+        if page {
+            let (head, body) = reply.into_parts();
+            return Finished::Later(Box::pin(self.finish_page(head, ResponseBody::passed(body))));
+        }
+        if self.view.pointers().next().is_some() {
             match may_be_json(&reply) {
                 Ok(()) => return Finished::Later(Box::pin(self.finish_json(reply))),
                 Err(reason) => self.note(reason),
             }
         }
-        if !page && !self.view.delivers_in_head() {
+        if !self.view.delivers_in_head() {
             return Finished::Now(reply.map(ResponseBody::passed));
         }
         let (head, body) = reply.into_parts();
         let body = ResponseBody::passed(body);
-        match self.granted_at_once(page) {
-            Some(granted) => Finished::Now(self.deliver(granted, page, false, head, body)),
-            None => Finished::Later(Box::pin(self.finish_later(page, head, body))),
+        match self.granted_at_once() {
+            Some(granted) => Finished::Now(self.deliver(granted, &[], head, body)),
+            None => Finished::Later(Box::pin(self.finish_later(head, body))),
         }
     }
 }
 
 impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
-    pub(super) fn new(view: View, asker: Asker, page: bool, asked: Asked, inner: S) -> Self {
+    pub(super) fn new(view: View, asker: Asker, asked: Asked, inner: S) -> Self {
         let probe_decides = view.rule.authorize.app == AppSays::Probe;
-        let (seen, body) = (None, PhantomData);
-        Self { view, asker, page, asked, seen, probe_decides, inner, body }
+        Self { view, asker, asked, seen: None, probe_decides, inner, body: PhantomData }
     }
 
     async fn finish_later(
         mut self: Box<Self>,
-        page: bool,
         head: response::Parts,
         body: ResponseBody<S::Reply>,
     ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
-        let granted = self.granted(page).await;
-        Ok(self.deliver(granted, page, false, head, body))
+        let granted = self.granted().await;
+        Ok(self.deliver(granted, &[], head, body))
+    }
+
+    /// A page instead of the app's document, where its script would get a session.
+    async fn finish_page(
+        mut self: Box<Self>,
+        head: response::Parts,
+        body: ResponseBody<S::Reply>,
+    ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
+        let admitted = self.admitted().await;
+        let (mapping, asked) = match (admitted, &self.asked) {
+            (Ok(mapping), Asked::Kept(asked)) => (mapping, asked),
+            (Err(reason), _) => {
+                self.note(reason);
+                return Ok(without_session(reason, head, body));
+            }
+            // All of the head is kept for a page.
+            (Ok(_), Asked::Noted { .. }) => return Ok(Response::from_parts(head, body)),
+        };
+        self.note(Reason::SessionGiven);
+        tell::deliveries([&Delivery::Page], &asked.extensions);
+        Ok(self.page(asked, &mapping))
     }
 
     async fn finish_json(
@@ -139,28 +162,57 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
     ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
         let (mut head, body) = reply.into_parts();
         let mut content = Content::read(body).await;
+        let text = content.text(&head.headers).inspect_err(|reason| self.note(*reason)).ok();
+        let rule = self.view.rule.clone();
+        let mut places = rule.session.iter().filter_map(|place| Some((place, pointer(place)?)));
         // Looked for before a session is asked for: sessions may cost.
-        let edit = self.view.pointer().and_then(|pointer| {
-            content.find(pointer).inspect_err(|reason| self.note(*reason)).ok()
+        let found = text.as_ref().and_then(|text| {
+            places.find_map(|(place, pointer)| Some((place, pointer, self.find(text, pointer)?)))
         });
-        if edit.is_none() && !self.view.delivers_in_head() {
+        if found.is_none() && !self.view.delivers_in_head() {
             return Ok(Response::from_parts(head, content.into_body()));
         }
-        let granted = match self.granted_at_once(false) {
+        let granted = match self.granted_at_once() {
             Some(granted) => granted,
             // Boxed, since it is large, and most views find all of it at hand.
-            None => Box::pin(self.granted(false)).await,
+            None => Box::pin(self.granted()).await,
         };
-        if let (Some(edit), Some(pointer), Ok(granted)) = (&edit, self.view.pointer(), &granted) {
-            let jwt = granted.session.jwt.expose_secret();
-            content.bytes = edit.put(&content.bytes, pointer, jwt).into();
+        let mut sent = Vec::new();
+        if let (Some(text), Some((place, pointer, edit)), Ok(session)) = (&text, found, &granted) {
+            let jwt = session.jwt.expose_secret();
+            let mut edited = edit.put(text, pointer, jwt);
+            let mut tell = |place| {
+                if self.view.told {
+                    sent.push(place);
+                }
+            };
+            tell(place);
+            for (place, pointer) in places {
+                if let Some(edit) = self.find(&edited, pointer) {
+                    edited = edit.put(&edited, pointer, jwt);
+                    tell(place);
+                }
+            }
+            content.bytes = edited.into();
             describe_edited(&mut head.headers, content.bytes.len());
         }
-        Ok(self.deliver(granted, false, edit.is_some(), head, content.into_body()))
+        Ok(self.deliver(granted, &sent, head, content.into_body()))
+    }
+
+    fn find(&self, text: &[u8], pointer: &Pointer) -> Option<Edit> {
+        let found = Edit::find(text, pointer);
+        found
+            .inspect_err(|error| {
+                self.note(match error {
+                    SpliceError::NotJson => Reason::ReplyNotJson,
+                    SpliceError::PointerUnmatched => Reason::PointerUnmatched,
+                });
+            })
+            .ok()
     }
 
     /// As [`granted`](Self::granted), unless somebody has to be asked.
-    fn granted_at_once(&self, page: bool) -> Option<Result<Granted, Reason>> {
+    fn granted_at_once(&self) -> Option<Result<Arc<Session>, Reason>> {
         let View { engine, rule, kind, key, .. } = &self.view;
         if self.view.told || self.probe_decides {
             return None;
@@ -169,12 +221,12 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             Asked::Kept(head) => Some(&**head),
             Asked::Noted { .. } => None,
         };
-        let seen = self.seen.as_ref();
-        grant_at_once(engine, rule, kind, key, &self.asker, head, seen, purpose(page))
+        grant_at_once(engine, rule, kind, key, &self.asker, head, self.seen.as_ref())
     }
 
-    async fn granted(&mut self, page: bool) -> Result<Granted, Reason> {
-        let View { engine, rule, kind, key, .. } = &self.view;
+    async fn granted(&mut self) -> Result<Arc<Session>, Reason> {
+        self.probed().await?;
+        let View { engine, rule, key, .. } = &self.view;
         let blank;
         let head = match &self.asked {
             Asked::Kept(head) => &**head,
@@ -183,74 +235,86 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
                 &blank
             }
         };
-        let mut seen = self.seen.take();
-        if self.probe_decides {
-            // Boxed, since a probe's future is large, and most views need none.
-            let probed = Box::pin(probe(engine, &mut self.inner, kind, key, head)).await?;
-            seen = seen.or(probed);
-        }
-        let (inner, asker, seen) = (&mut self.inner, &self.asker, seen.as_ref());
-        grant(engine, inner, rule, key, asker, head, seen, purpose(page)).await
+        let (asker, seen, waiting) = (&self.asker, self.seen.as_ref(), Waiting::WithTheApp);
+        let sought = Sought { engine, rule, key, asker, parts: head, seen, waiting };
+        grant(sought, &mut self.inner, Via::Reply).await
     }
 
-    /// `in_json`: the session, if there is one, is in the body.
+    async fn admitted(&mut self) -> Result<Arc<Mapping>, Reason> {
+        self.probed().await?;
+        let View { engine, rule, key, .. } = &self.view;
+        let Asked::Kept(head) = &self.asked else { return Err(Reason::DocumentUnknown) };
+        let (asker, seen, waiting) = (&self.asker, self.seen.as_ref(), Waiting::WithTheApp);
+        let sought = Sought { engine, rule, key, asker, parts: head, seen, waiting };
+        admit(sought, &mut self.inner).await
+    }
+
+    /// The app's word by its probe, where the rule wants it.
+    async fn probed(&mut self) -> Result<(), Reason> {
+        let View { engine, kind, key, .. } = &self.view;
+        if !self.probe_decides {
+            return Ok(());
+        }
+        // All of the head is kept for a probe.
+        let Asked::Kept(head) = &self.asked else { return Err(Reason::AppUnavailable) };
+        // Boxed, since a probe's future is large, and most views need none.
+        let probed = Box::pin(probe(engine, &mut self.inner, kind, key, head)).await?;
+        self.seen = self.seen.take().or(probed);
+        Ok(())
+    }
+
+    /// `in_json`: the places in the body where the session is, if there is one.
     fn deliver(
         &self,
-        granted: Result<Granted, Reason>,
-        page: bool,
-        in_json: bool,
+        granted: Result<Arc<Session>, Reason>,
+        in_json: &[&Delivery],
         mut head: response::Parts,
         body: ResponseBody<S::Reply>,
     ) -> Response<ResponseBody<S::Reply>> {
-        let granted = match granted {
-            Ok(granted) => granted,
+        let session = match granted {
+            Ok(session) => session,
             Err(reason) => {
                 self.note(reason);
-                return Response::from_parts(head, body);
+                return without_session(reason, head, body);
             }
         };
         self.note(Reason::SessionGiven);
         if let Asked::Kept(asked) = &self.asked {
-            if page {
-                tell::deliveries([&Delivery::Page], &asked.extensions);
-                return self.page(asked, &granted);
-            }
-            let session = &self.view.rule.session;
-            let json = |delivery: &&Delivery| in_json && matches!(delivery, Delivery::Json(_));
-            let sent = session.iter().filter(json);
-            let sent = sent.chain(session.iter().filter(|delivery| is_in_head(delivery)));
-            tell::deliveries(sent, &asked.extensions);
+            let in_head = self.view.rule.session.iter().filter(|delivery| is_in_head(delivery));
+            tell::deliveries(in_json.iter().copied().chain(in_head), &asked.extensions);
         }
         // A hop before us would take what the app named for the app's own, and drop ours.
         nominated::remove(&mut head.headers);
-        self.put_into_headers(&mut head.headers, &granted);
+        self.put_into_headers(&mut head.headers, &session);
         forbid_storing(&mut head.headers);
         Response::from_parts(head, body)
     }
 
-    fn page(&self, asked: &Parts, granted: &Granted) -> Response<ResponseBody<S::Reply>> {
-        let View { engine, key, .. } = &self.view;
+    fn page(&self, asked: &Parts, mapping: &Mapping) -> Response<ResponseBody<S::Reply>> {
+        let View { engine, rule, key, .. } = &self.view;
         let page = Page {
             sdk: &engine.config.viewer.sdk,
             prefix: &engine.config.server.prefix,
             key,
-            title: granted.mapping.title.as_deref(),
-            data_plane: granted.session.server_url.as_deref(),
+            view: &rule.view,
+            title: mapping.title.as_deref(),
+            data_planes: &engine.broker.data_planes(),
+            dws: &engine.config.dws.url,
             original: asked.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
         };
         page.reply().map(ResponseBody::full)
     }
 
-    fn put_into_headers(&self, headers: &mut HeaderMap, granted: &Granted) {
+    fn put_into_headers(&self, headers: &mut HeaderMap, session: &Session) {
         for delivery in &self.view.rule.session {
             match delivery {
                 Delivery::ResponseHeader(name) => {
-                    headers.insert(name.clone(), granted.session.header.clone());
+                    headers.insert(name.clone(), session.header.clone());
                 }
                 Delivery::Cookie(name) => {
                     let now = crate::mapping::now_ms() / 1000;
-                    let life = granted.session.expires.saturating_sub(now);
-                    let jwt = granted.session.jwt.expose_secret();
+                    let life = session.expires.saturating_sub(now);
+                    let jwt = session.jwt.expose_secret();
                     let over_tls = match &self.asked {
                         Asked::Kept(head) => came_over_tls(head),
                         Asked::Noted { over_tls, .. } => *over_tls,
@@ -289,8 +353,10 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
     }
 }
 
-fn purpose(page: bool) -> Purpose {
-    if page { Purpose::Page } else { Purpose::Reply }
+fn without_session<B>(reason: Reason, head: response::Parts, body: B) -> Response<B> {
+    let mut reply = Response::from_parts(head, body);
+    Marks::default().without_session(reason).put(&mut reply);
+    reply
 }
 
 /// What the app's own reply to a view says of the caller.

@@ -2,17 +2,16 @@
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::body::{ResponseBody, Tail};
+use crate::coding;
 use crate::correlate::MAX_REPLY;
-use crate::inject::{Edit, Pointer, SpliceError};
-use crate::lane::is_encoded;
 use crate::reason::Reason;
 
-/// A complete, uncompressed reply of a bounded length that is not of a kind that streams.
+/// A complete reply of a bounded length, compressed in a known way if at all, that is not of a kind that streams.
 pub(super) fn may_be_json<R>(reply: &Response<R>) -> Result<(), Reason> {
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT];
     let length = reply.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -29,7 +28,7 @@ pub(super) fn may_be_json<R>(reply: &Response<R>) -> Result<(), Reason> {
     match () {
         () if bodiless.contains(&reply.status()) || !textual => Err(Reason::ReplyNotJson),
         () if too_long => Err(Reason::ReplyTooLarge),
-        () if is_encoded(reply.headers()) => Err(Reason::ReplyEncoded),
+        () if !coding::is_known(reply.headers()) => Err(Reason::ReplyEncoded),
         () => Ok(()),
     }
 }
@@ -67,16 +66,13 @@ impl<R: Body<Data = Bytes> + Send + 'static> Content<R> {
         Self { bytes, tail }
     }
 
-    pub(super) fn find(&self, pointer: &Pointer) -> Result<Edit, Reason> {
+    /// The whole text, if it is whole and can be decompressed.
+    pub(super) fn text(&self, headers: &HeaderMap) -> Result<Bytes, Reason> {
         match &self.tail.next {
-            Some(Ok(frame)) if frame.is_data() => return Err(Reason::ReplyTooLarge),
-            Some(Err(_)) => return Err(Reason::ReplyIncomplete),
-            _ => {}
+            Some(Ok(frame)) if frame.is_data() => Err(Reason::ReplyTooLarge),
+            Some(Err(_)) => Err(Reason::ReplyIncomplete),
+            _ => coding::decode(headers, &self.bytes, MAX_REPLY),
         }
-        Edit::find(&self.bytes, pointer).map_err(|error| match error {
-            SpliceError::NotJson => Reason::ReplyNotJson,
-            SpliceError::PointerUnmatched => Reason::PointerUnmatched,
-        })
     }
 
     pub(super) fn into_body(self) -> ResponseBody<R> {

@@ -3,6 +3,7 @@
 //! Whatever goes wrong here costs the caller the session and never the app's reply.
 
 mod answering;
+mod conditional;
 mod content;
 mod viewed;
 
@@ -16,24 +17,27 @@ use tracing::{debug, info};
 
 use self::answering::Answering;
 pub(super) use self::answering::OwnWord;
+use self::viewed::Marks;
 pub(crate) use self::viewed::Viewed;
-use super::grant::{Asker, Granted, Purpose, grant};
+use super::document::{Sought, Waiting};
+use super::grant::{Asker, Via, grant};
 use super::probe::probe;
 use super::{Inner, ask_for_identity, tell};
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
 use crate::correlate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::document::DocumentKey;
+use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::Trail;
-use crate::inject::Pointer;
+use crate::inject::{Pointer, ask_for_all, is_conditional};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
 use crate::session::ViewerSession;
 use crate::telemetry::{Step, Visit, request_id};
-use crate::viewer::is_navigation;
+use crate::viewer::{is_ahead, is_navigation};
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
 ///
@@ -48,20 +52,36 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let (parts, body) = request.into_parts();
+    let varies = found.iter().any(|(index, _)| gives_pages(engine, *index));
     let placed = Misplaced::check(&parts.extensions);
     let view = match placed.and_then(|()| View::of(engine, &parts, found)) {
         Ok(Some(view)) => view,
-        Ok(None) => return pass(inner, parts, body),
+        Ok(None) => return pass(inner, parts, body, Marks { varies, ..Marks::default() }),
         Err(reason) => {
             note(engine, &parts, None, reason);
-            return pass(inner, parts, body);
+            return pass(inner, parts, body, Marks { varies, ..Marks::default() });
         }
     };
-    let at_once = !view.is_early() && !view.told;
+    let marks = view.marks(varies);
+    if view.ahead && !view.page {
+        if marks.not_stored {
+            note(engine, &parts, Some(&view.key), Reason::Prefetch);
+        }
+        return pass(inner, parts, body, marks);
+    }
+    let conditional = view.changes_the_reply() && is_conditional(&parts.headers);
+    let at_once = !view.is_early() && !view.told && !conditional;
     let asker = at_once.then(|| Asker::at_once(engine, &view.rule, &parts)).flatten();
     match asker {
-        Some(asker) => view.ask(inner, asker, parts, body),
-        None => ResponseFuture::Lane { future: Box::pin(view.answer(inner, parts, body)) },
+        Some(asker) => view.ask(inner, asker, parts, body, marks),
+        None => ResponseFuture::Lane { future: Box::pin(view.answer(inner, parts, body, marks)) },
+    }
+}
+
+fn gives_pages(engine: &Engine, index: usize) -> bool {
+    match engine.config.routes.rules().get(index).map(|rule| &rule.action) {
+        Some(Action::View(rule)) => rule.session.contains(&Delivery::Page),
+        _ => false,
     }
 }
 
@@ -69,9 +89,10 @@ fn pass<S: Inner<B>, B>(
     mut inner: S,
     parts: Parts,
     body: B,
+    marks: Marks,
 ) -> ResponseFuture<S::Future, S::Reply, S::Error> {
-    let request = Request::from_parts(parts, RequestBody::passed(body));
-    ResponseFuture::Pass { future: inner.forward(request) }
+    let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body)));
+    ResponseFuture::View { future: Viewed::passed(reply, marks) }
 }
 
 /// A request of a view route, and the document it names.
@@ -82,6 +103,10 @@ struct View {
     key: DocumentKey,
     /// Somebody has the request explained.
     told: bool,
+    /// The client can show a page, and is to get one.
+    page: bool,
+    /// Nobody looks at the reply yet, so that no session is due.
+    ahead: bool,
 }
 
 impl View {
@@ -113,7 +138,10 @@ impl View {
                 let key = document(rule, kind, captures, parts)?;
                 let (engine, rule, kind) = (engine.clone(), rule.clone(), kind.clone());
                 let told = Trail::of(&parts.extensions).is_some();
-                return Ok(Some(Self { engine, rule, kind, key, told }));
+                let page = rule.session.contains(&Delivery::Page)
+                    && is_navigation(&parts.method, &parts.uri, &parts.headers);
+                let ahead = is_ahead(&parts.headers);
+                return Ok(Some(Self { engine, rule, kind, key, told, page, ahead }));
             }
         }
         Ok(None)
@@ -126,6 +154,7 @@ impl View {
         mut inner: S,
         mut parts: Parts,
         body: B,
+        mut marks: Marks,
     ) -> Result<Response<ResponseBody<S::Reply>>, S::Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -134,26 +163,34 @@ impl View {
             Ok(asker) => asker,
             Err(reason) => {
                 note(&self.engine, &parts, Some(&self.key), reason);
-                return pass(inner, parts, body).await;
+                return pass(inner, parts, body, self.without(marks, reason)).await;
             }
         };
         if self.is_early() {
             // Boxed, since it is large, and most views need nothing before the app.
             match Box::pin(self.before_the_app(&mut inner, &asker, &parts)).await {
-                Ok(granted) => {
+                Ok(session) => {
                     note(&self.engine, &parts, Some(&self.key), Reason::SessionGiven);
                     let early = self.rule.session.iter().filter(|delivery| is_early(delivery));
                     tell::deliveries(early, &parts.extensions);
-                    self.put_into_request(&mut parts, &granted);
+                    self.put_into_request(&mut parts, &session);
+                    // Whatever the app makes of it: its reply is this caller's, for as long as the session lasts.
+                    marks.not_stored = true;
                 }
                 Err(reason) => {
                     // Asked for once per request: what was refused before the app is refused after it.
                     note(&self.engine, &parts, Some(&self.key), reason);
-                    return pass(inner, parts, body).await;
+                    return pass(inner, parts, body, self.without(marks, reason)).await;
                 }
             }
+        } else if self.changes_the_reply()
+            && is_conditional(&parts.headers)
+            && let Err(reason) = self.check_due(&asker, &parts).await
+        {
+            note(&self.engine, &parts, Some(&self.key), reason);
+            return pass(inner, parts, body, marks).await;
         }
-        self.ask(inner, asker, parts, body).await
+        self.ask(inner, asker, parts, body, marks).await
     }
 
     /// The session for the app's own eyes: the app's word has to be had first, by the probe.
@@ -162,27 +199,29 @@ impl View {
         inner: &mut S,
         asker: &Asker,
         parts: &Parts,
-    ) -> Result<Granted, Reason> {
+    ) -> Result<Arc<Session>, Reason> {
         let Self { engine, rule, kind, key, .. } = self;
         let mut seen = None;
         if rule.authorize.app != AppSays::NotAsked {
             seen = probe(engine, inner, kind, key, parts).await?;
         }
-        let purpose = Purpose::RequestHeader;
-        grant(engine, inner, rule, key, asker, parts, seen.as_ref(), purpose).await
+        let (seen, waiting) = (seen.as_ref(), Waiting::WithTheApp);
+        let sought = Sought { engine, rule, key, asker, parts, seen, waiting };
+        grant(sought, inner, Via::RequestHeader).await
     }
 
-    fn put_into_request(&self, parts: &mut Parts, granted: &Granted) {
+    fn put_into_request(&self, parts: &mut Parts, session: &Arc<Session>) {
         // A question has nothing to put there, and its request may be seen by the app.
         if Trail::of_asked(&parts.extensions).is_some() {
             return;
         }
         for delivery in &self.rule.session {
             if let Delivery::RequestHeader(name) = delivery {
-                parts.headers.insert(name.clone(), granted.session.header.clone());
+                parts.headers.insert(name.clone(), session.header.clone());
             }
         }
-        parts.extensions.insert(ViewerSession::new(granted.session.clone(), self.key.clone()));
+        parts.extensions.insert(ViewerSession::new(session.clone(), self.key.clone()));
+        ask_for_all(&mut parts.headers, false);
     }
 
     /// Has the app answer, and delivers what can only be delivered with its answer.
@@ -192,42 +231,68 @@ impl View {
         asker: Asker,
         mut parts: Parts,
         body: B,
+        marks: Marks,
     ) -> ResponseFuture<S::Future, S::Reply, S::Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
     {
-        let mut page = self.rule.session.contains(&Delivery::Page);
-        if page {
-            page = is_navigation(&parts.method, &parts.uri, &parts.headers);
-            tell::navigation(page, &parts.extensions);
+        if self.told && self.rule.session.contains(&Delivery::Page) {
+            tell::navigation(self.page, &parts.extensions);
         }
-        if self.pointer().is_some() {
+        if !self.changes_the_reply() {
+            return pass(inner, parts, body, marks);
+        }
+        let edits = self.pointers().next().is_some();
+        if edits {
             ask_for_identity(&mut parts.headers);
-        } else if !page && !self.delivers_in_head() {
-            return pass(inner, parts, body);
         }
-        let asked = self.remember(&asker, &parts, page);
+        ask_for_all(&mut parts.headers, edits || self.page);
+        let asked = self.remember(&asker, &parts);
         let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body)));
-        let answering = Answering::new(self, asker, page, asked, inner);
-        ResponseFuture::View { future: Viewed::new(reply, Box::new(answering)) }
+        let answering = Answering::new(self, asker, asked, inner);
+        ResponseFuture::View { future: Viewed::new(reply, Box::new(answering), marks) }
+    }
+
+    fn marks(&self, varies: bool) -> Marks {
+        // Somebody who comes later would find it in the cache, without the session.
+        let kept = self.rule.session.iter().all(|delivery| *delivery == Delivery::Page);
+        Marks { varies, not_stored: self.ahead && !kept, not_reused: false }
+    }
+
+    /// Bytes that a page view gives to scripts are what they are to be.
+    fn without(&self, marks: Marks, reason: Reason) -> Marks {
+        match self.is_early() || self.changes_the_reply() {
+            true => marks.without_session(reason),
+            false => marks,
+        }
     }
 
     /// Whether the app gets the session in its request.
     fn is_early(&self) -> bool {
-        self.rule.session.iter().any(is_early)
+        !self.ahead && self.rule.session.iter().any(is_early)
+    }
+
+    /// Whether the client may get something else than the app's own reply.
+    fn changes_the_reply(&self) -> bool {
+        self.page || self.delivers_in_head() || self.pointers().next().is_some()
     }
 
     /// Whether there is something for the head of any reply.
     fn delivers_in_head(&self) -> bool {
-        self.rule.session.iter().any(is_in_head)
+        !self.ahead && self.rule.session.iter().any(is_in_head)
     }
 
     /// Where in the reply's JSON the session goes.
-    fn pointer(&self) -> Option<&Pointer> {
-        self.rule.session.iter().rev().find_map(|delivery| match delivery {
-            Delivery::Json(pointer) => Some(pointer),
-            _ => None,
-        })
+    fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        let session = if self.ahead { &[] } else { &self.rule.session[..] };
+        session.iter().filter_map(pointer)
+    }
+}
+
+fn pointer(delivery: &Delivery) -> Option<&Pointer> {
+    match delivery {
+        Delivery::Json(pointer) => Some(pointer),
+        _ => None,
     }
 }
 

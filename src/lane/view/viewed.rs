@@ -9,7 +9,9 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use crate::body::ResponseBody;
+use crate::inject::{forbid_reuse, forbid_storing, vary_by_asker};
 use crate::lane::LaneFuture;
+use crate::reason::Reason;
 
 pin_project! {
     /// No `async fn`: what most views wait for is the app's own future, which needs no box.
@@ -23,13 +25,57 @@ pin_project! {
         #[pin]
         app: Option<F>,
         next: Next<R, E>,
+        marks: Marks,
     }
+}
+
+/// What caches are told of a reply, whatever becomes of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// The address gives a page to some and bytes to others.
+    pub(super) varies: bool,
+    /// Made with a session, or without one where the next reply has it.
+    pub(super) not_stored: bool,
+    /// Without a session, for a reason that passes.
+    pub(super) not_reused: bool,
+}
+
+impl Marks {
+    pub(super) fn put<B>(self, reply: &mut Response<B>) {
+        if self.varies {
+            vary_by_asker(reply.headers_mut());
+        }
+        if self.not_stored {
+            forbid_storing(reply.headers_mut());
+        } else if self.not_reused && reply.status().is_success() {
+            forbid_reuse(reply.headers_mut());
+        }
+    }
+
+    /// As they are for a reply that lacks its session.
+    pub(super) fn without_session(self, reason: Reason) -> Self {
+        Self { not_reused: passes(reason), ..self }
+    }
+}
+
+/// Whether the same caller may well get a session in a moment.
+fn passes(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::DocumentPending
+            | Reason::KeysUnavailable
+            | Reason::AppUnavailable
+            | Reason::DwsUnavailable
+            | Reason::AuditFailed
+            | Reason::StoreUnavailable
+    )
 }
 
 enum Next<R, E>
 where
     R: Body<Data = Bytes> + Send + 'static,
 {
+    Pass,
     Finish(Box<dyn Finish<R, E>>),
     Wait(LaneFuture<R, E>),
     Done,
@@ -56,8 +102,13 @@ impl<F, R, E> Viewed<F, R, E>
 where
     R: Body<Data = Bytes> + Send + 'static,
 {
-    pub(super) fn new(app: F, finish: Box<dyn Finish<R, E>>) -> Self {
-        Self { app: Some(app), next: Next::Finish(finish) }
+    pub(super) fn new(app: F, finish: Box<dyn Finish<R, E>>, marks: Marks) -> Self {
+        Self { app: Some(app), next: Next::Finish(finish), marks }
+    }
+
+    /// The app's reply as it is.
+    pub(super) fn passed(app: F, marks: Marks) -> Self {
+        Self { app: Some(app), next: Next::Pass, marks }
     }
 }
 
@@ -73,18 +124,27 @@ where
         if let Some(app) = this.app.as_mut().as_pin_mut() {
             let reply = ready!(app.poll(cx));
             this.app.set(None);
-            let Next::Finish(next) = std::mem::replace(this.next, Next::Done) else {
-                return Poll::Pending;
+            let finished = match std::mem::replace(this.next, Next::Done) {
+                Next::Pass => Finished::Now(reply?.map(ResponseBody::passed)),
+                Next::Finish(next) => next.finish(reply?),
+                Next::Wait(_) | Next::Done => return Poll::Pending,
             };
-            match next.finish(reply?) {
-                Finished::Now(reply) => return Poll::Ready(Ok(reply)),
+            match finished {
+                Finished::Now(mut reply) => {
+                    this.marks.put(&mut reply);
+                    return Poll::Ready(Ok(reply));
+                }
                 Finished::Later(reply) => *this.next = Next::Wait(reply),
             }
         }
         match this.next {
-            Next::Wait(reply) => reply.as_mut().poll(cx),
+            Next::Wait(reply) => {
+                let mut reply = ready!(reply.as_mut().poll(cx))?;
+                this.marks.put(&mut reply);
+                Poll::Ready(Ok(reply))
+            }
             // Polled after its end.
-            Next::Finish(_) | Next::Done => Poll::Pending,
+            Next::Pass | Next::Finish(_) | Next::Done => Poll::Pending,
         }
     }
 }
@@ -129,7 +189,8 @@ mod tests {
     async fn the_apps_future_is_gone_before_anything_else_is_waited_for() {
         let permit = Arc::new(());
         let app = Permitted { _permit: permit.clone() };
-        let reply = Viewed::new(app, Box::new(WantsThePermit(permit))).await.unwrap();
+        let reply =
+            Viewed::new(app, Box::new(WantsThePermit(permit)), Marks::default()).await.unwrap();
         assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), "free");
     }
 }
