@@ -5,7 +5,6 @@ mod capture;
 mod document;
 mod fetch;
 mod grant;
-mod look;
 mod own;
 mod policy;
 mod probe;

@@ -1,299 +1,49 @@
-//! The capture lane: an upload, a replacement or a delete goes by.
+//! A request of the capture lane and its reply, both complete: what was done, and what follows.
 
 use std::cell::LazyCell;
-use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
-use http_body::Body;
-use tracing::{debug, info, warn};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use tracing::info;
 
+use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
-use super::uploader::{Uploading, provenance};
-use super::writing::{is_refusal, meant, named_by_rules};
-use super::{Inner, ask_for_identity, client_address, last_segment, tell};
 use crate::auth::Caller;
-use crate::body::{RequestBody, ResponseBody};
-use crate::capture::{
-    FilePart, Handle, Parts, Plan, Seen, Shape, SpooledFile, is_form, is_json, tap,
-};
-use crate::client::ClientInfo;
+use crate::capture::{FilePart, Seen, SpooledFile, is_form};
 use crate::coding::decode;
 use crate::condition::Condition;
 use crate::config::{Action, DeleteRule, FileSource, Kind, UploadRule};
 use crate::correlate::{
-    Found, HeldReply, Locator, MAX_REPLY, ReplyEnd, ReplyFacts, RequestFacts, find, form_value,
-    reply_value, request_value,
+    Found, Locator, MAX_REPLY, ReplyEnd, ReplyFacts, RequestFacts, find, form_value, reply_value,
+    request_value,
 };
-use crate::deliver::{Circumstances, Known, WriteUnderWay};
+use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mount::Misplaced;
+use crate::lane::tell;
+use crate::lane::uploader::provenance;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};
-use crate::telemetry::{Step, Visit, request_id};
-
-/// Taps the body, lets the app answer, and holds the end of its reply until what follows is durable.
-pub(crate) async fn capture<S: Inner<B>, B>(
-    engine: Arc<Engine>,
-    mut inner: S,
-    request: Request<B>,
-) -> Result<Response<ResponseBody<S::Reply>>, S::Error>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-{
-    let meant = meant(&engine, &request);
-    let (mut parts, body) = request.into_parts();
-    let mut arrival = Arrival {
-        caller: caller(&parts),
-        handle: None,
-        unreadable: None,
-        uploading: Uploading::begin(&engine, &parts),
-        visit: Visit::of(&parts.extensions).cloned(),
-        extensions: Trail::alone(&parts.extensions),
-        write: None,
-        seen_before: None,
-    };
-    let writers = arrival.writers(&engine);
-    let named = named_by_rules(&engine, &parts, &writers);
-    let write = engine.outbox.begin_write([named, meant].concat()).await;
-    arrival.seen_before = look::before(&engine, &mut inner, &parts, &writers, &write).await;
-    arrival.write = Some(write);
-    let needs = Needs::of(&writers);
-    if needs.reply_body {
-        ask_for_identity(&mut parts.headers);
-    }
-    let plan = arrival.plan(&writers, &needs);
-    drop(writers);
-    let client = client_address(&engine, &parts.extensions, &parts.headers);
-    let (tapped, handle) = tap(body, plan, &engine.spool.of_client(client));
-    arrival.handle = Some(handle);
-    let reply = inner.forward(Request::from_parts(parts, RequestBody::tapped(tapped))).await?;
-    Trail::step(&arrival.extensions, "app", || {
-        (Finding::Told, format!("answered with {}", reply.status().as_u16()))
-    });
-    if !needs.own_acceptance && !reply.status().is_success() && !reply.status().is_redirection() {
-        let reason = arrival.unreadable.unwrap_or(Reason::NotAccepted);
-        arrival.not_captured(&engine, Step::Capture, reason, reply.status());
-        return Ok(reply.map(ResponseBody::passed));
-    }
-    let (head, body) = reply.into_parts();
-    let (status, headers) = (head.status, head.headers.clone());
-    let settle = move |end| async move {
-        // In a task of its own: neither a client that leaves nor a slow store undoes half of it.
-        let background = engine.background.clone();
-        let settled = background.spawn(settle(engine, inner, arrival, status, headers, end));
-        if tokio::time::timeout(HOLD_AT_MOST, settled).await.is_err() {
-            warn!(code = %Reason::StoreUnavailable, "the reply was released before its capture was durable");
-        }
-    };
-    if body.is_end_stream() {
-        settle(Ok(Bytes::new())).await;
-        return Ok(Response::from_parts(head, ResponseBody::passed(body)));
-    }
-    Ok(Response::from_parts(head, ResponseBody::held(HeldReply::new(body, settle))))
-}
-
-/// The request as it came, for the decisions at its end.
-pub(super) struct Arrival {
-    /// Its head, with what requests of our own on the caller's behalf need of it.
-    pub(super) caller: http::request::Parts,
-    handle: Option<Handle>,
-    /// Why no file can be read off this body.
-    unreadable: Option<Reason>,
-    uploading: Uploading,
-    visit: Option<Visit>,
-    /// For the trail.
-    pub(super) extensions: Extensions,
-    pub(super) write: Option<WriteUnderWay>,
-    /// Whether the app let the caller see the document before it was asked to delete it; `None`: not asked.
-    pub(super) seen_before: Option<bool>,
-}
-
-fn caller(parts: &http::request::Parts) -> http::request::Parts {
-    let (mut caller, ()) = Request::new(()).into_parts();
-    caller.method = parts.method.clone();
-    caller.uri = parts.uri.clone();
-    caller.headers = parts.headers.clone();
-    if let Some(client) = parts.extensions.get::<ClientInfo>() {
-        caller.extensions.insert(*client);
-    }
-    if let Some(misplaced) = parts.extensions.get::<Misplaced>() {
-        caller.extensions.insert(*misplaced);
-    }
-    caller
-}
-
-impl Arrival {
-    /// The rules of this route that capture or delete, in order of precedence.
-    fn writers<'e>(&self, engine: &'e Engine) -> Vec<Candidate<'e>> {
-        let http::request::Parts { uri, headers, .. } = &self.caller;
-        let mut rules = engine.config.routes.candidates(uri.path(), uri.query());
-        rules.retain(|candidate| {
-            !matches!(candidate.rule.action, Action::View(_)) && candidate.rule.serves(headers, uri)
-        });
-        rules
-    }
-
-    pub(super) fn request_id(&self) -> &str {
-        request_id::of(&self.caller.headers)
-    }
-
-    /// Counts what came of it, and tells it to the access log and the trail.
-    pub(super) fn outcome(&self, engine: &Engine, step: Step, reason: Reason) {
-        engine.metrics.outcome(step, reason);
-        if let Some(visit) = &self.visit {
-            visit.decide(reason);
-        }
-        Trail::decided(&self.extensions, reason);
-    }
-
-    pub(super) fn circumstances(&self, kind: &Kind) -> Circumstances {
-        let write = self.write.as_ref();
-        write.map(|write| write.circumstances(kind.source.is_some())).unwrap_or_default()
-    }
-
-    /// Tells that nothing was captured, and lifts the doubt of the documents that the request named if the app has
-    /// changed nothing for certain.
-    fn not_captured(&self, engine: &Engine, step: Step, reason: Reason, status: StatusCode) {
-        self.outcome(engine, step, reason);
-        let ordinary = matches!(reason, Reason::NoFile | Reason::WhenUnmet | Reason::NotAccepted);
-        let refused = is_refusal(status) || reason == Reason::NoFile;
-        let doubtful = match &self.write {
-            Some(write) if refused => {
-                write.refused();
-                false
-            }
-            Some(write) => write.has_known(),
-            None => false,
-        };
-        let (path, request_id) = (self.caller.uri.path(), self.request_id());
-        let status = status.as_u16();
-        if ordinary || refused {
-            debug!(code = %reason, path, request_id, status, doubtful, "nothing captured");
-        } else {
-            warn!(code = %reason, path, request_id, status, doubtful, "nothing captured");
-        }
-    }
-
-    /// A body from which no file can be read passes all the same, and may be that of a deletion.
-    fn plan(&mut self, writers: &[Candidate<'_>], needs: &Needs) -> Plan {
-        let headers = &self.caller.headers;
-        let mut plan = Plan {
-            shape: Shape::Other,
-            max_size: 0,
-            types: Vec::new(),
-            keep_json: needs.request_json && is_json(headers),
-        };
-        let (mut named, mut any, mut raw) = (Vec::new(), false, false);
-        for upload in writers.iter().filter_map(|candidate| as_upload(candidate.rule)) {
-            match &upload.file {
-                FileSource::AnyPart => any = true,
-                FileSource::Part(name) => named.push(name.clone()),
-                FileSource::Body => raw = true,
-            }
-            plan.max_size = plan.max_size.max(upload.max_size);
-            plan.types.extend(
-                upload
-                    .types
-                    .iter()
-                    .filter(|t| !plan.types.contains(t))
-                    .cloned()
-                    .collect::<Vec<_>>(),
-            );
-        }
-        let parts = if any { Parts::AnyFile } else { Parts::Named(named) };
-        match Shape::of(headers, parts, raw.then(|| last_segment(&self.caller.uri))) {
-            Ok(shape) => plan.shape = shape,
-            Err(reason) => {
-                let path = self.caller.uri.path();
-                info!(code = %reason, path, request_id = self.request_id(), "no file can be captured");
-                self.unreadable = Some(reason);
-            }
-        }
-        plan
-    }
-}
-
-/// What the rules of a route look at.
-struct Needs {
-    reply_body: bool,
-    request_json: bool,
-    /// Some rule decides by itself which replies are an acceptance.
-    own_acceptance: bool,
-}
-
-impl Needs {
-    fn of(writers: &[Candidate<'_>]) -> Self {
-        let mut needs = Self { reply_body: false, request_json: false, own_acceptance: false };
-        for Candidate { rule, .. } in writers {
-            let (locators, accepted, attributes) = match &rule.action {
-                Action::Upload(upload) => (&upload.id, &upload.accepted, &upload.attributes[..]),
-                Action::Delete(delete) => (&delete.id, &delete.accepted, &[][..]),
-                Action::View(_) => continue,
-            };
-            let reads = |f: fn(&Locator) -> bool| locators.iter().any(f);
-            needs.reply_body |= reads(|l| matches!(l, Locator::Json(_) | Locator::Text(_)))
-                || accepted.as_ref().is_some_and(|accepted| accepted.uses_member("reply", "json"));
-            needs.request_json |= reads(|l| matches!(l, Locator::BodyJson(_)))
-                || rule.when.as_ref().is_some_and(|when| when.uses("request"))
-                || attributes.iter().any(|(_, source)| source.uses("request"));
-            needs.own_acceptance |= accepted.is_some();
-        }
-        needs
-    }
-}
-
-/// Decides what the exchange was, and makes it durable. What takes a look at the app goes on afterwards.
-async fn settle<S: Inner<B>, B: Send + 'static>(
-    engine: Arc<Engine>,
-    inner: S,
-    mut arrival: Arrival,
-    status: StatusCode,
-    headers: HeaderMap,
-    end: ReplyEnd,
-) {
-    let Some(handle) = arrival.handle.take() else { return };
-    let uploader = std::mem::take(&mut arrival.uploading).caller().await;
-    let seen = match (handle.finish().await, arrival.unreadable) {
-        (Ok(seen), None) => Ok(seen),
-        (Ok(_) | Err(_), Some(reason)) | (Err(reason), None) => Err(reason),
-    };
-    let exchange =
-        Exchange { engine: &engine, arrival: &arrival, uploader, status, headers: &headers, end };
-    let (step, outcome) = exchange.conclude(seen).await;
-    match outcome {
-        Ok(looks) if looks.is_empty() => {}
-        Ok(looks) => {
-            let background = engine.background.clone();
-            background.spawn(look::run(engine, inner, arrival, looks));
-        }
-        Err(reason) => {
-            arrival.not_captured(&engine, step, reason, status);
-            if matches!(reason, Reason::NotAccepted | Reason::WhenUnmet) {
-                let background = engine.background.clone();
-                background.spawn(look::refused(engine, inner, arrival, status));
-            }
-        }
-    }
-}
+use crate::telemetry::Step;
 
 /// A request and its reply, both complete.
-struct Exchange<'a> {
-    engine: &'a Engine,
-    arrival: &'a Arrival,
-    uploader: Option<Caller>,
-    status: StatusCode,
-    headers: &'a HeaderMap,
-    end: ReplyEnd,
+pub(super) struct Exchange<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) arrival: &'a Arrival,
+    pub(super) uploader: Option<Caller>,
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) end: ReplyEnd,
 }
 
 impl<'a> Exchange<'a> {
     /// What was done, and what is left to look for in the app.
-    async fn conclude(&self, seen: Result<Seen, Reason>) -> (Step, Result<Vec<Look>, Reason>) {
+    pub(super) async fn conclude(
+        &self,
+        seen: Result<Seen, Reason>,
+    ) -> (Step, Result<Vec<Look>, Reason>) {
         let unread = seen.as_ref().err().copied();
         let seen = seen.unwrap_or_default();
         let (rule, captures) = match self.rule(&seen, unread) {
@@ -323,7 +73,7 @@ impl<'a> Exchange<'a> {
     /// The first rule of this route and of the effective method whose `when` holds. `unread`: why the body could
     /// not be read.
     fn rule(&self, seen: &Seen, unread: Option<Reason>) -> Result<(&'a Rule, Captures), Reason> {
-        let http::request::Parts { method, uri, headers, .. } = &self.arrival.caller;
+        let Parts { method, uri, headers, .. } = &self.arrival.caller;
         // A form that can't be read may name another method.
         if unread.is_some() && *method == Method::POST && is_form(headers) {
             return Err(unread.unwrap_or(Reason::OverrideUnclear));
@@ -430,7 +180,7 @@ impl<'a> Exchange<'a> {
         }
         let sizes: Vec<(DocumentKey, u64)> =
             kept.iter().map(|(key, file)| (key.clone(), file.size)).collect();
-        let http::request::Parts { method, uri, headers, .. } = &self.arrival.caller;
+        let Parts { method, uri, headers, .. } = &self.arrival.caller;
         let request = || request_value(method, uri.path(), uri.query(), headers, json.as_ref());
         let form = || form_value(&fields);
         let provenance = provenance(rule, upload, self.uploader.as_ref(), request, form);
@@ -558,7 +308,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn key(&self, rule: &Rule, id: String) -> Result<DocumentKey, Reason> {
-        let http::request::Parts { uri, headers, .. } = &self.arrival.caller;
+        let Parts { uri, headers, .. } = &self.arrival.caller;
         self.kind(rule)?.key(id, headers, uri)
     }
 }
@@ -570,7 +320,7 @@ struct Accepted {
     little: bool,
 }
 
-fn as_upload(rule: &Rule) -> Option<&UploadRule> {
+pub(super) fn as_upload(rule: &Rule) -> Option<&UploadRule> {
     match &rule.action {
         Action::Upload(upload) => Some(upload),
         _ => None,
@@ -602,6 +352,3 @@ fn fits(upload: &UploadRule, file: SpooledFile) -> Result<SpooledFile, Reason> {
         false => Err(Reason::TypeNotCaptured),
     }
 }
-
-/// A store that hangs must not hang the app's clients for ever.
-const HOLD_AT_MOST: Duration = Duration::from_secs(10);

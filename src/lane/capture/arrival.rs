@@ -1,0 +1,163 @@
+//! A request of the capture lane as it came.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Extensions, Request, StatusCode};
+use tracing::{debug, info, warn};
+
+use super::Needs;
+use super::exchange::as_upload;
+use crate::capture::{Handle, Parts as Files, Plan, Shape, is_json};
+use crate::client::ClientInfo;
+use crate::config::{Action, FileSource, Kind};
+use crate::deliver::{Circumstances, WriteUnderWay};
+use crate::engine::Engine;
+use crate::explain::Trail;
+use crate::lane::last_segment;
+use crate::lane::uploader::Uploading;
+use crate::lane::writing::is_refusal;
+use crate::mount::Misplaced;
+use crate::reason::Reason;
+use crate::route::Candidate;
+use crate::telemetry::{Step, Visit, request_id};
+
+/// The request as it came, for the decisions at its end.
+pub(super) struct Arrival {
+    /// Its head, with what requests of our own on the caller's behalf need of it.
+    pub(super) caller: Parts,
+    pub(super) handle: Option<Handle>,
+    /// Why no file can be read off this body.
+    pub(super) unreadable: Option<Reason>,
+    pub(super) uploading: Uploading,
+    visit: Option<Visit>,
+    /// For the trail.
+    pub(super) extensions: Extensions,
+    pub(super) write: Option<WriteUnderWay>,
+    /// Whether the app let the caller see the document before it was asked to delete it; `None`: not asked.
+    pub(super) seen_before: Option<bool>,
+}
+
+impl Arrival {
+    pub(super) fn of(engine: &Arc<Engine>, parts: &Parts) -> Self {
+        Self {
+            caller: caller(parts),
+            handle: None,
+            unreadable: None,
+            uploading: Uploading::begin(engine, parts),
+            visit: Visit::of(&parts.extensions).cloned(),
+            extensions: Trail::alone(&parts.extensions),
+            write: None,
+            seen_before: None,
+        }
+    }
+
+    /// The rules of this route that capture or delete, in order of precedence.
+    pub(super) fn writers<'e>(&self, engine: &'e Engine) -> Vec<Candidate<'e>> {
+        let Parts { uri, headers, .. } = &self.caller;
+        let mut rules = engine.config.routes.candidates(uri.path(), uri.query());
+        rules.retain(|candidate| {
+            !matches!(candidate.rule.action, Action::View(_)) && candidate.rule.serves(headers, uri)
+        });
+        rules
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        request_id::of(&self.caller.headers)
+    }
+
+    /// Counts what came of it, and tells it to the access log and the trail.
+    pub(super) fn outcome(&self, engine: &Engine, step: Step, reason: Reason) {
+        engine.metrics.outcome(step, reason);
+        if let Some(visit) = &self.visit {
+            visit.decide(reason);
+        }
+        Trail::decided(&self.extensions, reason);
+    }
+
+    pub(super) fn circumstances(&self, kind: &Kind) -> Circumstances {
+        let write = self.write.as_ref();
+        write.map(|write| write.circumstances(kind.source.is_some())).unwrap_or_default()
+    }
+
+    /// Tells that nothing was captured, and lifts the doubt of the documents that the request named if the app has
+    /// changed nothing for certain.
+    pub(super) fn not_captured(
+        &self,
+        engine: &Engine,
+        step: Step,
+        reason: Reason,
+        status: StatusCode,
+    ) {
+        self.outcome(engine, step, reason);
+        let ordinary = matches!(reason, Reason::NoFile | Reason::WhenUnmet | Reason::NotAccepted);
+        let refused = is_refusal(status) || reason == Reason::NoFile;
+        let doubtful = match &self.write {
+            Some(write) if refused => {
+                write.refused();
+                false
+            }
+            Some(write) => write.has_known(),
+            None => false,
+        };
+        let (path, request_id) = (self.caller.uri.path(), self.request_id());
+        let status = status.as_u16();
+        if ordinary || refused {
+            debug!(code = %reason, path, request_id, status, doubtful, "nothing captured");
+        } else {
+            warn!(code = %reason, path, request_id, status, doubtful, "nothing captured");
+        }
+    }
+
+    /// A body from which no file can be read passes all the same, and may be that of a deletion.
+    pub(super) fn plan(&mut self, writers: &[Candidate<'_>], needs: &Needs) -> Plan {
+        let headers = &self.caller.headers;
+        let mut plan = Plan {
+            shape: Shape::Other,
+            max_size: 0,
+            types: Vec::new(),
+            keep_json: needs.request_json && is_json(headers),
+        };
+        let (mut named, mut any, mut raw) = (Vec::new(), false, false);
+        for upload in writers.iter().filter_map(|candidate| as_upload(candidate.rule)) {
+            match &upload.file {
+                FileSource::AnyPart => any = true,
+                FileSource::Part(name) => named.push(name.clone()),
+                FileSource::Body => raw = true,
+            }
+            plan.max_size = plan.max_size.max(upload.max_size);
+            plan.types.extend(
+                upload
+                    .types
+                    .iter()
+                    .filter(|t| !plan.types.contains(t))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let parts = if any { Files::AnyFile } else { Files::Named(named) };
+        match Shape::of(headers, parts, raw.then(|| last_segment(&self.caller.uri))) {
+            Ok(shape) => plan.shape = shape,
+            Err(reason) => {
+                let path = self.caller.uri.path();
+                info!(code = %reason, path, request_id = self.request_id(), "no file can be captured");
+                self.unreadable = Some(reason);
+            }
+        }
+        plan
+    }
+}
+
+fn caller(parts: &Parts) -> Parts {
+    let (mut caller, ()) = Request::new(()).into_parts();
+    caller.method = parts.method.clone();
+    caller.uri = parts.uri.clone();
+    caller.headers = parts.headers.clone();
+    if let Some(client) = parts.extensions.get::<ClientInfo>() {
+        caller.extensions.insert(*client);
+    }
+    if let Some(misplaced) = parts.extensions.get::<Misplaced>() {
+        caller.extensions.insert(*misplaced);
+    }
+    caller
+}

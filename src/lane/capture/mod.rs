@@ -1,0 +1,145 @@
+//! The capture lane: an upload, a replacement or a delete goes by.
+
+mod arrival;
+mod exchange;
+mod look;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
+use tracing::warn;
+
+use self::arrival::Arrival;
+use self::exchange::Exchange;
+use super::writing::{meant, named_by_rules};
+use super::{Inner, ask_for_identity, client_address};
+use crate::body::{RequestBody, ResponseBody};
+use crate::capture::tap;
+use crate::config::Action;
+use crate::correlate::{HeldReply, Locator, ReplyEnd};
+use crate::engine::Engine;
+use crate::explain::{Finding, Trail};
+use crate::reason::Reason;
+use crate::route::Candidate;
+use crate::telemetry::Step;
+
+/// Taps the body, lets the app answer, and holds the end of its reply until what follows is durable.
+pub(crate) async fn capture<S: Inner<B>, B>(
+    engine: Arc<Engine>,
+    mut inner: S,
+    request: Request<B>,
+) -> Result<Response<ResponseBody<S::Reply>>, S::Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    let meant = meant(&engine, &request);
+    let (mut parts, body) = request.into_parts();
+    let mut arrival = Arrival::of(&engine, &parts);
+    let writers = arrival.writers(&engine);
+    let named = named_by_rules(&engine, &parts, &writers);
+    let write = engine.outbox.begin_write([named, meant].concat()).await;
+    arrival.seen_before = look::before(&engine, &mut inner, &parts, &writers, &write).await;
+    arrival.write = Some(write);
+    let needs = Needs::of(&writers);
+    if needs.reply_body {
+        ask_for_identity(&mut parts.headers);
+    }
+    let plan = arrival.plan(&writers, &needs);
+    drop(writers);
+    let client = client_address(&engine, &parts.extensions, &parts.headers);
+    let (tapped, handle) = tap(body, plan, &engine.spool.of_client(client));
+    arrival.handle = Some(handle);
+    let reply = inner.forward(Request::from_parts(parts, RequestBody::tapped(tapped))).await?;
+    Trail::step(&arrival.extensions, "app", || {
+        (Finding::Told, format!("answered with {}", reply.status().as_u16()))
+    });
+    if !needs.own_acceptance && !reply.status().is_success() && !reply.status().is_redirection() {
+        let reason = arrival.unreadable.unwrap_or(Reason::NotAccepted);
+        arrival.not_captured(&engine, Step::Capture, reason, reply.status());
+        return Ok(reply.map(ResponseBody::passed));
+    }
+    let (head, body) = reply.into_parts();
+    let (status, headers) = (head.status, head.headers.clone());
+    let settle = move |end| async move {
+        // In a task of its own: neither a client that leaves nor a slow store undoes half of it.
+        let background = engine.background.clone();
+        let settled = background.spawn(settle(engine, inner, arrival, status, headers, end));
+        if tokio::time::timeout(HOLD_AT_MOST, settled).await.is_err() {
+            warn!(code = %Reason::StoreUnavailable, "the reply was released before its capture was durable");
+        }
+    };
+    if body.is_end_stream() {
+        settle(Ok(Bytes::new())).await;
+        return Ok(Response::from_parts(head, ResponseBody::passed(body)));
+    }
+    Ok(Response::from_parts(head, ResponseBody::held(HeldReply::new(body, settle))))
+}
+
+/// What the rules of a route look at.
+struct Needs {
+    reply_body: bool,
+    request_json: bool,
+    /// Some rule decides by itself which replies are an acceptance.
+    own_acceptance: bool,
+}
+
+impl Needs {
+    fn of(writers: &[Candidate<'_>]) -> Self {
+        let mut needs = Self { reply_body: false, request_json: false, own_acceptance: false };
+        for Candidate { rule, .. } in writers {
+            let (locators, accepted, attributes) = match &rule.action {
+                Action::Upload(upload) => (&upload.id, &upload.accepted, &upload.attributes[..]),
+                Action::Delete(delete) => (&delete.id, &delete.accepted, &[][..]),
+                Action::View(_) => continue,
+            };
+            let reads = |f: fn(&Locator) -> bool| locators.iter().any(f);
+            needs.reply_body |= reads(|l| matches!(l, Locator::Json(_) | Locator::Text(_)))
+                || accepted.as_ref().is_some_and(|accepted| accepted.uses_member("reply", "json"));
+            needs.request_json |= reads(|l| matches!(l, Locator::BodyJson(_)))
+                || rule.when.as_ref().is_some_and(|when| when.uses("request"))
+                || attributes.iter().any(|(_, source)| source.uses("request"));
+            needs.own_acceptance |= accepted.is_some();
+        }
+        needs
+    }
+}
+
+/// Decides what the exchange was, and makes it durable. What takes a look at the app goes on afterwards.
+async fn settle<S: Inner<B>, B: Send + 'static>(
+    engine: Arc<Engine>,
+    inner: S,
+    mut arrival: Arrival,
+    status: StatusCode,
+    headers: HeaderMap,
+    end: ReplyEnd,
+) {
+    let Some(handle) = arrival.handle.take() else { return };
+    let uploader = std::mem::take(&mut arrival.uploading).caller().await;
+    let seen = match (handle.finish().await, arrival.unreadable) {
+        (Ok(seen), None) => Ok(seen),
+        (Ok(_) | Err(_), Some(reason)) | (Err(reason), None) => Err(reason),
+    };
+    let exchange =
+        Exchange { engine: &engine, arrival: &arrival, uploader, status, headers: &headers, end };
+    let (step, outcome) = exchange.conclude(seen).await;
+    match outcome {
+        Ok(looks) if looks.is_empty() => {}
+        Ok(looks) => {
+            let background = engine.background.clone();
+            background.spawn(look::run(engine, inner, arrival, looks));
+        }
+        Err(reason) => {
+            arrival.not_captured(&engine, step, reason, status);
+            if matches!(reason, Reason::NotAccepted | Reason::WhenUnmet) {
+                let background = engine.background.clone();
+                background.spawn(look::refused(engine, inner, arrival, status));
+            }
+        }
+    }
+}
+
+/// A store that hangs must not hang the app's clients for ever.
+const HOLD_AT_MOST: Duration = Duration::from_secs(10);
