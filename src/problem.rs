@@ -61,6 +61,10 @@ pub(crate) fn instead_of_the_app(reason: Reason, request_id: &str, shown: bool) 
     }
 }
 
+/// Marks a reply in the app's stead to a request of which the app has seen nothing, as a response extension.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotSent;
+
 fn title(reason: Reason) -> &'static str {
     match reason {
         Reason::TokenMissing => "This request carries no token of the app",
@@ -73,6 +77,7 @@ fn title(reason: Reason) -> &'static str {
         Reason::IdUnclear => "The document that this request names can be read in two ways",
         Reason::Prefetch => "A session is given when the document is looked at, not ahead of that",
         Reason::DocumentUnknown => "No such document has come by",
+        Reason::DocumentChanged => "The app may have another version of the document",
         Reason::DocumentLost => "The viewer service no longer has the document",
         Reason::DocumentPending => "The document is on its way to the viewer service",
         Reason::KeysUnavailable => "The keys that verify tokens cannot be had at the moment",

@@ -65,6 +65,8 @@ pub(crate) struct Seen {
     /// Form fields in order, as text (first 64 KiB of all fields together).
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) json: Option<serde_json::Value>,
+    /// There were files that the plan does not select.
+    pub(crate) has_other_files: bool,
 }
 
 impl fmt::Debug for Seen {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::fields::{Fields, UrlEncoded};
 use super::files::Files;
-use super::multipart::{Epilogue, Event, Malformed, PartHead, Scanner};
+use super::multipart::{Epilogue, Event, IsFile, Malformed, PartHead, Scanner};
 use super::selection::{Meaning, Selection};
 use super::spool::Spool;
 use super::{Parts, Plan, Seen, Shape};
@@ -73,13 +73,14 @@ impl Reader {
     /// What there was, once the spool has it.
     pub(super) async fn finish(self) -> Result<Seen, Reason> {
         let files = self.files.finish().await;
+        let has_other_files = matches!(&self.form, Form::Multipart(form) if form.has_other_files);
         let fields = match self.form {
             Form::Multipart(form) => form.fields.into_inner(),
             Form::UrlEncoded(form) => form.into_fields(),
             Form::Raw | Form::Other => Vec::new(),
         };
         let json = self.json.and_then(|json| serde_json::from_slice(&json).ok());
-        Ok(Seen { files, fields, json })
+        Ok(Seen { files, fields, json, has_other_files })
     }
 }
 
@@ -102,12 +103,14 @@ struct Multipart {
     selection: Selection,
     part: Part,
     fields: Fields,
+    has_other_files: bool,
 }
 
 impl Multipart {
     fn new(boundary: &str, parts: Parts) -> Self {
         let (scanner, selection) = (Scanner::new(boundary), Selection::new(parts));
-        Self { scanner, selection, part: Part::default(), fields: Fields::new() }
+        let (part, fields) = (Part::default(), Fields::new());
+        Self { scanner, selection, part, fields, has_other_files: false }
     }
 
     fn data(&mut self, data: Bytes, files: &mut Files) -> Result<bool, Reason> {
@@ -126,6 +129,8 @@ impl Multipart {
     fn begin(&mut self, head: PartHead, files: &mut Files) -> Result<(), Reason> {
         let meaning = self.selection.part(&head)?;
         self.part = Part { meaning, length: head.length, size: 0 };
+        let is_file = matches!(head.is_file, IsFile::Yes | IsFile::Unclear);
+        self.has_other_files |= meaning == Meaning::Skipped && is_file;
         let name = head.names.into_iter().next();
         match meaning {
             Meaning::Field | Meaning::EmptyField => self.fields.begin(name.unwrap_or_default()),

@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use super::SpoolLimits;
 use crate::condition::Condition;
 use crate::correlate::Locator;
+use crate::document::DocumentKey;
 use crate::inject::Pointer;
 use crate::reason::Reason;
 use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
@@ -37,6 +38,13 @@ pub struct Config {
     /// For telling this configuration from the next one.
     pub(crate) written: super::Written,
     pub(super) source: Source,
+}
+
+impl Config {
+    /// The kind of a document, unless it is of another configuration.
+    pub(crate) fn kind_of(&self, key: &DocumentKey) -> Option<&Arc<Kind>> {
+        self.kinds.iter().find(|kind| kind.name == key.kind())
+    }
 }
 
 /// The file, as far as it may be shown, for problems that are found later.

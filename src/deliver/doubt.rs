@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::core::Core;
@@ -31,7 +32,7 @@ struct Named {
 
 impl Outbox {
     /// Puts the documents that are known among these in doubt, durably, before the app sees the request. A store
-    /// that stalls holds it up for at most a second; the mark is made then as soon as it can be.
+    /// that stalls holds it up for at most two seconds; the marks are made then as soon as they can be.
     pub(crate) async fn begin_write(&self, keys: Vec<DocumentKey>) -> WriteUnderWay {
         let core = &self.shared.core;
         let mut write =
@@ -40,15 +41,22 @@ impl Outbox {
             if write.names(&key) {
                 continue;
             }
+            if write.named.len() == MAX_NAMED {
+                tracing::warn!(document = %key, "a request names too many documents; this one and others are not in doubt");
+                break;
+            }
             core.writes.begin(&key);
             let mark = core.store.next_job().0;
-            let found = timeout(MARK_AT_MOST, core.store.get(&key)).await;
-            let is_known = !matches!(found, Ok(Ok(None)));
-            write.named.push(Named { key, mark, is_known, before: None });
+            write.named.push(Named { key, mark, is_known: true, before: None });
         }
-        for named in write.named.iter_mut().filter(|named| named.is_known) {
-            named.before = self.mark(&named.key, named.mark).await;
-        }
+        let marks = write.named.iter_mut().map(async |named| {
+            let found = timeout(MARK_AT_MOST, core.store.get(&named.key)).await;
+            named.is_known = !matches!(found, Ok(Ok(None)));
+            if named.is_known {
+                named.before = self.mark(&named.key, named.mark).await;
+            }
+        });
+        join_all(marks).await;
         write.began = core.store.next_job();
         write
     }
@@ -180,8 +188,12 @@ impl WriteUnderWay {
                 .filter(|n| n.before.is_none())
                 .map(|n| (n.key.clone(), n.mark))
                 .collect(),
-            validators: Validators::default(),
+            ..Circumstances::default()
         }
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &DocumentKey> {
+        self.named.iter().map(|named| &named.key)
     }
 
     pub(crate) fn names(&self, key: &DocumentKey) -> bool {
@@ -247,15 +259,25 @@ pub(crate) struct Circumstances {
     lingering: Vec<DocumentKey>,
     sole: Vec<(DocumentKey, u64)>,
     pub(super) validators: Validators,
+    seen: Option<u64>,
+    unsettled: bool,
 }
 
 impl Circumstances {
-    pub(crate) fn fetched(validators: Validators) -> Self {
-        Self { validators, ..Self::default() }
+    /// Of bytes that the app was found to have. `seen`: the mark of the document before it was looked at. `settles`:
+    /// no write was under way then.
+    pub(crate) fn fetched(validators: Validators, seen: Option<u64>, settles: bool) -> Self {
+        Self { validators, seen, unsettled: !settles, ..Self::default() }
     }
 
     pub(crate) fn with(self, validators: Validators) -> Self {
         Self { validators, ..self }
+    }
+
+    /// Whether the document was put in doubt by something else than the upload of this job, after the app was looked
+    /// at.
+    pub(super) fn is_foreign(&self, mapping: &Mapping, job: JobId) -> bool {
+        mapping.mark().is_some_and(|mark| mark != job.0 && self.seen != Some(mark))
     }
 
     /// The mark of this request, where the document was in no doubt before.
@@ -271,7 +293,8 @@ impl Circumstances {
         before: Option<&Mapping>,
     ) -> bool {
         let captured = before.map(|mapping| mapping.captured_by).zip(self.began);
-        self.lingering.contains(key)
+        self.unsettled
+            || self.lingering.contains(key)
             || core.writes.overlap(key, self.named.contains(key))
             || captured.is_some_and(|(captured, began)| captured > began)
     }
@@ -328,5 +351,7 @@ async fn amend_with_jobs(
 
 /// For how long a write whose client went away may still be at work in the app, in milliseconds.
 const LINGERS: u64 = 60_000;
+/// Documents of one request that are followed. No ordinary one names so many.
+const MAX_NAMED: usize = 32;
 /// The longest that a request waits for the mark of its documents.
 const MARK_AT_MOST: Duration = Duration::from_secs(1);

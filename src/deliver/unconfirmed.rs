@@ -37,14 +37,15 @@ impl Outbox {
     ) -> Result<Vec<Proposal>, Reason> {
         self.finish(move |core| async move {
             let mut proposals = Vec::with_capacity(files.len());
-            for kept in super::keep(&core, files, &provenance).await? {
-                let spool = kept.spool.clone();
-                match propose(&core, kept, known, &by).await {
+            let mut kept = super::keep(&core, files, &provenance).await?.into_iter();
+            while let Some(file) = kept.next() {
+                let spool = file.spool.clone();
+                match propose(&core, file, known, &by).await {
                     Ok(proposal) => proposals.push(proposal),
                     Err(failure) => {
-                        if !failure.leaves_doubt() {
-                            core.remove_files(vec![spool]).await;
-                        }
+                        let own = (!failure.leaves_doubt()).then_some(spool);
+                        let unused = own.into_iter().chain(kept.map(|file| file.spool));
+                        core.remove_files(unused.collect()).await;
                         return Err(failure.reason("propose"));
                     }
                 }
@@ -99,6 +100,11 @@ async fn propose(
         let Kept { key, spool, title, content_type, size, sha256, provenance } = file.clone();
         let mut batch = Batch::default();
         let mut superseded = Vec::new();
+        // Of a document that is not known yet, the first upload waits for its look undisturbed: another that was
+        // refused may have been sent back to its address.
+        if mapping.as_ref().is_some_and(|mapping| !mapping.is_document()) {
+            return Err(Failure::Known);
+        }
         if let Some(mapping) = &mapping
             && let Some(earlier) = mapping.unconfirmed_job()
             && let Some(job) = find_job(&*core.store, earlier).await?
@@ -168,7 +174,8 @@ async fn confirm(
         }
         batch.expect.push((key.clone(), Some(mapping.revision)));
         let reason = if mapping.is_document() { Reason::Replaced } else { Reason::Captured };
-        let doubt = by.leave_doubt(core, key, None).then(|| Doubt::new(now, id.0));
+        let doubtful = by.leave_doubt(core, key, None) || by.is_foreign(&mapping, id);
+        let doubt = doubtful.then(|| Doubt::new(now, core.store.next_job().0));
         let validators = by.validators.clone();
         batch.put.push(Mapping { doubt, validators, ..with_bytes(&mapping, &job, now) });
         batch.put_jobs.push(Job { progress: Progress::Due { at: now }, ..job });

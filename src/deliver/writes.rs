@@ -20,8 +20,8 @@ struct Tables {
     unmarked: HashSet<DocumentKey>,
     /// Marks that are about to be taken back.
     void: HashSet<u64>,
-    /// There are more than are kept: every document is in doubt.
-    overflowed: bool,
+    /// So many more than are kept: every document is in doubt.
+    beyond: usize,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Writes {
         if tables.unmarked.len() < MAX_UNMARKED {
             tables.unmarked.insert(key.clone());
         } else {
-            tables.overflowed = true;
+            tables.beyond += 1;
         }
         self.unmarked.store(true, Ordering::Release);
     }
@@ -90,8 +90,10 @@ impl Writes {
             return;
         }
         let mut tables = self.tables();
-        tables.unmarked.remove(key);
-        if tables.unmarked.is_empty() && !tables.overflowed {
+        if !tables.unmarked.remove(key) {
+            tables.beyond = tables.beyond.saturating_sub(1);
+        }
+        if tables.unmarked.is_empty() && tables.beyond == 0 {
             self.unmarked.store(false, Ordering::Release);
         }
     }
@@ -100,7 +102,7 @@ impl Writes {
     pub(super) fn doubt(&self, key: &DocumentKey) -> bool {
         self.unmarked.load(Ordering::Acquire) && {
             let tables = self.tables();
-            tables.overflowed || tables.unmarked.contains(key)
+            tables.beyond > 0 || tables.unmarked.contains(key)
         }
     }
 

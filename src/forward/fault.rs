@@ -11,6 +11,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
 use serde_json::json;
 
+use crate::problem::NotSent;
 use crate::reason::Reason;
 use crate::viewer::instead_of_the_app;
 
@@ -54,6 +55,14 @@ impl Fault {
     /// The reply in the app's stead: a problem (RFC 9457), or a page where a person sees it. It shows nothing of
     /// the app's address or its errors.
     pub(crate) fn reply(self, request_id: &str, shown: bool) -> Response<ReplyBody> {
+        let mut reply = self.told(request_id, shown);
+        if matches!(self, Self::Unreachable | Self::Connect | Self::Target) {
+            reply.extensions_mut().insert(NotSent);
+        }
+        reply
+    }
+
+    fn told(self, request_id: &str, shown: bool) -> Response<ReplyBody> {
         let (status, code, title) = self.words();
         if shown && self.is_the_apps() {
             let page = instead_of_the_app(code, status, request_id);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Inner;
 use super::fetch::fetch;
 use super::grant::Asker;
-use super::probe::{Word, observe, probe_afresh};
+use super::probe::{Validation, Word, observe, probe_afresh};
 use crate::config::{AppSays, Kind, ViewRule};
 use crate::deliver::Circumstances;
 use crate::document::DocumentKey;
@@ -76,7 +76,7 @@ pub(super) async fn known<S: Inner<B>, B: Send + 'static>(
     let Sought { engine, key, .. } = sought;
     match engine.outbox.mapping(key).await? {
         Some(mapping)
-            if is_settled(engine, &mapping) && is_valid(sought, inner, &mapping).await =>
+            if is_settled(engine, &mapping) && is_valid(sought, inner, &mapping).await? =>
         {
             Ok(mapping)
         }
@@ -94,22 +94,26 @@ async fn is_valid<S: Inner<B>, B: Send + 'static>(
     sought: Sought<'_>,
     inner: &mut S,
     mapping: &Mapping,
-) -> bool {
+) -> Result<bool, Reason> {
     let Sought { engine, key, parts, .. } = sought;
     let asked = Trail::of_asked(&parts.extensions).is_some();
-    let kind = kind_of(engine, key).filter(|kind| kind.validate.is_some() && !asked);
-    let Some(kind) = kind else { return true };
+    let kind = engine.config.kind_of(key).filter(|kind| kind.validate.is_some() && !asked);
+    let Some(kind) = kind else { return Ok(true) };
     let own;
     let seen = match sought.seen {
         Some(seen) => seen,
-        None if engine.decisions.is_valid(mapping) => return true,
-        None => {
-            // Boxed, since most views need no request of their own.
-            own = Box::pin(observe(engine, inner, kind, key, parts)).await;
+        None if engine.decisions.is_valid(mapping) => return Ok(true),
+        // Boxed, since most views need no request of their own.
+        None => match Box::pin(observe(engine, inner, kind, key, parts)).await {
+            Validation::Seen(seen) => {
+                own = seen;
+                &own
+            }
+            // It may be so for this caller alone.
+            Validation::Gone => return Err(Reason::DocumentChanged),
             // An app that does not say so now has no other bytes for that.
-            let Some(seen) = &own else { return true };
-            seen
-        }
+            Validation::Unsaid => return Ok(true),
+        },
     };
     let mut compared = mapping.validators.compare(mapping.size, seen);
     // The first that are seen may be those of other bytes already.
@@ -126,13 +130,13 @@ async fn is_valid<S: Inner<B>, B: Send + 'static>(
         Compared::Differs => {
             tracing::info!(code = %Reason::InDoubt, document = %key, "the app may have other bytes than were captured");
             engine.outbox.doubt(key).await;
-            return false;
+            return Ok(false);
         }
         Compared::Learnt => engine.outbox.learn(mapping, mapping.validators.learn(seen)),
         Compared::Same => {}
     }
     engine.decisions.found_valid(mapping);
-    true
+    Ok(true)
 }
 
 /// The mapping, after a look at the app for a document that is new, lost or in doubt, and a wait for one that is on
@@ -218,11 +222,16 @@ async fn obtain<S: Inner<B>, B: Send + 'static>(
     }
     let mut found = found;
     for _ in 0..LOOKS {
-        let fetched = fetched(sought, inner, found.clone(), deadline).await?;
+        let fetched = match fetched(sought, inner, found.clone(), deadline).await {
+            // Something else happened to the document meanwhile, so that the look says nothing.
+            Err(Reason::Superseded) => None,
+            fetched => Some(fetched?),
+        };
         let mapping = engine.outbox.mapping(key).await?;
         let mapping = mapping.ok_or(Reason::DocumentUnknown)?;
         // One that another caller began may have looked before the write that put the document in doubt.
-        if !needs_look(engine, &mapping) || (fetched >= began && mapping.is_document()) {
+        let is_own = fetched.is_some_and(|fetched| fetched >= began);
+        if !needs_look(engine, &mapping) || (is_own && mapping.is_document()) {
             return Ok(mapping);
         }
         found = Some(mapping);
@@ -262,10 +271,12 @@ async fn first<S: Inner<B>, B: Send + 'static>(
     deadline: Instant,
 ) -> Result<Arc<Mapping>, Reason> {
     let Sought { engine, key, .. } = sought;
-    match kind_of(engine, key).and_then(|kind| kind.source.as_ref()) {
+    match engine.config.kind_of(key).and_then(|kind| kind.source.as_ref()) {
         None => confirmed(sought, inner, found).await,
         Some(_) => match fetched(sought, inner, Some(found.clone()), deadline).await {
-            Ok(_) => engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown),
+            Ok(_) | Err(Reason::Superseded) => {
+                engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown)
+            }
             Err(Reason::DocumentUnknown) => confirmed(sought, inner, found).await,
             Err(reason) => Err(reason),
         },
@@ -278,7 +289,7 @@ async fn confirmed<S: Inner<B>, B: Send + 'static>(
     found: &Mapping,
 ) -> Result<Arc<Mapping>, Reason> {
     let Sought { engine, rule, key, parts, .. } = sought;
-    let (Some(kind), Some(job)) = (kind_of(engine, key), found.unconfirmed_job()) else {
+    let (Some(kind), Some(job)) = (engine.config.kind_of(key), found.unconfirmed_job()) else {
         return Err(Reason::DocumentUnknown);
     };
     if rule.authorize.app == AppSays::NotAsked {
@@ -288,13 +299,10 @@ async fn confirmed<S: Inner<B>, B: Send + 'static>(
             Word::Unknown => return Err(Reason::AppUnavailable),
         }
     }
-    let by = Circumstances::fetched(Validators::default());
+    let settles = !engine.outbox.is_being_written(key);
+    let by = Circumstances::fetched(Validators::default(), None, settles);
     engine.outbox.confirm(key, job, by).await?;
     engine.outbox.mapping(key).await?.ok_or(Reason::DocumentUnknown)
-}
-
-fn kind_of<'e>(engine: &'e Engine, key: &DocumentKey) -> Option<&'e Kind> {
-    engine.config.kinds.iter().find(|kind| kind.name == key.kind()).map(|kind| &**kind)
 }
 
 /// The reason where the app gives no document either.

@@ -45,7 +45,7 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
     known: Option<Arc<Mapping>>,
     patience: impl Fn(Instant) -> Instant,
 ) -> Result<Instant, Reason> {
-    let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
+    let kind = engine.config.kind_of(key);
     let (kind, source) =
         kind.and_then(|kind| Some((kind, kind.source.as_ref()?))).ok_or(Reason::DocumentUnknown)?;
     // What lies there may be anything else for an app that decodes `%2F` before it routes. A probe may ask for such an
@@ -69,6 +69,7 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
     let sources = engine.sources.asked_by(client, engine.config.app.limits.fetches);
     sources.fetched(key, holder, patience, work).await.map_err(|reason| match reason {
         Reason::DeniedByApp
+        | Reason::Superseded
         | Reason::DocumentPending
         | Reason::QuotaExhausted
         | Reason::StoreUnavailable => reason,
@@ -112,8 +113,7 @@ impl Fetch {
             _ => warn!(code = %reason, %document, "the app's source gave no document"),
         }
         match outcome {
-            // An upload came first: there is a document to be had.
-            Ok(_) | Err(Reason::Superseded) => Ok(()),
+            Ok(_) => Ok(()),
             Err(reason) => Err(reason),
         }
     }
@@ -143,7 +143,7 @@ impl Fetch {
                 return Ok(Reason::Unchanged);
             }
             if let Some(job) = self.outbox.unconfirmed(known, &sha256).await? {
-                let by = Circumstances::fetched(Validators::of(&seen));
+                let by = Circumstances::fetched(Validators::of(&seen), known.mark(), settles);
                 return self.outbox.confirm(&self.key, job, by).await;
             }
         }
@@ -154,7 +154,8 @@ impl Fetch {
             None => Known::Never,
         };
         let files = vec![(self.key.clone(), file)];
-        let by = Circumstances::fetched(Validators::of(&seen));
+        let mark = self.known.as_ref().and_then(|known| known.mark());
+        let by = Circumstances::fetched(Validators::of(&seen), mark, settles);
         self.outbox.capture(files, Provenance::default(), known, by).await?;
         self.metrics.captured(size);
         Ok(Reason::Captured)
@@ -169,7 +170,7 @@ pub(super) struct Read {
     pub(super) seen: Observed,
 }
 
-/// Reads the document from the kind's `source` with this caller's credentials, beside all that others fetch.
+/// Reads the document from the kind's `source` with this caller's credentials, after or beside what others fetch.
 pub(super) async fn read<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
@@ -183,7 +184,10 @@ pub(super) async fn read<S: Inner<B>, B: Send + 'static>(
     }
     Misplaced::check(&caller.extensions)?;
     let request = on_behalf(engine, source, key, caller).ok_or(Reason::DocumentUnknown)?;
-    Limits::of(engine, kind).read(key, inner.clone(), request).await
+    let _slot = engine.sources.slot().await;
+    let client = client_address(engine, &caller.extensions, &caller.headers);
+    let limits = Limits { spool: engine.spool.of_client(client), ..Limits::of(engine, kind) };
+    limits.read(key, inner.clone(), request).await
 }
 
 /// What is taken from a source.

@@ -87,19 +87,31 @@ pub(crate) async fn probe_afresh<S: Inner<B>, B>(
     ask(engine, inner, kind, key, requests(engine, kind, key, caller)).await
 }
 
-/// What the app says now of the document's bytes to a caller who may see them; `None` if it does not say.
+/// What the app says of a document's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Validation {
+    Seen(Observed),
+    /// There are none, or none any more.
+    Gone,
+    /// Nothing, now or to this caller.
+    Unsaid,
+}
+
+/// What the app says now of the document's bytes to a caller who may see them.
 pub(crate) async fn observe<S: Inner<B>, B>(
     engine: &Engine,
     inner: &mut S,
     kind: &Kind,
     key: &DocumentKey,
     caller: &Parts,
-) -> Option<Observed> {
-    let validate = kind.validate.as_ref()?;
-    let request = on_behalf(engine, &validate.request, key, caller)?;
+) -> Validation {
+    let validate = kind.validate.as_ref();
+    let request = validate.and_then(|v| Some((v, on_behalf(engine, &v.request, key, caller)?)));
+    let Some((validate, request)) = request else { return Validation::Unsaid };
     match ask_once(engine, inner, key, request, validate.reads(&validate.request)).await {
-        (Answer::Yes, seen) => seen,
-        _ => None,
+        (Answer::Yes, Some(seen)) => Validation::Seen(seen),
+        (Answer::No(Refusal::Gone | Refusal::Empty), _) => Validation::Gone,
+        _ => Validation::Unsaid,
     }
 }
 

@@ -128,8 +128,8 @@ pub(super) fn document(
             (Finding::No, told)
         }
         Err(Reason::DocumentUnknown) => {
-            let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
-            (Finding::No, format!("{key} never came by{}", source(kind.map(|kind| &**kind), key)))
+            let kind = engine.config.kind_of(key).map(|kind| &**kind);
+            (Finding::No, format!("{key} never came by{}", source(kind, key)))
         }
         Err(reason) => (Finding::No, format!("{key}: {reason}")),
     });

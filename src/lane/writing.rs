@@ -9,14 +9,21 @@ use http_body::Body;
 use tracing::info;
 
 use super::Inner;
+use super::probe::{Word, probe_afresh};
 use crate::body::{RequestBody, ResponseBody};
+use crate::client::ClientInfo;
 use crate::config::Action;
 use crate::correlate::{Locator, ReplyFacts, RequestFacts, find};
+use crate::deliver::WriteUnderWay;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
+use crate::mount::Misplaced;
+use crate::problem::NotSent;
+use crate::reading::{host, is_among};
 use crate::reason::Reason;
 use crate::route::Candidate;
+use crate::session::{Answer, judge};
 use crate::telemetry::{Step, request_id};
 
 /// The documents that a request may change, whether a rule follows it or not: by its path in any spelling that an
@@ -76,28 +83,100 @@ pub(crate) async fn write<S: Inner<B>, B>(
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
-    let id = request_id::of(request.headers()).to_owned();
-    let extensions = Trail::alone(request.extensions());
+    let (parts, body) = request.into_parts();
+    let extensions = Trail::alone(&parts.extensions);
+    let caller = caller(&parts);
     let write = engine.outbox.begin_write(keys).await;
-    let reply = inner.forward(request.map(RequestBody::passed)).await?;
-    if is_refusal(reply.status()) {
+    let request = Request::from_parts(parts, RequestBody::passed(body));
+    let reply = inner.forward(request).await?;
+    if is_refusal(&reply) {
         write.refused();
-    } else if write.has_known() {
+        return Ok(reply.map(ResponseBody::passed));
+    }
+    outdate(&engine, &write).await;
+    if write.has_known() {
         engine.metrics.outcome(Step::Capture, Reason::InDoubt);
         Trail::decided(&extensions, Reason::InDoubt);
         for document in write.known() {
             info!(
-                code = %Reason::InDoubt, %document, status = reply.status().as_u16(), request_id = id,
+                code = %Reason::InDoubt, %document, status = reply.status().as_u16(),
+                request_id = request_id::of(&caller.headers),
                 "a request that no rule follows may have changed a document"
             );
         }
+        let moved = has_moved(reply.status(), reply.headers());
+        let background = engine.background.clone();
+        background.spawn(refused(engine, inner, write, caller, moved, false));
     }
     Ok(reply.map(ResponseBody::passed))
 }
 
-/// Whether an app that answers so has changed nothing. It may have for a 408 or a 5xx, which come late.
-pub(super) fn is_refusal(status: StatusCode) -> bool {
+/// What is being fetched of these documents may be what they were before.
+pub(super) async fn outdate(engine: &Engine, write: &WriteUnderWay) {
+    for key in write.keys() {
+        engine.sources.outdate(key, false).await;
+    }
+}
+
+/// Lifts the doubt of documents that a request can't have changed, for all that its reply tells. `moved`: the app sent
+/// the caller elsewhere, or failed; then a caller whom it does not even show a document has not changed that.
+/// `in_place`: what the app answered otherwise is no change by the rules. That counts where no `source` could tell
+/// later.
+pub(super) async fn refused<S: Inner<B>, B: Send + 'static>(
+    engine: Arc<Engine>,
+    mut inner: S,
+    write: WriteUnderWay,
+    caller: Parts,
+    moved: bool,
+    in_place: bool,
+) {
+    for key in write.known() {
+        let Some(kind) = engine.config.kind_of(key).cloned() else { return };
+        let unchanged = match moved {
+            true if kind.probe.is_empty() => false,
+            true => {
+                let word = probe_afresh(&engine, &mut inner, &kind, key, &caller).await;
+                matches!(word, Word::No { .. })
+            }
+            false => in_place && kind.source.is_none(),
+        };
+        if !unchanged {
+            return;
+        }
+    }
+    write.refused();
+}
+
+/// Whether a reply sends its caller elsewhere or fails, as one to a stranger does.
+pub(super) fn has_moved(status: StatusCode, headers: &HeaderMap) -> bool {
+    match judge(status, headers, &HeaderMap::new()) {
+        Answer::No(refusal) => refusal.proves_little(),
+        Answer::Unknown(_) => true,
+        Answer::Yes => false,
+    }
+}
+
+/// Whether an app that answers so has changed nothing: it may have for a 408 or a 5xx, which come late, unless it was
+/// never asked.
+pub(super) fn is_refusal<R>(reply: &Response<R>) -> bool {
+    let status = reply.status();
     status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
+        || reply.extensions().get::<NotSent>().is_some()
+}
+
+/// The head of a request, with what requests of our own on the caller's behalf need of it.
+pub(super) fn caller(parts: &Parts) -> Parts {
+    let (mut caller, ()) = Request::new(()).into_parts();
+    caller.method = parts.method.clone();
+    caller.uri = parts.uri.clone();
+    caller.headers = parts.headers.clone();
+    if let Some(client) = parts.extensions.get::<ClientInfo>() {
+        caller.extensions.insert(*client);
+    }
+    if let Some(misplaced) = parts.extensions.get::<Misplaced>() {
+        caller.extensions.insert(*misplaced);
+    }
+    caller
 }
 
 fn key(
@@ -107,5 +186,9 @@ fn key(
     headers: &HeaderMap,
     uri: &Uri,
 ) -> Option<DocumentKey> {
-    engine.config.kinds.get(kind)?.key(id, headers, uri).ok()
+    let kind = engine.config.kinds.get(kind)?;
+    // A host that can't be told may be any.
+    let elsewhere = !kind.hosts.is_empty()
+        && host(headers, uri).is_some_and(|host| !is_among(&host, &kind.hosts));
+    if elsewhere { None } else { kind.key(id, headers, uri).ok() }
 }

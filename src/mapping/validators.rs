@@ -82,8 +82,11 @@ impl Validators {
 
     /// After the bytes were read and found to be the same: what differs changes by itself.
     pub(crate) fn after_look(&self, size: u64, seen: &Observed) -> Self {
-        let alarm = self.compare(size, seen) == Compared::Differs;
-        let false_alarms = self.false_alarms.saturating_add(u8::from(alarm));
+        let false_alarms = match self.compare(size, seen) {
+            Compared::Differs => self.false_alarms.saturating_add(1),
+            Compared::Learnt | Compared::Same if self.false_alarms < MAX_FALSE_ALARMS => 0,
+            _ => self.false_alarms,
+        };
         Self { false_alarms, ..Self::of(seen) }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct RouteTable {
     loose: Vec<Pattern>,
     /// Some rule's path has capital letters.
     capitals: bool,
+    /// Kinds without a `source`.
+    trusted: Vec<usize>,
     /// Some rule has a query part.
     queries: bool,
     /// Some rule captures a number.
@@ -171,10 +173,20 @@ impl RouteTable {
             return Vec::new();
         }
         let mut found = meant::documents(&self.forms, uri.path(), uri.query());
-        let destination = headers.get("destination").and_then(|value| value.to_str().ok());
-        for address in overriding_paths(headers).chain(destination) {
+        // RFC 4918, sections 9.8 and 9.9.
+        let is_moved = matches!(method.as_str(), "MOVE" | "COPY");
+        let destination = headers.get("destination").filter(|_| is_moved);
+        if let Some(destination) = destination.and_then(|value| value.to_str().ok()) {
+            found.extend(meant::documents_at(&self.forms, destination, uri.path()));
+        }
+        // Without a `source` a doubt lasts: what few apps honour must not raise one by any request of any stranger.
+        let heals = |(kind, _): &Document| !self.trusted.contains(kind);
+        if !meant::may_write(method) {
+            found.retain(heals);
+        }
+        for address in overriding_paths(headers) {
             let more = meant::documents_at(&self.forms, address, uri.path());
-            found.extend(more.into_iter().filter(|one| !found.contains(one)).collect::<Vec<_>>());
+            found.extend(more.into_iter().filter(heals));
         }
         found
     }
@@ -197,6 +209,7 @@ impl RouteTable {
     /// until the next upload, so that a rename at a view's address must not raise one.
     pub(crate) fn trust_views(&mut self, kind: usize) {
         self.forms.retain(|form| form.kind != kind || form.writes);
+        self.trusted.push(kind);
     }
 
     /// As if the app saw neither case nor trailing slashes.

@@ -18,7 +18,7 @@ use tower::Service;
 
 use crate::config::AppLimits;
 use crate::forward::BoxError;
-use crate::problem::instead_of_the_app;
+use crate::problem::{NotSent, instead_of_the_app};
 use crate::reason::Reason;
 use crate::telemetry::{Metrics, request_id};
 use crate::viewer::Shown;
@@ -131,7 +131,10 @@ where
             Limit::FirstByte => Reason::AppTimeout,
             _ => Reason::Overloaded,
         };
-        let reply = instead_of_the_app(reason, request_id.unwrap_or("-"), shown);
+        let mut reply = instead_of_the_app(reason, request_id.unwrap_or("-"), shown);
+        if reason == Reason::Overloaded {
+            reply.extensions_mut().insert(NotSent);
+        }
         reply.map(Full::new).map(Either::Right)
     };
     let permit = match shared.enter().await {

@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     Refused,
     /// 404 or 410: there is nothing.
     Gone,
+    /// 416: there is no first byte.
+    Empty,
     /// A redirect, as to a login, or back to where a form came from.
     Elsewhere,
     /// A web page that was not asked for: a login with 200, or a form shown again.
@@ -33,6 +35,7 @@ impl Refusal {
         match self {
             Self::Refused => "the app refused",
             Self::Gone => "the app has nothing there",
+            Self::Empty => "the app has not a byte there",
             Self::Elsewhere => "the app sent the caller elsewhere, as to a login",
             Self::Page => "the app answered with a page, as a login is one",
             Self::OtherType => "the app's answer is of another type than the probe accepts",
@@ -58,6 +61,7 @@ pub(crate) fn judge(status: StatusCode, reply: &HeaderMap, asked: &HeaderMap) ->
             return Answer::Unknown("the app wants to be asked later");
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => return Answer::No(Refusal::Gone),
+        StatusCode::RANGE_NOT_SATISFIABLE => return Answer::No(Refusal::Empty),
         status if status.is_server_error() => {
             return Answer::Unknown("the app failed to answer");
         }

@@ -107,6 +107,11 @@ impl Sources {
         }
     }
 
+    /// Waits for a place among the fetches that load the app, for a read that is shared with no other caller.
+    pub(crate) async fn slot(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.shared.slots.acquire().await.ok()
+    }
+
     /// Whatever failed may be tried again at once.
     pub(crate) fn forget_failures(&self) {
         self.shared.failures.invalidate_all();
@@ -217,7 +222,7 @@ impl Landing {
 impl Drop for Landing {
     fn drop(&mut self) {
         if let Err(reason) = self.outcome
-            && reason != Reason::DocumentPending
+            && !matches!(reason, Reason::DocumentPending | Reason::Superseded)
         {
             let holder = is_personal(reason).then(|| self.flight.holder.clone());
             self.sources.shared.failures.insert((self.key.clone(), holder), reason);

@@ -239,17 +239,21 @@ in_both_forms! {
     async fn the_look_does_not_hold_up_the_apps_reply(form: Form) {
         let (legacy, go) = (Legacy::default(), Arc::new(Notify::new()));
         let world = World::with(&forms()).app(legacy.app()).start(form).await;
-        let (answers, held) = (legacy.clone(), Arc::new(Mutex::new(true)));
-        let hold = held.clone();
+        let (answers, held) = (legacy.clone(), go.clone());
         world.app.answers(move |_, seen| {
-            while seen.method == Method::GET && *hold.lock().unwrap() {
-                std::thread::sleep(Duration::from_millis(10));
+            if seen.method != Method::GET || !seen.uri.path().ends_with("/content") {
+                return answers.answer(seen);
             }
-            answers.answer(seen)
+            // Its bytes come when the test says so.
+            let (held, bytes) = (held.clone(), files::pdf("new"));
+            let bytes = futures_util::stream::once(async move {
+                held.notified().await;
+                Ok::<_, std::io::Error>(bytes::Bytes::from(bytes))
+            });
+            reply(200, &[("content-type", "application/pdf")], axum::body::Body::from_stream(bytes))
         });
         assert_eq!(post(&world, "ann", "/upload", "/", Some(files::pdf("new"))).await, 303);
         assert_eq!(world.dws.documents().await.len(), 0, "nothing before the look");
-        *held.lock().unwrap() = false;
         go.notify_one();
         world.dws.has_documents(1).await;
     }

@@ -224,6 +224,20 @@ in_both_forms! {
         in_the_end(&world, "first").await;
     }
 
+    async fn a_deletion_needs_no_body_that_can_be_read(form: Form) {
+        for (name, value) in [
+            ("tus-resumable", "1.0.0"),
+            ("content-range", "bytes 0-0/1"),
+            ("content-encoding", "gzip"),
+            ("content-type", "multipart/form-data"),
+        ] {
+            let (world, _) = with_first_version(CONFIG, form).await;
+            let delete = world.request_as("ann", Method::DELETE, "/api/files/7").header(name, value);
+            assert_eq!(delete.body("{}").send().await.unwrap().status(), 204);
+            world.dws.has_documents(0).await;
+        }
+    }
+
     async fn an_upload_that_names_a_known_document_and_is_not_captured_ends_its_old_version(form: Form) {
         let (world, _) = with_first_version(&without_source(), form).await;
         let reply = world.post_file_as("ann", "text.txt", b"no document %".to_vec()).await;

@@ -49,5 +49,6 @@ mod source;
 mod spool_limits;
 mod streams;
 mod upstream;
+mod validators;
 mod views;
 mod views_named;

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Extensions, Request, StatusCode};
+use http::{Extensions, StatusCode};
 use tracing::{debug, info, warn};
 
 use super::Needs;
 use super::exchange::as_upload;
 use crate::capture::{Handle, Parts as Files, Plan, Shape, is_json};
-use crate::client::ClientInfo;
 use crate::config::{Action, FileSource, Kind};
 use crate::deliver::{Circumstances, WriteUnderWay};
+use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
 use crate::lane::last_segment;
 use crate::lane::uploader::Uploading;
-use crate::lane::writing::is_refusal;
-use crate::mount::Misplaced;
+use crate::lane::writing::caller;
 use crate::reason::Reason;
 use crate::route::Candidate;
 use crate::telemetry::{Step, Visit, request_id};
@@ -34,8 +33,8 @@ pub(super) struct Arrival {
     /// For the trail.
     pub(super) extensions: Extensions,
     pub(super) write: Option<WriteUnderWay>,
-    /// Whether the app let the caller see the document before it was asked to delete it; `None`: not asked.
-    pub(super) seen_before: Option<bool>,
+    /// Which documents the app let the caller see before it was asked to delete them; `None`: not asked.
+    pub(super) seen_before: Option<Vec<DocumentKey>>,
 }
 
 impl Arrival {
@@ -80,20 +79,20 @@ impl Arrival {
         write.map(|write| write.circumstances(kind.source.is_some())).unwrap_or_default()
     }
 
-    /// Tells that nothing was captured, and lifts the doubt of the documents that the request named if the app has
-    /// changed nothing for certain.
+    /// Tells that nothing was captured. `unchanged`: the app has changed nothing for certain, so that the documents that
+    /// the request named are in doubt no longer because of it.
     pub(super) fn not_captured(
         &self,
         engine: &Engine,
         step: Step,
         reason: Reason,
         status: StatusCode,
+        unchanged: bool,
     ) {
         self.outcome(engine, step, reason);
         let ordinary = matches!(reason, Reason::NoFile | Reason::WhenUnmet | Reason::NotAccepted);
-        let refused = is_refusal(status) || reason == Reason::NoFile;
         let doubtful = match &self.write {
-            Some(write) if refused => {
+            Some(write) if unchanged => {
                 write.refused();
                 false
             }
@@ -102,7 +101,7 @@ impl Arrival {
         };
         let (path, request_id) = (self.caller.uri.path(), self.request_id());
         let status = status.as_u16();
-        if ordinary || refused {
+        if ordinary || unchanged {
             debug!(code = %reason, path, request_id, status, doubtful, "nothing captured");
         } else {
             warn!(code = %reason, path, request_id, status, doubtful, "nothing captured");
@@ -146,18 +145,4 @@ impl Arrival {
         }
         plan
     }
-}
-
-fn caller(parts: &Parts) -> Parts {
-    let (mut caller, ()) = Request::new(()).into_parts();
-    caller.method = parts.method.clone();
-    caller.uri = parts.uri.clone();
-    caller.headers = parts.headers.clone();
-    if let Some(client) = parts.extensions.get::<ClientInfo>() {
-        caller.extensions.insert(*client);
-    }
-    if let Some(misplaced) = parts.extensions.get::<Misplaced>() {
-        caller.extensions.insert(*misplaced);
-    }
-    caller
 }

@@ -2,6 +2,7 @@
 
 use std::cell::LazyCell;
 
+use http::header::{LOCATION, REFERER};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use tracing::info;
@@ -139,7 +140,7 @@ impl<'a> Exchange<'a> {
         seen: Seen,
     ) -> Result<Vec<Look>, Reason> {
         let request_id = self.arrival.request_id();
-        let Seen { files, fields, json } = seen;
+        let Seen { files, fields, json, .. } = seen;
         let files: Vec<FilePart> =
             files.into_iter().filter(|file| selects(&upload.file, file)).collect();
         if files.is_empty() {
@@ -148,6 +149,7 @@ impl<'a> Exchange<'a> {
         let accepted = upload.accepted.as_ref();
         let Accepted { ids, little } =
             self.ids(&upload.id, accepted, captures, &fields, json.as_ref())?;
+        let sent_back = self.is_sent_back(&upload.id, &ids);
         let kind = self.kind(rule)?;
         let looks = look::is_due(upload.confirm, little);
         let can_look = kind.source.is_some() || !kind.probe.is_empty();
@@ -189,7 +191,8 @@ impl<'a> Exchange<'a> {
         if looks && can_look {
             let proposals = self.engine.outbox.propose(kept, provenance, known, by).await?;
             self.arrival.outcome(self.engine, Step::Capture, Reason::Unconfirmed);
-            return Ok(proposals.into_iter().map(Look::Upload).collect());
+            let sent_back = |proposal| Look::Upload { proposal, sent_back };
+            return Ok(proposals.into_iter().map(sent_back).collect());
         }
         let outcomes = match self.engine.outbox.capture(kept, provenance, known, by).await {
             Ok(outcomes) => outcomes,
@@ -230,10 +233,11 @@ impl<'a> Exchange<'a> {
             return Err(Reason::NotAccepted);
         }
         let keys: Result<Vec<_>, _> = ids.into_iter().map(|id| self.key(rule, id)).collect();
-        let deletions = keys?
-            .into_iter()
-            .map(|key| Deletion { key, prefix: delete.prefix })
-            .collect::<Vec<_>>();
+        let mut deletions = Vec::new();
+        for key in keys? {
+            let was_there = self.was_seen(&key).await;
+            deletions.push(Deletion { key, prefix: delete.prefix, was_there });
+        }
         if looks && !kind.probe.is_empty() {
             self.arrival.outcome(self.engine, Step::Delete, Reason::Unconfirmed);
             return Ok(deletions.into_iter().map(Look::Delete).collect());
@@ -244,6 +248,44 @@ impl<'a> Exchange<'a> {
             look::delete(self.engine, self.arrival, &deletion).await?;
         }
         Ok(Vec::new())
+    }
+
+    /// Whether the caller was seen to have this document before it asked for its deletion: by a probe, or as the one
+    /// who uploaded it. One that the request named from the start, and that was not asked about, counts as seen, since its
+    /// method alone says what is meant.
+    async fn was_seen(&self, key: &DocumentKey) -> bool {
+        if let Some(seen) = &self.arrival.seen_before
+            && seen.contains(key)
+        {
+            return true;
+        }
+        let named = self.arrival.write.as_ref().is_some_and(|write| write.names(key));
+        if named && self.arrival.seen_before.is_none() {
+            return true;
+        }
+        let mapping = self.engine.outbox.mapping(key).await.ok().flatten();
+        let uploader = mapping.as_ref().and_then(|mapping| mapping.provenance.uploader.as_ref());
+        uploader.zip(self.uploader.as_ref()).is_some_and(|(by, caller)| {
+            *by.identity == *caller.identity && *by.user == *caller.user
+        })
+    }
+
+    /// Whether a redirect leads to where the form came from, as it does for an upload that was refused.
+    fn is_sent_back(&self, locators: &[Locator], ids: &[String]) -> bool {
+        let Parts { uri, headers, .. } = &self.arrival.caller;
+        let Some(referer) = headers.get(REFERER).filter(|_| self.status.is_redirection()) else {
+            return false;
+        };
+        let captures = Captures::default();
+        let (path, query, fields, json) = (uri.path(), uri.query(), &[][..], None);
+        let request = RequestFacts { captures: &captures, path, query, headers, fields, json };
+        let back = HeaderMap::from_iter([(LOCATION, referer.clone())]);
+        let reply = ReplyFacts::new(self.status, &back, Err(Reason::IdMissing));
+        let in_location =
+            locators.iter().filter(|locator| matches!(locator, Locator::Header { .. }));
+        in_location
+            .cloned()
+            .any(|locator| find(&[locator], &request, &reply).is_ok_and(|found| found.ids == ids))
     }
 
     /// The ids that the locators find, if the reply is an acceptance.

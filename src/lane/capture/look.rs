@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::arrival::Arrival;
+use crate::capture::is_form;
 use crate::config::{Action, Confirm, DeleteRule, Kind};
 use crate::correlate::{ReplyFacts, reply_value};
 use crate::deliver::{Known, Proposal, WriteUnderWay, hex};
@@ -16,7 +17,7 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::lane::Inner;
 use crate::lane::fetch::{Read, read};
-use crate::lane::probe::{Word, observe, probe, probe_afresh};
+use crate::lane::probe::{Validation, Word, observe, probe, probe_afresh};
 use crate::mapping::{Compared, Mapping, Provenance, Validators};
 use crate::reason::Reason;
 use crate::route::Candidate;
@@ -25,8 +26,9 @@ use crate::telemetry::Step;
 /// What is looked for.
 #[derive(Debug)]
 pub(super) enum Look {
-    /// Whether the app has these bytes, or this document at all.
-    Upload(Proposal),
+    /// Whether the app has these bytes, or this document at all. `sent_back`: the app's redirect leads to where the
+    /// form came from.
+    Upload { proposal: Proposal, sent_back: bool },
     /// Whether the app no longer has it.
     Delete(Deletion),
     /// What the app says of bytes that were just captured, so that a later change is noticed.
@@ -38,6 +40,8 @@ pub(super) struct Deletion {
     pub(super) key: DocumentKey,
     /// And all ids below.
     pub(super) prefix: bool,
+    /// The caller was seen to have it before.
+    pub(super) was_there: bool,
 }
 
 /// Whether a reply that was accepted takes a look before it counts.
@@ -49,31 +53,36 @@ pub(super) fn is_due(confirm: Confirm, proves_little: bool) -> bool {
     }
 }
 
-/// Whether the caller may see the document that it is about to delete, asked for where a redirect may be the answer:
-/// an app that hides what a caller may not see would say afterwards, too, that there is nothing.
+/// The documents, among those that the request names, that the app lets the caller see before they are deleted: asked
+/// where a redirect may be the answer, since an app that hides what a caller may not see would say afterwards, too,
+/// that there is nothing. `None`: not asked.
 pub(super) async fn before<S: Inner<B>, B>(
     engine: &Engine,
     inner: &mut S,
     caller: &Parts,
     writers: &[Candidate<'_>],
     write: &WriteUnderWay,
-) -> Option<bool> {
+) -> Option<Vec<DocumentKey>> {
     let rule = writers.iter().find(|candidate| match &candidate.rule.action {
-        Action::Delete(delete) => {
-            candidate.rule.method == caller.method && may_prove_little(delete, &caller.method)
-        }
+        Action::Delete(delete) => may_prove_little(delete, &candidate.rule.method, caller),
         _ => false,
     })?;
-    let kind = engine.config.kinds.get(rule.rule.kind)?;
-    let key = write.known().find(|key| key.kind() == kind.name)?;
-    if kind.probe.is_empty() {
-        return None;
-    }
-    let probed = timeout(BEFORE_AT_MOST, probe(engine, inner, kind, key, caller)).await;
-    Some(matches!(probed, Ok(Ok(_))))
+    let kind = engine.config.kinds.get(rule.rule.kind).filter(|kind| !kind.probe.is_empty())?;
+    let mut seen = Vec::new();
+    let named = write.known().filter(|key| key.kind() == kind.name).take(ASKED_BEFORE);
+    let asked = async {
+        for key in named {
+            if probe(engine, inner, kind, key, caller).await.is_ok() {
+                seen.push(key.clone());
+            }
+        }
+    };
+    // What is not answered in time was not seen.
+    let _ = timeout(BEFORE_AT_MOST, asked).await;
+    Some(seen)
 }
 
-fn may_prove_little(delete: &DeleteRule, method: &Method) -> bool {
+fn may_prove_little(delete: &DeleteRule, method: &Method, caller: &Parts) -> bool {
     let nothing = HeaderMap::new();
     let takes = |status| {
         let reply = ReplyFacts::new(status, &nothing, Err(Reason::IdMissing));
@@ -81,8 +90,14 @@ fn may_prove_little(delete: &DeleteRule, method: &Method) -> bool {
         delete.accepted.as_ref().is_some_and(|accepted| accepted.holds(&[("reply", &value)]))
     };
     let redirects = [StatusCode::FOUND, StatusCode::SEE_OTHER];
-    delete.confirm != Confirm::Never
-        && (*method == Method::POST || redirects.into_iter().any(takes))
+    let by_form =
+        caller.method == Method::POST && (*method == Method::POST || is_form(&caller.headers));
+    let meant = by_form || caller.method == *method;
+    match delete.confirm {
+        Confirm::Never => false,
+        Confirm::Always => meant,
+        Confirm::Auto => meant && (by_form || redirects.into_iter().any(takes)),
+    }
 }
 
 /// Looks, and does what follows.
@@ -98,14 +113,15 @@ pub(super) async fn run<S: Inner<B>, B: Send + 'static>(
     }
     for look in looks {
         let key = match &look {
-            Look::Upload(proposal) => &proposal.key,
+            Look::Upload { proposal, .. } => &proposal.key,
             Look::Delete(deletion) => &deletion.key,
             Look::Validators(key) => key,
         };
-        let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
-        let Some(kind) = kind.cloned() else { continue };
+        let Some(kind) = engine.config.kind_of(key).cloned() else { continue };
         let done = match &look {
-            Look::Upload(proposal) => upload(&engine, &mut inner, &arrival, &kind, proposal).await,
+            Look::Upload { proposal, sent_back } => {
+                upload(&engine, &mut inner, &arrival, &kind, proposal, *sent_back).await
+            }
             Look::Delete(deletion) => deleted(&engine, &mut inner, &arrival, &kind, deletion).await,
             Look::Validators(key) => validators(&engine, &mut inner, &arrival, &kind, key).await,
         };
@@ -115,41 +131,18 @@ pub(super) async fn run<S: Inner<B>, B: Send + 'static>(
     }
 }
 
-/// What the rules did not take for an acceptance: where no `source` could tell later, a caller whom the app does not
-/// even show the document has not changed it, and nor has one whose request the app answered in place.
-pub(super) async fn refused<S: Inner<B>, B: Send + 'static>(
-    engine: Arc<Engine>,
-    mut inner: S,
-    arrival: Arrival,
-    status: StatusCode,
-) {
-    let Some(write) = &arrival.write else { return };
-    for key in write.known() {
-        let kind = engine.config.kinds.iter().find(|kind| kind.name == key.kind());
-        let Some(kind) = kind.filter(|kind| kind.source.is_none()) else { return };
-        let moved = status.is_redirection() || status.is_server_error();
-        let probed = match moved && !kind.probe.is_empty() {
-            true => probe_afresh(&engine, &mut inner, kind, key, &arrival.caller).await,
-            false if moved => Word::Unknown,
-            false => Word::No { gone: false },
-        };
-        if !matches!(probed, Word::No { .. }) {
-            return;
-        }
-    }
-    write.refused();
-}
-
 async fn upload<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
     arrival: &Arrival,
     kind: &Kind,
     proposal: &Proposal,
+    sent_back: bool,
 ) -> Result<(), Reason> {
     let (key, caller) = (&proposal.key, &arrival.caller);
     if proposal.changes_nothing
         && let Some(known) = engine.outbox.mapping(key).await?
+        && known.mark() == Some(proposal.job.0)
     {
         return engine.outbox.settle(&known, known.validators.clone()).await;
     }
@@ -164,6 +157,11 @@ async fn upload<S: Inner<B>, B: Send + 'static>(
         },
         None if proposal.is_known => Found::Unknown,
         None => asked(engine, inner, kind, key, caller).await,
+    };
+    let found = match found {
+        // That the app has a document where the form came from says nothing of this upload.
+        Found::These(None) | Found::Unknown if sent_back && !proposal.is_known => Found::Nothing,
+        found => found,
     };
     match found {
         Found::These(read) => {
@@ -180,7 +178,9 @@ async fn upload<S: Inner<B>, B: Send + 'static>(
         }
         Found::Others(read) => {
             refuted(engine, arrival, proposal).await?;
-            if let Some(known) = engine.outbox.mapping(key).await?.filter(|m| m.is_document()) {
+            let known = engine.outbox.mapping(key).await?.filter(|known| known.is_document());
+            // Another write since then has a look of its own, or the next view has.
+            if let Some(known) = known.filter(|known| known.mark() == Some(proposal.job.0)) {
                 keep_others(engine, arrival, &known, read).await?;
             }
         }
@@ -207,11 +207,15 @@ async fn asked<S: Inner<B>, B>(
     key: &DocumentKey,
     caller: &Parts,
 ) -> Found {
-    match probe_afresh(engine, inner, kind, key, caller).await {
-        Word::Yes(_) => Found::These(None),
-        Word::No { .. } => Found::Nothing,
-        Word::Unknown => Found::Unknown,
+    for pause in PAUSES {
+        match probe_afresh(engine, inner, kind, key, caller).await {
+            Word::Yes(_) => return Found::These(None),
+            Word::Unknown => return Found::Unknown,
+            // Some apps answer before they have made the document.
+            Word::No { .. } => sleep(pause).await,
+        }
     }
+    Found::Nothing
 }
 
 /// The app did not take the upload.
@@ -237,7 +241,7 @@ async fn keep_others(
     if hex(&file.sha256) == known.sha256 {
         return engine.outbox.settle(known, known.validators.after_look(known.size, &seen)).await;
     }
-    let kind = engine.config.kinds.iter().find(|kind| kind.name == known.key.kind());
+    let kind = engine.config.kind_of(&known.key);
     let by = kind.map(|kind| arrival.circumstances(kind)).unwrap_or_default();
     let by = by.with(Validators::of(&seen));
     let files = vec![(known.key.clone(), file)];
@@ -252,8 +256,7 @@ async fn deleted<S: Inner<B>, B>(
     deletion: &Deletion,
 ) -> Result<(), Reason> {
     let word = probe_afresh(engine, inner, kind, &deletion.key, &arrival.caller).await;
-    let was_there = arrival.seen_before != Some(false);
-    if word == (Word::No { gone: true }) && was_there {
+    if word == (Word::No { gone: true }) && deletion.was_there {
         engine.decisions.forget();
         return delete(engine, arrival, deletion).await;
     }
@@ -277,9 +280,8 @@ async fn validators<S: Inner<B>, B>(
     key: &DocumentKey,
 ) -> Result<(), Reason> {
     let Some(mapping) = engine.outbox.mapping(key).await? else { return Ok(()) };
-    let Some(seen) = observe(engine, inner, kind, key, &arrival.caller).await else {
-        return Ok(());
-    };
+    let seen = observe(engine, inner, kind, key, &arrival.caller).await;
+    let Validation::Seen(seen) = seen else { return Ok(()) };
     match mapping.validators.compare(mapping.size, &seen) {
         Compared::Differs => engine.outbox.doubt(key).await,
         _ if engine.outbox.is_being_written(key) => {}
@@ -294,7 +296,7 @@ pub(super) async fn delete(
     arrival: &Arrival,
     deletion: &Deletion,
 ) -> Result<(), Reason> {
-    let Deletion { key, prefix } = deletion;
+    let Deletion { key, prefix, .. } = deletion;
     engine.sources.outdate(key, *prefix).await;
     let forgotten = engine.outbox.delete(key, *prefix).await?;
     arrival.outcome(engine, Step::Delete, Reason::Deleted);
@@ -303,5 +305,8 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// A deletion that may be answered with a redirect waits so long for the app's word before it.
+/// A deletion that may be answered with a redirect waits so long for the app's word before it, about so many documents.
 const BEFORE_AT_MOST: Duration = Duration::from_secs(2);
+const ASKED_BEFORE: usize = 4;
+/// After each time that the app does not let an uploader see a new document.
+const PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::ZERO];

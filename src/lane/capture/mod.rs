@@ -14,7 +14,7 @@ use tracing::warn;
 
 use self::arrival::Arrival;
 use self::exchange::Exchange;
-use super::writing::{meant, named_by_rules};
+use super::writing::{self, has_moved, is_refusal, meant, named_by_rules, outdate};
 use super::{Inner, ask_for_identity, client_address};
 use crate::body::{RequestBody, ResponseBody};
 use crate::capture::tap;
@@ -58,15 +58,17 @@ where
     });
     if !needs.own_acceptance && !reply.status().is_success() && !reply.status().is_redirection() {
         let reason = arrival.unreadable.unwrap_or(Reason::NotAccepted);
-        arrival.not_captured(&engine, Step::Capture, reason, reply.status());
+        let unchanged = is_refusal(&reply);
+        arrival.not_captured(&engine, Step::Capture, reason, reply.status(), unchanged);
         return Ok(reply.map(ResponseBody::passed));
     }
+    let refused = is_refusal(&reply);
     let (head, body) = reply.into_parts();
-    let (status, headers) = (head.status, head.headers.clone());
+    let answered = Answered { status: head.status, headers: head.headers.clone(), refused };
     let settle = move |end| async move {
         // In a task of its own: neither a client that leaves nor a slow store undoes half of it.
         let background = engine.background.clone();
-        let settled = background.spawn(settle(engine, inner, arrival, status, headers, end));
+        let settled = background.spawn(settle(engine, inner, arrival, answered, end));
         if tokio::time::timeout(HOLD_AT_MOST, settled).await.is_err() {
             warn!(code = %Reason::StoreUnavailable, "the reply was released before its capture was durable");
         }
@@ -76,6 +78,14 @@ where
         return Ok(Response::from_parts(head, ResponseBody::passed(body)));
     }
     Ok(Response::from_parts(head, ResponseBody::held(HeldReply::new(body, settle))))
+}
+
+/// The head of the app's reply.
+struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// For certain, the app has changed nothing.
+    refused: bool,
 }
 
 /// What the rules of a route look at.
@@ -112,32 +122,37 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
     engine: Arc<Engine>,
     inner: S,
     mut arrival: Arrival,
-    status: StatusCode,
-    headers: HeaderMap,
+    answered: Answered,
     end: ReplyEnd,
 ) {
+    let Answered { status, headers, refused } = answered;
     let Some(handle) = arrival.handle.take() else { return };
     let uploader = std::mem::take(&mut arrival.uploading).caller().await;
     let seen = match (handle.finish().await, arrival.unreadable) {
         (Ok(seen), None) => Ok(seen),
         (Ok(_) | Err(_), Some(reason)) | (Err(reason), None) => Err(reason),
     };
+    // A form with a file that no rule asked for is no ordinary request.
+    let carries = seen.as_ref().map_or(true, |seen| !seen.files.is_empty() || seen.has_other_files);
     let exchange =
         Exchange { engine: &engine, arrival: &arrival, uploader, status, headers: &headers, end };
     let (step, outcome) = exchange.conclude(seen).await;
-    match outcome {
-        Ok(looks) if looks.is_empty() => {}
+    let reason = match outcome {
+        Ok(looks) if looks.is_empty() => return,
         Ok(looks) => {
             let background = engine.background.clone();
             background.spawn(look::run(engine, inner, arrival, looks));
+            return;
         }
-        Err(reason) => {
-            arrival.not_captured(&engine, step, reason, status);
-            if matches!(reason, Reason::NotAccepted | Reason::WhenUnmet) {
-                let background = engine.background.clone();
-                background.spawn(look::refused(engine, inner, arrival, status));
-            }
-        }
+        Err(reason) => reason,
+    };
+    let unchanged = refused || (reason == Reason::NoFile && !carries);
+    arrival.not_captured(&engine, step, reason, status, unchanged);
+    let Some(write) = arrival.write.filter(|_| !unchanged) else { return };
+    outdate(&engine, &write).await;
+    if matches!(reason, Reason::NotAccepted | Reason::WhenUnmet) {
+        let (background, moved) = (engine.background.clone(), has_moved(status, &headers));
+        background.spawn(writing::refused(engine, inner, write, arrival.caller, moved, true));
     }
 }
 

@@ -54,10 +54,11 @@ impl View {
     pub(super) fn remember(&self, asker: &Asker, parts: &Parts) -> Asked {
         let Self { engine, rule, kind, .. } = self;
         // A page for a caller without a token may be a login, so that the probe is asked.
-        let may_probe = rule.authorize.app == AppSays::Probe
-            || (asker.caller.is_none() && self.delivers_in_head());
+        let may_probe = rule.authorize.app != AppSays::Reply
+            || (asker.caller.is_none() && self.changes_the_reply());
         let needed = self.page
             || may_probe
+            || kind.validate.is_some()
             || kind.source.is_some()
             || engine.audit.is_some()
             || looks_at(rule, "request")
@@ -91,7 +92,9 @@ impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S,
                 return Finished::Now(reply.map(ResponseBody::passed));
             }
         }
-        if self.view.rule.serves_bytes {
+        // With a query it may be a thumbnail or an older version.
+        let plain = matches!(&self.asked, Asked::Kept(head) if head.uri.query().is_none());
+        if self.view.rule.serves_bytes && plain {
             self.seen = Observed::of_bytes(status, reply.headers());
         }
         let page = self.view.page && self.shows(reply.headers());
