@@ -118,7 +118,7 @@ impl Outbox {
             let unconfirmed = amend_with_jobs(&core, &key, |mapping| {
                 let now =
                     Mapping { doubt: None, validators: validators.clone(), ..mapping.clone() };
-                mapping.is_same_version(&found).then(|| Change { to: Some(now), drops: true })
+                mapping.is_same_version(&found).then_some(Change { to: Some(now), drops: true })
             });
             let settled = unconfirmed.await.map_err(|failure| failure.reason("settle"))?;
             if settled {

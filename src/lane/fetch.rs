@@ -105,7 +105,7 @@ impl Fetch {
         match reason {
             Reason::Captured => info!(code = %reason, %document, "fetched from the app"),
             Reason::Unchanged => {
-                info!(code = %reason, %document, "the app has the bytes that are known")
+                info!(code = %reason, %document, "the app has the bytes that are known");
             }
             Reason::DocumentPending | Reason::Superseded => {
                 info!(code = %reason, %document, "what was fetched is not needed any more");

@@ -34,7 +34,9 @@ pub(crate) struct Sources {
 struct Shared {
     slots: Semaphore,
     flights: Mutex<HashMap<DocumentKey, Arc<Flight>>>,
-    failures: Cache<Failed, Reason>,
+    failures: Cache<Failed, (Reason, Instant)>,
+    /// When the app last changed a document, which ends what failed before.
+    changed: Cache<DocumentKey, Instant>,
     allowance: Allowance,
 }
 
@@ -44,9 +46,10 @@ type Failed = (DocumentKey, Option<Holder>);
 impl Sources {
     pub(crate) fn new() -> Self {
         let failures = Cache::builder().max_capacity(FAILURES).time_to_live(REMEMBERED).build();
+        let changed = Cache::builder().max_capacity(FAILURES).time_to_live(REMEMBERED).build();
         let flights = Mutex::default();
         let (slots, allowance) = (Semaphore::new(AT_A_TIME), Allowance::new());
-        let shared = Shared { slots, flights, failures, allowance };
+        let shared = Shared { slots, flights, failures, changed, allowance };
         Self { shared: Arc::new(shared), client: None, most: None }
     }
 
@@ -102,6 +105,7 @@ impl Sources {
             .extract_if(|other, _| is_meant(other))
             .map(|(_, flight)| flight)
             .collect();
+        self.shared.changed.insert(key.clone(), Instant::now());
         for flight in outdated {
             *flight.outdated.lock().await = true;
         }
@@ -150,7 +154,11 @@ impl Sources {
 
     fn failure(&self, key: &DocumentKey, holder: &Holder) -> Option<Reason> {
         let failures = &self.shared.failures;
-        let of = |holder| failures.get(&(key.clone(), holder));
+        let changed = self.shared.changed.get(key);
+        let of = |holder| {
+            let (reason, at) = failures.get(&(key.clone(), holder))?;
+            changed.is_none_or(|changed| changed < at).then_some(reason)
+        };
         of(None).or_else(|| of(Some(holder.clone())))
     }
 
@@ -225,7 +233,8 @@ impl Drop for Landing {
             && !matches!(reason, Reason::DocumentPending | Reason::Superseded)
         {
             let holder = is_personal(reason).then(|| self.flight.holder.clone());
-            self.sources.shared.failures.insert((self.key.clone(), holder), reason);
+            let failed = (self.key.clone(), holder);
+            self.sources.shared.failures.insert(failed, (reason, self.flight.began));
         }
         let mut flights = self.sources.flights();
         // An outdated flight has left already, and another may have its place.

@@ -115,8 +115,11 @@ async fn in_the_end(world: &World, version: &str) {
     panic!("{version} was not shown in the end: {:?}", last.map(|bytes| bytes.len()));
 }
 
+/// Method, path and headers.
+type Write = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// New bytes that no rule can take, in every way that an app may take them.
-const UNCAPTURED: [(&str, &str, &[(&str, &str)]); 9] = [
+const UNCAPTURED: [Write; 9] = [
     ("PUT", "/api/files/7/content", &[("content-range", "bytes 0-9/100")]),
     ("PUT", "/api/files/7/content", &[("content-encoding", "gzip")]),
     ("PATCH", "/api/files/7/content", &[("tus-resumable", "1.0.0"), ("upload-offset", "0")]),

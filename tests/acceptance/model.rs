@@ -17,10 +17,12 @@ fn config() -> String {
     CONFIG.replace("probe = \"GET /api/files/{id}\"\n", "")
 }
 
+type Version = (u64, Vec<u8>);
+
 #[derive(Clone, Default)]
 struct Model {
     /// By id: the version, which is the ETag, and the bytes.
-    files: Arc<Mutex<BTreeMap<String, (u64, Vec<u8>)>>>,
+    files: Arc<Mutex<BTreeMap<String, Version>>>,
     versions: Arc<Mutex<u64>>,
 }
 
@@ -36,7 +38,7 @@ impl Model {
         self.files.lock().unwrap().insert(id.to_owned(), (*versions, bytes));
     }
 
-    fn get(&self, id: &str) -> Option<(u64, Vec<u8>)> {
+    fn get(&self, id: &str) -> Option<Version> {
         self.files.lock().unwrap().get(id).cloned()
     }
 

@@ -138,7 +138,8 @@ in_both_forms! {
         let (status, problem) = world.session_as("ann", "7").await;
         assert_eq!((status, problem["code"].as_str()), (409, Some("document_changed")));
         changing.is_now(files::pdf("another"), &[("etag", "\"10\"")]);
-        world.reconfigure(|text| format!("{text}\n")).await;
+        let put = world.request_as("ann", Method::PUT, "/api/files/7/content");
+        put.body(files::pdf("another")).send().await.unwrap().bytes().await.unwrap();
         assert!(shown(&world, ENDPOINT).await == Some(files::pdf("another")));
     }
 
