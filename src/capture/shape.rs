@@ -90,7 +90,13 @@ fn boundary(headers: &HeaderMap) -> Option<String> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next(), types.next()) else { return None };
     let written = only.as_bytes().to_ascii_lowercase();
-    if memmem::find_iter(&written, b"boundary").count() != 1 || written.contains(&b'\\') {
+    let (before, after) = written.split_at(memmem::find(&written, b"boundary")?);
+    // Values hold the word too, as in `----WebKitFormBoundary`.
+    let is_parameter = before.trim_ascii_end().ends_with(b";")
+        && after
+            .get(b"boundary".len()..)
+            .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="));
+    if !is_parameter || written.contains(&b'\\') {
         return None;
     }
     let is_quoted = written.contains(&b'"');
@@ -127,6 +133,16 @@ mod tests {
             ("multipart/form-data; boundary=b", Some("b")),
             ("Multipart/Form-Data; charset=x; BOUNDARY=\"a b\"", Some("a b")),
             ("multipart/form-data;boundary=*****", Some("*****")),
+            (
+                "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gWA",
+                Some("----WebKitFormBoundary7MA4YWxkTrZu0gWA"),
+            ),
+            (
+                "multipart/form-data; boundary=----geckoformboundary7ab",
+                Some("----geckoformboundary7ab"),
+            ),
+            ("multipart/form-data; x=boundary; boundary=a", None),
+            ("multipart/form-data; xboundary=b; boundary=a", None),
             ("multipart/form-data", None),
             ("multipart/form-data; boundary=", None),
             ("multipart/form-data; boundary=\"a \"", None),

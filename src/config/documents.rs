@@ -30,8 +30,8 @@ pub(super) fn kinds(root: &Table<'_>, reading: &Reading<'_>) -> (Vec<Arc<Kind>>,
         let hosts = tenants::hosts(&table).into();
         let mut own = super::rules::rules(&table, entry.key, kinds.len(), &hosts, reading);
         let kind = kind(&table, entry.key, hosts, &own, reading);
-        if let Some(validate) = kind.validate.as_ref().filter(|validate| validate.of_bytes) {
-            own.iter_mut().for_each(|placed| serve_bytes(placed, validate));
+        if let Some(source) = &kind.source {
+            own.iter_mut().for_each(|placed| serve_bytes(placed, source));
         }
         kinds.push(Arc::new(kind));
         rules.extend(own);
@@ -258,9 +258,9 @@ fn validate(table: &Table<'_>, source: Option<&Outgoing>, probes: &[Outgoing]) -
 }
 
 /// Marks a view whose route is where the bytes are.
-fn serve_bytes(placed: &mut Placed, validate: &Validate) {
+fn serve_bytes(placed: &mut Placed, source: &Outgoing) {
     let route = Outgoing::parse(&format!("GET {}", placed.rule.pattern.text()));
-    let is_there = route.is_ok_and(|route| route.is_at(&validate.request));
+    let is_there = route.is_ok_and(|route| route.is_at(source));
     if let (true, Action::View(view)) = (is_there, &mut placed.rule.action) {
         Arc::make_mut(view).serves_bytes = true;
     }

@@ -26,8 +26,15 @@ struct Named {
     key: DocumentKey,
     mark: u64,
     is_known: bool,
-    /// Since when it was in doubt for another reason, in Unix milliseconds.
-    before: Option<u64>,
+    /// It was in doubt for another reason.
+    before: Option<Before>,
+}
+
+/// An earlier doubt.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    since: u64,
+    open: bool,
 }
 
 impl Outbox {
@@ -53,7 +60,7 @@ impl Outbox {
             let found = timeout(MARK_AT_MOST, core.store.get(&named.key)).await;
             named.is_known = !matches!(found, Ok(Ok(None)));
             if named.is_known {
-                named.before = self.mark(&named.key, named.mark).await;
+                named.before = self.mark(&named.key, named.mark, true).await;
             }
         });
         join_all(marks).await;
@@ -61,17 +68,18 @@ impl Outbox {
         write
     }
 
-    /// Puts a document in doubt, if it is known.
-    pub(crate) async fn doubt(&self, key: &DocumentKey) {
+    /// Puts a document in doubt, if it is known. Returns the mark.
+    pub(crate) async fn doubt(&self, key: &DocumentKey) -> Option<u64> {
         if matches!(self.shared.core.store.get(key).await, Ok(None)) {
-            return;
+            return None;
         }
         let mark = self.shared.core.store.next_job().0;
-        self.mark(key, mark).await;
+        self.mark(key, mark, false).await;
+        Some(mark)
     }
 
     /// Since when the document was in doubt before.
-    async fn mark(&self, key: &DocumentKey, mark: u64) -> Option<u64> {
+    async fn mark(&self, key: &DocumentKey, mark: u64, open: bool) -> Option<Before> {
         let (core, key) = (self.shared.core.clone(), key.clone());
         core.writes.is_unmarked(&key);
         let marking = self.shared.background.spawn(async move {
@@ -79,8 +87,8 @@ impl Outbox {
             let marked = amend(&core, &key, |mapping| {
                 let unconfirmed = mapping.doubt.as_ref().and_then(|d| d.unconfirmed.clone());
                 let earlier = mapping.doubt.as_ref().filter(|doubt| core.writes.counts(doubt.mark));
-                before = earlier.map(|doubt| doubt.since);
-                let doubt = Doubt { unconfirmed, ..Doubt::new(core.clock.now(), mark) };
+                before = earlier.map(|doubt| Before { since: doubt.since, open: doubt.open });
+                let doubt = Doubt { unconfirmed, open, ..Doubt::new(core.clock.now(), mark) };
                 Some(Mapping { doubt: Some(doubt), ..mapping.clone() })
             });
             match marked.await {
@@ -92,8 +100,8 @@ impl Outbox {
             before
         });
         // What is not known in time may have been so.
-        let now = self.shared.core.clock.now();
-        timeout(MARK_AT_MOST, marking).await.map_or(Some(now), |marked| marked.unwrap_or(Some(now)))
+        let unknown = Some(Before { since: self.shared.core.clock.now(), open: true });
+        timeout(MARK_AT_MOST, marking).await.map_or(unknown, |marked| marked.unwrap_or(unknown))
     }
 
     /// Whether the app may have other bytes than this mapping's.
@@ -104,6 +112,26 @@ impl Outbox {
     /// Whether a look at the app now may find what it is about to change.
     pub(crate) fn is_being_written(&self, key: &DocumentKey) -> bool {
         self.shared.core.writes.are_under_way(key)
+    }
+
+    /// Whether a write whose end was not seen, as its client left or Transom was killed, may still change the
+    /// document.
+    pub(crate) fn may_be_written(&self, mapping: &Mapping) -> bool {
+        let now = self.shared.core.clock.now();
+        let doubt = mapping.doubt.as_ref();
+        doubt.is_some_and(|doubt| Before { since: doubt.since, open: doubt.open }.lingers(now))
+    }
+
+    /// Ends a doubt of just this mark.
+    pub(crate) async fn lift(&self, key: &DocumentKey, mark: u64) -> Result<(), Reason> {
+        let key = key.clone();
+        self.finish(move |core| async move {
+            let lifted = amend(&core, &key, |mapping| {
+                (mapping.mark() == Some(mark)).then(|| Mapping { doubt: None, ..mapping.clone() })
+            });
+            lifted.await.map(|_| ()).map_err(|failure| failure.reason("lift"))
+        })
+        .await
     }
 
     /// The app has been found to have the bytes of this mapping. Nothing happens if there are others by now, or another
@@ -175,9 +203,8 @@ impl WriteUnderWay {
     /// show nothing for good.
     pub(crate) fn circumstances(&self, source: bool) -> Circumstances {
         let now = self.shared.core.clock.now();
-        let lingers = |named: &Named| {
-            named.before.is_some_and(|since| source && now.saturating_sub(since) < LINGERS)
-        };
+        let lingers =
+            |named: &Named| named.before.is_some_and(|before| source && before.lingers(now));
         Circumstances {
             began: Some(self.began),
             named: self.named.iter().map(|named| named.key.clone()).collect(),
@@ -198,6 +225,22 @@ impl WriteUnderWay {
 
     pub(crate) fn names(&self, key: &DocumentKey) -> bool {
         self.named.iter().any(|named| named.key == *key)
+    }
+
+    /// The request has come to its end at the app, whatever it did there. Goes on in the background.
+    pub(crate) fn ended(&self) {
+        for Named { key, mark, .. } in self.named.iter().filter(|named| named.is_known) {
+            let (core, key, mark) = (self.shared.core.clone(), key.clone(), *mark);
+            self.shared.background.spawn(async move {
+                let ended = amend(&core, &key, |mapping| {
+                    let doubt = mapping.doubt.clone().filter(|doubt| doubt.mark == mark)?;
+                    Some(Mapping { doubt: Some(Doubt { open: false, ..doubt }), ..mapping.clone() })
+                });
+                if let Err(error) = ended.await {
+                    tracing::debug!(document = %key, %error, "the end of a write could not be kept");
+                }
+            });
+        }
     }
 
     /// Whether some document that Transom knows is in doubt because of it.
@@ -349,7 +392,13 @@ async fn amend_with_jobs(
     Err(Failure::Contended)
 }
 
-/// For how long a write whose client went away may still be at work in the app, in milliseconds.
+impl Before {
+    fn lingers(self, now: u64) -> bool {
+        self.open && now.saturating_sub(self.since) < LINGERS
+    }
+}
+
+/// For how long a write whose end was not seen may still be at work in the app, in milliseconds.
 const LINGERS: u64 = 60_000;
 /// Documents of one request that are followed. No ordinary one names so many.
 const MAX_NAMED: usize = 32;

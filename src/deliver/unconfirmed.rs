@@ -24,6 +24,8 @@ pub(crate) struct Proposal {
     pub(crate) is_known: bool,
     /// Before, it had just these bytes: whether the app took them or not, it has them.
     pub(crate) changes_nothing: bool,
+    /// Before, it was in no doubt but for the request that brought these.
+    pub(crate) is_sole: bool,
 }
 
 impl Outbox {
@@ -114,11 +116,11 @@ async fn propose(
         }
         batch.expect.push((key.clone(), mapping.as_ref().map(|mapping| mapping.revision)));
         let is_known = mapping.as_ref().is_some_and(|mapping| mapping.is_document());
-        let changes_nothing = mapping.as_ref().filter(|_| is_known).is_some_and(|mapping| {
-            let doubt = mapping.doubt.as_ref();
-            let own = doubt.is_none_or(|doubt| own_mark == Some(doubt.mark));
-            mapping.sha256 == sha256 && own
+        let is_sole = mapping.as_ref().is_some_and(|mapping| {
+            mapping.doubt.as_ref().is_none_or(|doubt| own_mark == Some(doubt.mark))
         });
+        let is_same = mapping.as_ref().is_some_and(|mapping| mapping.sha256 == sha256);
+        let changes_nothing = is_known && is_same && is_sole;
         batch.put.push(match mapping.filter(|_| is_known) {
             Some(mapping) => {
                 let unconfirmed = Box::new(Unconfirmed { job: id, provenance });
@@ -146,7 +148,7 @@ async fn propose(
         if core.store.apply(batch).await? == Applied::Done {
             core.remove_files(superseded).await;
             let sha256 = file.sha256;
-            return Ok(Proposal { key, job: id, sha256, is_known, changes_nothing });
+            return Ok(Proposal { key, job: id, sha256, is_known, changes_nothing, is_sole });
         }
     }
     Err(Failure::Contended)

@@ -56,7 +56,7 @@ pub(super) fn known_at_once(
 ) -> Option<Arc<Mapping>> {
     let mapping = engine.outbox.known(key)?;
     let valid = match seen {
-        _ if kind.validate.is_none() => true,
+        None if kind.validate.is_none() => true,
         Some(seen) => mapping.validators.compare(mapping.size, seen) == Compared::Same,
         None => engine.decisions.is_valid(&mapping),
     };
@@ -97,7 +97,9 @@ async fn is_valid<S: Inner<B>, B: Send + 'static>(
 ) -> Result<bool, Reason> {
     let Sought { engine, key, parts, .. } = sought;
     let asked = Trail::of_asked(&parts.extensions).is_some();
-    let kind = engine.config.kind_of(key).filter(|kind| kind.validate.is_some() && !asked);
+    // What the app has just said is compared in any case.
+    let says = |kind: &&Arc<Kind>| kind.validate.is_some() || sought.seen.is_some();
+    let kind = engine.config.kind_of(key).filter(|kind| says(kind) && !asked);
     let Some(kind) = kind else { return Ok(true) };
     let own;
     let seen = match sought.seen {
@@ -117,7 +119,8 @@ async fn is_valid<S: Inner<B>, B: Send + 'static>(
     };
     let mut compared = mapping.validators.compare(mapping.size, seen);
     // The first that are seen may be those of other bytes already.
-    if compared == Compared::Learnt && mapping.validators.is_empty() && kind.source.is_some() {
+    let first = compared == Compared::Learnt && mapping.validators.is_empty();
+    if first && kind.validate.is_some() && kind.source.is_some() {
         compared = Compared::Differs;
     }
     Trail::step(&parts.extensions, "validators", || match compared {

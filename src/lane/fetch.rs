@@ -124,7 +124,8 @@ impl Fetch {
         request: Request<RequestBody<B>>,
     ) -> Result<Reason, Reason> {
         // What a write under way is about to change can be shown now, and says nothing of later.
-        let settles = !self.outbox.is_being_written(&self.key);
+        let lingers = self.known.as_ref().is_some_and(|known| self.outbox.may_be_written(known));
+        let settles = !lingers && !self.outbox.is_being_written(&self.key);
         let read = self.limits.read(&self.key, inner, request).await?;
         self.flight.journal(self.conclude(read, settles)).await
     }

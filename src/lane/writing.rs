@@ -93,6 +93,7 @@ where
         write.refused();
         return Ok(reply.map(ResponseBody::passed));
     }
+    write.ended();
     outdate(&engine, &write).await;
     if write.has_known() {
         engine.metrics.outcome(Step::Capture, Reason::InDoubt);

@@ -13,6 +13,9 @@ use super::{JobId, Provenance};
 pub struct Doubt {
     /// Unix milliseconds.
     pub since: u64,
+    /// The end of the writing request has not been seen, so that it may still be at work in the app.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
     /// Tells this mark from others of the same document, so that a write takes back its own only.
     pub mark: u64,
     /// Bytes that the app may have accepted; they count if it is found to have just these.
@@ -33,6 +36,6 @@ pub struct Unconfirmed {
 
 impl Doubt {
     pub(crate) fn new(since: u64, mark: u64) -> Self {
-        Self { since, mark, unconfirmed: None }
+        Self { since, open: false, mark, unconfirmed: None }
     }
 }

@@ -227,6 +227,28 @@ in_both_forms! {
         in_the_end(&world, "first").await;
     }
 
+    async fn what_a_form_may_name_in_some_spelling_is_in_doubt(form: Form) {
+        let by_field = format!(
+            "{}\n[[documents.files.replace]]\nroute = \"POST /replace\"\nfile = {{ part = \"file\" }}\n\
+             id = {{ field = \"doc_id\" }}\naccepted = \"reply.status == 204\"\n",
+            without_source()
+        );
+        let pdf = files::pdf("second");
+        let file = || reqwest::multipart::Part::bytes(pdf.clone()).file_name("a.pdf");
+        for name in ["doc.id", "doc id", " doc_id", "doc[id", "doc_id[]", "DOC_ID"] {
+            let (world, _) = with_first_version(&by_field, form).await;
+            let body = reqwest::multipart::Form::new().text(name, "7").part("file", file());
+            let post = world.request_as("ann", Method::POST, "/replace").multipart(body);
+            assert_eq!(post.send().await.unwrap().status(), 204);
+            assert_eq!(shown(&world).await, Err("document_changed".to_owned()), "{name}");
+        }
+        let (world, lax) = with_first_version(&by_field, form).await;
+        lax.answers(303);
+        let body = reqwest::multipart::Form::new().text("doc_id", "7").part("file", file());
+        world.request_as("ann", Method::POST, "/replace").multipart(body).send().await.unwrap();
+        assert_eq!(shown(&world).await, Err("document_changed".to_owned()), "not accepted by a 303");
+    }
+
     async fn a_deletion_needs_no_body_that_can_be_read(form: Form) {
         for (name, value) in [
             ("tus-resumable", "1.0.0"),
@@ -333,6 +355,40 @@ async fn interrupted(interrupt: impl AsyncFn(&mut World)) {
             false => assert_eq!(shown(&world).await, Err("document_changed".to_owned())),
         }
     }
+}
+
+/// The look comes before the app has written what it was sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_while_an_abandoned_write_is_at_work_settles_nothing() {
+    let (world, lax) = with_first_version(CONFIG, Form::Binary).await;
+    let (second, go) = (files::pdf("second"), Arc::new(Mutex::new(false)));
+    let (told, wait, bytes) = (lax.clone(), go.clone(), second.clone());
+    world.app.answers(move |_, seen| {
+        if seen.method == Method::PUT {
+            let (told, wait, bytes) = (told.clone(), wait.clone(), bytes.clone());
+            std::thread::spawn(move || {
+                while !*wait.lock().unwrap() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                *told.bytes.lock().unwrap() = bytes;
+            });
+            // The client does not wait for the reply.
+            let never = futures_util::stream::pending::<std::io::Result<bytes::Bytes>>();
+            return reply(200, &[], axum::body::Body::from_stream(never));
+        }
+        told.answer(seen)
+    });
+    let put = world.request_as("ann", Method::PUT, "/api/files/7/content").body(second.clone());
+    let left = tokio::time::timeout(Duration::from_millis(500), async {
+        put.send().await.unwrap().bytes().await.unwrap()
+    });
+    assert!(left.await.is_err());
+    assert!(shown(&world).await == Ok(files::pdf("first")), "the app still has it");
+    *go.lock().unwrap() = true;
+    while lax.bytes() != second {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(shown(&world).await == Ok(second));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,7 @@ use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
+use crate::reading::{may_be, meant};
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};
@@ -191,8 +192,9 @@ impl<'a> Exchange<'a> {
         if looks && can_look {
             let proposals = self.engine.outbox.propose(kept, provenance, known, by).await?;
             self.arrival.outcome(self.engine, Step::Capture, Reason::Unconfirmed);
-            let sent_back = |proposal| Look::Upload { proposal, sent_back };
-            return Ok(proposals.into_iter().map(sent_back).collect());
+            let explicit = accepted.is_some();
+            let look = |proposal| Look::Upload { proposal, sent_back, explicit };
+            return Ok(proposals.into_iter().map(look).collect());
         }
         let outcomes = match self.engine.outbox.capture(kept, provenance, known, by).await {
             Ok(outcomes) => outcomes,
@@ -236,9 +238,15 @@ impl<'a> Exchange<'a> {
         let mut deletions = Vec::new();
         for key in keys? {
             let was_there = self.was_seen(&key).await;
-            deletions.push(Deletion { key, prefix: delete.prefix, was_there });
+            let mark = match looks && !self.is_named(&key) {
+                true => self.engine.outbox.doubt(&key).await,
+                false => None,
+            };
+            deletions.push(Deletion { key, prefix: delete.prefix, was_there, mark });
         }
         if looks && !kind.probe.is_empty() {
+            // What the app said before may be untrue now.
+            self.engine.decisions.forget();
             self.arrival.outcome(self.engine, Step::Delete, Reason::Unconfirmed);
             return Ok(deletions.into_iter().map(Look::Delete).collect());
         }
@@ -259,8 +267,7 @@ impl<'a> Exchange<'a> {
         {
             return true;
         }
-        let named = self.arrival.write.as_ref().is_some_and(|write| write.names(key));
-        if named && self.arrival.seen_before.is_none() {
+        if self.is_named(key) && self.arrival.seen_before.is_none() {
             return true;
         }
         let mapping = self.engine.outbox.mapping(key).await.ok().flatten();
@@ -268,6 +275,27 @@ impl<'a> Exchange<'a> {
         uploader.zip(self.uploader.as_ref()).is_some_and(|(by, caller)| {
             *by.identity == *caller.identity && *by.user == *caller.user
         })
+    }
+
+    fn is_named(&self, key: &DocumentKey) -> bool {
+        self.arrival.write.as_ref().is_some_and(|write| write.names(key))
+    }
+
+    /// The documents that fields of the form, in any spelling that some reader takes for those of the rules, may
+    /// name.
+    pub(super) fn meant_by_fields(&self, fields: &[(String, String)]) -> Vec<DocumentKey> {
+        let mut keys = Vec::new();
+        for Candidate { rule, .. } in self.arrival.writers(self.engine) {
+            for locator in rule.action.ids() {
+                let Locator::Field(name) = locator else { continue };
+                let same = fields.iter().filter(|(field, _)| may_be(field, name));
+                let values = same.map(|(_, value)| value.trim().to_owned());
+                let values = values.chain(meant(self.arrival.caller.uri.query(), name));
+                let named = values.filter_map(|id| self.key(rule, id).ok());
+                keys.extend(named.filter(|key| !self.is_named(key)));
+            }
+        }
+        keys
     }
 
     /// Whether a redirect leads to where the form came from, as it does for an upload that was refused.

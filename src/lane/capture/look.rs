@@ -27,8 +27,8 @@ use crate::telemetry::Step;
 #[derive(Debug)]
 pub(super) enum Look {
     /// Whether the app has these bytes, or this document at all. `sent_back`: the app's redirect leads to where the
-    /// form came from.
-    Upload { proposal: Proposal, sent_back: bool },
+    /// form came from. `explicit`: the rule says itself what is accepted.
+    Upload { proposal: Proposal, sent_back: bool, explicit: bool },
     /// Whether the app no longer has it.
     Delete(Deletion),
     /// What the app says of bytes that were just captured, so that a later change is noticed.
@@ -42,6 +42,8 @@ pub(super) struct Deletion {
     pub(super) prefix: bool,
     /// The caller was seen to have it before.
     pub(super) was_there: bool,
+    /// Of a doubt that only the end of the request gave reason for.
+    pub(super) mark: Option<u64>,
 }
 
 /// Whether a reply that was accepted takes a look before it counts.
@@ -119,8 +121,17 @@ pub(super) async fn run<S: Inner<B>, B: Send + 'static>(
         };
         let Some(kind) = engine.config.kind_of(key).cloned() else { continue };
         let done = match &look {
-            Look::Upload { proposal, sent_back } => {
-                upload(&engine, &mut inner, &arrival, &kind, proposal, *sent_back).await
+            Look::Upload { proposal, sent_back, explicit } => {
+                let counts = *explicit && !*sent_back;
+                let found = look_for(&engine, &mut inner, &arrival, &kind, proposal, counts).await;
+                let found = match found {
+                    // That the app has a document where the form came from says nothing of this upload.
+                    Found::These(None) | Found::Unknown if *sent_back && !proposal.is_known => {
+                        Found::Nothing
+                    }
+                    found => found,
+                };
+                upload(&engine, &arrival, &kind, proposal, found).await
             }
             Look::Delete(deletion) => deleted(&engine, &mut inner, &arrival, &kind, deletion).await,
             Look::Validators(key) => validators(&engine, &mut inner, &arrival, &kind, key).await,
@@ -131,38 +142,44 @@ pub(super) async fn run<S: Inner<B>, B: Send + 'static>(
     }
 }
 
-async fn upload<S: Inner<B>, B: Send + 'static>(
+/// `counts`: without a `source`, the reply counts as new bytes for a known document whose uploader may see it.
+async fn look_for<S: Inner<B>, B: Send + 'static>(
     engine: &Engine,
     inner: &mut S,
     arrival: &Arrival,
     kind: &Kind,
     proposal: &Proposal,
-    sent_back: bool,
-) -> Result<(), Reason> {
+    counts: bool,
+) -> Found {
     let (key, caller) = (&proposal.key, &arrival.caller);
-    if proposal.changes_nothing
-        && let Some(known) = engine.outbox.mapping(key).await?
-        && known.mark() == Some(proposal.job.0)
-    {
-        return engine.outbox.settle(&known, known.validators.clone()).await;
+    if proposal.changes_nothing {
+        return Found::Same;
     }
-    let found = match &kind.source {
-        Some(source) => match read(engine, inner, kind, source, key, caller).await {
-            Ok(read) if hex(&read.file.sha256) == proposal.sha256 => Found::These(Some(read)),
-            Ok(read) => Found::Others(read),
-            // What makes a document of the bytes may take its time, or gives another form of it.
-            Err(_) if !proposal.is_known => asked(engine, inner, kind, key, caller).await,
-            Err(Reason::DocumentUnknown | Reason::DeniedByApp) => Found::Nothing,
-            Err(_) => Found::Unknown,
-        },
-        None if proposal.is_known => Found::Unknown,
-        None => asked(engine, inner, kind, key, caller).await,
+    let Some(source) = &kind.source else {
+        return match asked(engine, inner, kind, key, caller).await {
+            Found::These(_) if proposal.is_known && !counts => Found::Doubtful,
+            found => found,
+        };
     };
-    let found = match found {
-        // That the app has a document where the form came from says nothing of this upload.
-        Found::These(None) | Found::Unknown if sent_back && !proposal.is_known => Found::Nothing,
-        found => found,
-    };
+    match read(engine, inner, kind, source, key, caller).await {
+        Ok(read) if hex(&read.file.sha256) == proposal.sha256 => Found::These(Some(read)),
+        Ok(read) => Found::Others(read),
+        // What makes a document of the bytes may take its time, or gives another form of it.
+        Err(_) if !proposal.is_known => asked(engine, inner, kind, key, caller).await,
+        // The next view reads it again.
+        Err(Reason::DocumentUnknown | Reason::DeniedByApp) => Found::Doubtful,
+        Err(_) => Found::Unknown,
+    }
+}
+
+async fn upload(
+    engine: &Engine,
+    arrival: &Arrival,
+    kind: &Kind,
+    proposal: &Proposal,
+    found: Found,
+) -> Result<(), Reason> {
+    let key = &proposal.key;
     match found {
         Found::These(read) => {
             let mut by = arrival.circumstances(kind);
@@ -184,7 +201,19 @@ async fn upload<S: Inner<B>, B: Send + 'static>(
                 keep_others(engine, arrival, &known, read).await?;
             }
         }
-        Found::Nothing => refuted(engine, arrival, proposal).await?,
+        Found::Same => {
+            let known = engine.outbox.mapping(key).await?;
+            if let Some(known) = known.filter(|known| known.mark() == Some(proposal.job.0)) {
+                engine.outbox.settle(&known, known.validators.clone()).await?;
+            }
+        }
+        Found::Doubtful => refuted(engine, arrival, proposal).await?,
+        Found::Nothing => {
+            refuted(engine, arrival, proposal).await?;
+            if proposal.is_sole {
+                engine.outbox.lift(key, proposal.job.0).await?;
+            }
+        }
         Found::Unknown => {
             debug!(document = %key, "whether the app took the upload is not known; the next view looks again");
         }
@@ -196,7 +225,12 @@ async fn upload<S: Inner<B>, B: Send + 'static>(
 enum Found {
     These(Option<Read>),
     Others(Read),
+    /// What was there before has just these bytes.
+    Same,
+    /// It does not let the uploader see the document, who can't have changed it then.
     Nothing,
+    /// Perhaps these, perhaps what was there before.
+    Doubtful,
     Unknown,
 }
 
@@ -262,8 +296,11 @@ async fn deleted<S: Inner<B>, B>(
     }
     let reason = Reason::NotAccepted;
     arrival.outcome(engine, Step::Delete, reason);
-    if let (Word::Yes(_), Some(write)) = (&word, &arrival.write) {
-        write.refused();
+    if let Word::Yes(_) = &word {
+        arrival.write.iter().for_each(WriteUnderWay::refused);
+        if let Some(mark) = deletion.mark {
+            engine.outbox.lift(&deletion.key, mark).await?;
+        }
     }
     info!(
         code = %reason, document = %deletion.key, request_id = arrival.request_id(),
@@ -283,7 +320,7 @@ async fn validators<S: Inner<B>, B>(
     let seen = observe(engine, inner, kind, key, &arrival.caller).await;
     let Validation::Seen(seen) = seen else { return Ok(()) };
     match mapping.validators.compare(mapping.size, &seen) {
-        Compared::Differs => engine.outbox.doubt(key).await,
+        Compared::Differs => _ = engine.outbox.doubt(key).await,
         _ if engine.outbox.is_being_written(key) => {}
         _ => engine.outbox.learn(&mapping, mapping.validators.learn(&seen)),
     }

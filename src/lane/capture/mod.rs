@@ -136,6 +136,8 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
     let carries = seen.as_ref().map_or(true, |seen| !seen.files.is_empty() || seen.has_other_files);
     let exchange =
         Exchange { engine: &engine, arrival: &arrival, uploader, status, headers: &headers, end };
+    let fields = seen.as_ref().map_or(&[][..], |seen| &seen.fields);
+    let meant = exchange.meant_by_fields(fields);
     let (step, outcome) = exchange.conclude(seen).await;
     let reason = match outcome {
         Ok(looks) if looks.is_empty() => return,
@@ -149,10 +151,18 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
     let unchanged = refused || (reason == Reason::NoFile && !carries);
     arrival.not_captured(&engine, step, reason, status, unchanged);
     let Some(write) = arrival.write.filter(|_| !unchanged) else { return };
-    outdate(&engine, &write).await;
-    if matches!(reason, Reason::NotAccepted | Reason::WhenUnmet) {
-        let (background, moved) = (engine.background.clone(), has_moved(status, &headers));
-        background.spawn(writing::refused(engine, inner, write, arrival.caller, moved, true));
+    // What the form names is known only now.
+    let late = engine.outbox.begin_write(meant).await;
+    let moved = has_moved(status, &headers);
+    let in_place = matches!(reason, Reason::NotAccepted | Reason::WhenUnmet);
+    for write in [write, late] {
+        write.ended();
+        outdate(&engine, &write).await;
+        if moved || in_place {
+            let (engine, inner, caller) = (engine.clone(), inner.clone(), arrival.caller.clone());
+            let background = engine.background.clone();
+            background.spawn(writing::refused(engine, inner, write, caller, moved, in_place));
+        }
     }
 }
 
