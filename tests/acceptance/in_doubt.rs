@@ -237,7 +237,8 @@ in_both_forms! {
         let file = || reqwest::multipart::Part::bytes(pdf.clone()).file_name("a.pdf");
         for name in ["doc.id", "doc id", " doc_id", "doc[id", "doc_id[]", "DOC_ID"] {
             let (world, _) = with_first_version(&by_field, form).await;
-            let body = reqwest::multipart::Form::new().text(name, "7").part("file", file());
+            let body = reqwest::multipart::Form::new().percent_encode_noop();
+            let body = body.text(name, "7").part("file", file());
             let post = world.request_as("ann", Method::POST, "/replace").multipart(body);
             assert_eq!(post.send().await.unwrap().status(), 204);
             assert_eq!(shown(&world).await, Err("document_changed".to_owned()), "{name}");
