@@ -163,7 +163,7 @@ impl<'a> Exchange<'a> {
             }
             return Err(Reason::IdCountMismatch);
         }
-        let mut kept: Vec<(DocumentKey, SpooledFile)> = Vec::new();
+        let (mut kept, mut refused): (Vec<(DocumentKey, SpooledFile)>, _) = (Vec::new(), None);
         for (file, id) in files.into_iter().zip(ids) {
             let key = self.key(rule, id)?;
             self.engine.sources.outdate(&key, false).await;
@@ -174,12 +174,16 @@ impl<'a> Exchange<'a> {
                     self.arrival.outcome(self.engine, Step::Capture, reason);
                     info!(code = %reason, document = %key, rule = rule.name, request_id, "not captured");
                     // The app may have these bytes now.
-                    self.engine.outbox.doubt(&key).await;
+                    if !self.is_named(&key) {
+                        self.engine.outbox.doubt(&key).await;
+                    }
+                    refused = Some(reason);
                 }
             }
         }
         if kept.is_empty() {
-            return Ok(Vec::new());
+            // Whether the app took it at all is not known then.
+            return refused.filter(|_| little).map_or(Ok(Vec::new()), Err);
         }
         let sizes: Vec<(DocumentKey, u64)> =
             kept.iter().map(|(key, file)| (key.clone(), file.size)).collect();

@@ -296,7 +296,8 @@ async fn deleted<S: Inner<B>, B>(
     }
     let reason = Reason::NotAccepted;
     arrival.outcome(engine, Step::Delete, reason);
-    if let Word::Yes(_) = &word {
+    // It is there still, or a stranger asked. Should it be gone all the same, the app refuses the next view.
+    if word != Word::Unknown {
         arrival.write.iter().for_each(WriteUnderWay::refused);
         if let Some(mark) = deletion.mark {
             engine.outbox.lift(&deletion.key, mark).await?;

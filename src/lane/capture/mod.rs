@@ -20,6 +20,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::capture::tap;
 use crate::config::Action;
 use crate::correlate::{HeldReply, Locator, ReplyEnd};
+use crate::deliver::WriteUnderWay;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
@@ -140,7 +141,10 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
     let meant = exchange.meant_by_fields(fields);
     let (step, outcome) = exchange.conclude(seen).await;
     let reason = match outcome {
-        Ok(looks) if looks.is_empty() => return,
+        Ok(looks) if looks.is_empty() => {
+            arrival.write.iter().for_each(WriteUnderWay::ended);
+            return;
+        }
         Ok(looks) => {
             let background = engine.background.clone();
             background.spawn(look::run(engine, inner, arrival, looks));
