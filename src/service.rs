@@ -161,7 +161,8 @@ fn choose<B: Body>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, 
         tell_unclear(engine, request, Reason::PathUnclear, "the path can be read as another one's");
         return (Lane::Pass, Vec::new());
     }
-    if engine.config.routes.is_query_unclear(request.method(), path, query, has_body(request)) {
+    let has_body = || has_body(request);
+    if engine.config.routes.is_query_unclear(request.method(), path, query, has_body) {
         tell_unclear(engine, request, Reason::ParameterUnclear, PARAMETER);
         return (Lane::Pass, Vec::new());
     }

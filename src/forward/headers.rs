@@ -81,7 +81,9 @@ pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, 
 /// Removes every name that tells of the client, in every spelling. A trailer has them from nobody who may be
 /// believed: proxies put them into headers.
 pub(crate) fn strip_forwarding(headers: &mut HeaderMap) {
-    strip(headers, |name| is_forwarding(name) || is_misspelled(name));
+    // Most names are neither.
+    let unwanted = |name: &str| is_forwarding(name) || is_misspelled(name);
+    strip(headers, |name| name.starts_with(['x', 'f']) && unwanted(name));
 }
 
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
@@ -153,10 +155,6 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
 }
 
 fn is_forwarding(name: &str) -> bool {
-    // Most names are neither.
-    if !name.starts_with(['x', 'f']) {
-        return false;
-    }
     starts_folded(name, "x-forwarded-") || name == "forwarded" || folds_into(name, "x-real-ip")
 }
 

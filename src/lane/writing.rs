@@ -32,6 +32,9 @@ use crate::telemetry::{Step, request_id};
 pub(crate) fn meant<B>(engine: &Engine, request: &Request<B>) -> Vec<DocumentKey> {
     let (uri, headers) = (request.uri(), request.headers());
     let found = engine.config.routes.may_change(request.method(), headers, uri);
+    if found.is_empty() {
+        return Vec::new();
+    }
     found.into_iter().filter_map(|(kind, id)| key(engine, kind, id, headers, uri)).collect()
 }
 

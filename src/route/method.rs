@@ -20,7 +20,7 @@ pub(crate) fn effective(
     fields: &[(String, String)],
 ) -> Result<Method, Unclear> {
     // As with nearly every request.
-    let in_query = query.is_some_and(|query| !query.is_empty());
+    let in_query = query.is_some_and(may_hold_field);
     if !in_query && fields.is_empty() && !headers.keys().any(is_method_override) {
         return Ok(method.clone());
     }
@@ -74,11 +74,19 @@ pub(super) fn overriding_paths(headers: &HeaderMap) -> impl Iterator<Item = &str
     named.filter_map(|(_, value)| value.to_str().ok())
 }
 
+#[inline]
 fn is_method_override(name: &HeaderName) -> bool {
     is_one_of(name, &METHOD_HEADERS)
 }
 
+/// Whether some reader could find `_method` in this query: not where no byte is one that readers take for `_`, or for
+/// part of an escape.
+fn may_hold_field(query: &str) -> bool {
+    !query.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'&' | b'-'))
+}
+
 /// One look at the length of each name there is costs less than a search for each of these.
+#[inline]
 fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
     let name = name.as_str();
     matches!(name.len(), 13 | 14 | 17 | 22) && names.iter().any(|known| same_in_cgi(name, known))

@@ -123,7 +123,7 @@ impl RouteTable {
         method: &Method,
         path: &str,
         query: Option<&str>,
-        has_body: bool,
+        has_body: impl Fn() -> bool,
     ) -> bool {
         let unclear = |rule: &Rule| {
             let pattern = &rule.pattern;
@@ -131,7 +131,7 @@ impl RouteTable {
             (rule.method == *method || *method == Method::POST)
                 && pattern.asks_query()
                 && pattern.is_path(path)
-                && (pattern.is_query_unclear(query) || (has_body && method.is_safe()))
+                && (pattern.is_query_unclear(query) || (method.is_safe() && has_body()))
         };
         self.queries && self.bucket(path).iter().any(|at| unclear(&self.rules[*at]))
     }
@@ -238,7 +238,8 @@ impl RouteTable {
 
     fn bucket(&self, path: &str) -> &[usize] {
         let Some(path) = path.strip_prefix('/') else { return &[] };
-        let first = path.split('/').next().unwrap_or_default();
+        let end = path.bytes().position(|byte| byte == b'/').unwrap_or(path.len());
+        let first = path.get(..end).unwrap_or_default();
         let Some(first) = decode::segment(first) else {
             return if first.is_empty() { &self.others } else { &[] };
         };

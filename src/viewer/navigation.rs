@@ -86,11 +86,13 @@ fn accepts_html(headers: &HeaderMap) -> bool {
 }
 
 fn names_html(accept: &str) -> bool {
-    accept.split(',').any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/html"));
-        html && !parts.any(is_zero_weight)
-    })
+    // Programs ask for `*/*`.
+    accept.len() >= "text/html".len()
+        && accept.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/html"));
+            html && !parts.any(is_zero_weight)
+        })
 }
 
 /// `q=0`, `q=0.0` … (RFC 9110, section 12.4.2).
