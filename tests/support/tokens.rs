@@ -1,5 +1,7 @@
 //! The app's own tokens.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -12,8 +14,11 @@ pub fn for_user(user: &str) -> String {
     signed(&claims(user))
 }
 
+/// The same for one user in all of a run: a token of another second would be another caller's.
 pub fn claims(user: &str) -> Value {
-    json!({ "sub": user, "iss": "my-app", "aud": "my-app", "role": "member", "iat": now(), "exp": now() + 3600 })
+    static START: LazyLock<u64> = LazyLock::new(now);
+    let start = *START;
+    json!({ "sub": user, "iss": "my-app", "aud": "my-app", "role": "member", "iat": start, "exp": start + 3600 })
 }
 
 /// The usual claims with some of them changed; `null` takes one away.
