@@ -73,7 +73,8 @@ impl<S> Guarded<S> {
         self.framing.awaits_reply()
     }
 
-    /// Whether more of a request is to come that nobody has read. If so, it can be read, and is not looked at.
+    /// Whether a part of the request is still unread, because of a refusal or in its body. After a refused head the
+    /// rest is no longer checked, so that it can be read and thrown away.
     pub(crate) fn is_unheard(&mut self) -> bool {
         let refused = self.refused.take_if(|refused| refused.part != Part::Body);
         if refused.is_some() {

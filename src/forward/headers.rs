@@ -41,9 +41,9 @@ pub(crate) fn take_host_from_target<B>(request: &mut Request<B>) {
 /// Makes `X-Forwarded-*` and `Forwarded` (RFC 7239) say what this hop saw.
 ///
 /// What a trusted proxy sent is kept and added to. Anybody else's is thrown away, as is every other
-/// `X-Forwarded-…` and `X-Real-IP`, since an app would believe them too. A name in another spelling that an app
-/// server could fold into one of these or into `X-Request-Id` (`x_forwarded_for`) is no proxy's: it goes, whoever
-/// sent it.
+/// `X-Forwarded-…` and `X-Real-IP`, since an app would believe them too. App servers may fold
+/// other spellings (`x_forwarded_for`) into one of these or into `X-Request-Id`. No proxy writes them so, and they are
+/// removed even if a trusted proxy sent them.
 pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, trusted: &[IpNet]) {
     let peer = peer.ip().to_canonical();
     let proto = if tls { "https" } else { "http" };

@@ -138,8 +138,8 @@ fn imitates_framing(name: &HeaderName) -> bool {
     folds_to("content-length") || folds_to("transfer-encoding")
 }
 
-/// The name of a header that stands for what a client put into its target, and nobody after the parser can see. A
-/// client that sends it itself is refused like one that has reason to be.
+/// A header that we add where the parser hides a part of the target from the checks above. A client that sends it
+/// itself is refused, too.
 pub(crate) const UNCLEAR_TARGET: HeaderName = HeaderName::from_static("transom-unclear-target");
 
 #[cfg(test)]

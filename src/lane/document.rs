@@ -188,8 +188,8 @@ async fn wait_for(
     let Sought { engine, rule, key, parts, waiting, .. } = sought;
     let wait = match waiting {
         Waiting::Alone => left,
-        // A document that has been on its way for longer than `wait` delays nobody any more: a DWS
-        // that is down must not make the app slow.
+        // A view waits only for a document that was sent less than `wait` ago: a DWS that is down must
+        // not make the app slow.
         Waiting::WithTheApp => {
             let age = Duration::from_millis(now_ms().saturating_sub(mapping.updated_at));
             left.min(rule.wait.saturating_sub(age))

@@ -124,6 +124,32 @@ mod tests {
     }
 
     #[test]
+    fn every_spelling_of_the_field_is_looked_for() {
+        for name in [
+            "_method",
+            "%5Fmethod",
+            "%255fmethod",
+            ".method",
+            "+method",
+            "%20_method",
+            "[method",
+            "_METHOD[]",
+        ] {
+            for query in [format!("{name}=DELETE"), format!("a=1&{name}=DELETE")] {
+                assert_eq!(judged("GET", None, Some(&query), None), "unclear", "{query}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_query_that_is_not_searched_holds_no_field(query in "[a-zA-Z0-9&=-]{0,12}([-&]?method=?[a-zA-Z]{0,6})?") {
+            proptest::prop_assert!(!may_hold_field(&query));
+            proptest::prop_assert!(matches!(parameter(Some(&query), FIELD), Parameter::Missing));
+        }
+    }
+
+    #[test]
     fn a_post_is_judged_by_its_override() {
         assert_eq!(judged("POST", None, None, None), "POST");
         assert_eq!(judged("POST", Some("put"), None, None), "PUT");

@@ -116,19 +116,7 @@ async fn post(world: &World, user: &str, path: &str, referer: &str, bytes: Optio
 }
 
 async fn shown(world: &World, id: &str) -> Result<Vec<u8>, String> {
-    let mut code = String::new();
-    for _ in 0..100 {
-        let (status, answer) = world.session_as("ann", id).await;
-        if status == 200 {
-            return Ok(world.dws.content(answer["document_id"].as_str().unwrap()).await);
-        }
-        code = answer["code"].as_str().unwrap_or_default().to_owned();
-        if code != "document_pending" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Err(code)
+    world.shown_to("ann", id).await
 }
 
 async fn with_one(config: &str, form: Form) -> (World, Legacy, String) {

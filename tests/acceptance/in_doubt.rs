@@ -87,19 +87,7 @@ async fn with_first_version(config: &str, form: Form) -> (World, Lax) {
 
 /// What ann's viewer shows in the end, or why it shows nothing.
 async fn shown(world: &World) -> Result<Vec<u8>, String> {
-    let mut code = String::new();
-    for _ in 0..200 {
-        let (status, answer) = world.session_as("ann", "7").await;
-        if status == 200 {
-            return Ok(world.dws.content(answer["document_id"].as_str().unwrap()).await);
-        }
-        code = answer["code"].as_str().unwrap_or_default().to_owned();
-        if code != "document_pending" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Err(code)
+    world.shown_to("ann", "7").await
 }
 
 /// Waits until ann's viewer shows this version: what ends a doubt goes on after the app's reply.

@@ -189,6 +189,23 @@ impl World {
         panic!("no session in the end: {last:?}");
     }
 
+    /// What this user's viewer shows in the end, or the code of why it shows nothing.
+    pub async fn shown_to(&self, user: &str, id: &str) -> Result<Vec<u8>, String> {
+        let mut code = String::new();
+        for _ in 0..200 {
+            let (status, answer) = self.session_as(user, id).await;
+            if status == 200 {
+                return Ok(self.dws.content(answer["document_id"].as_str().unwrap()).await);
+            }
+            code = answer["code"].as_str().unwrap_or_default().to_owned();
+            if code != "document_pending" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(code)
+    }
+
     /// What lies in the spool.
     pub fn spooled(&self) -> Vec<String> {
         let dir = self.dir.path.join("data/spool");

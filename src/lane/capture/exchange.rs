@@ -340,7 +340,7 @@ impl<'a> Exchange<'a> {
         let body = self.end.clone().and_then(|body| decode(self.headers, &body, MAX_REPLY));
         let body = body.as_deref().map_err(|reason| *reason);
         let reply = ReplyFacts::new(self.status, self.headers, body);
-        // A broken reply is no success that anybody saw.
+        // The client can't have seen a success in a reply that broke off.
         if self.end == Err(Reason::ReplyIncomplete) {
             return Err(Reason::ReplyIncomplete);
         }
