@@ -151,26 +151,37 @@ async fn awaited<S: Inner<B>, B: Send + 'static>(
     let Sought { engine, rule, key, parts, .. } = sought;
     let began = Instant::now();
     let deadline = began + rule.wait;
-    let found = engine.outbox.mapping(key).await?;
-    let (mapping, looked) = match found {
-        Some(mapping) if !needs_look(engine, &mapping) => (mapping, false),
-        // A question changes nothing: the document would be fetched from `source`, where there is one.
-        found if Trail::of_asked(&parts.extensions).is_some() => {
-            return Err(without(found.as_deref()));
+    for _ in 0..LOOKS {
+        let found = engine.outbox.mapping(key).await?;
+        let (mapping, looked) = match found {
+            Some(mapping) if !needs_look(engine, &mapping) => (mapping, false),
+            // A question changes nothing: the document would be fetched from `source`, where there is one.
+            found if Trail::of_asked(&parts.extensions).is_some() => {
+                return Err(without(found.as_deref()));
+            }
+            found => (obtain(sought, inner, found, began, deadline).await?, true),
+        };
+        let mapping = match mapping.pending_job() {
+            None => mapping,
+            Some(_) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                wait_for(sought, mapping, left).await?
+            }
+        };
+        // What was just fetched was there to be seen when this caller asked.
+        if looked || mapping.pending_job().is_some() {
+            return Ok(mapping);
         }
-        found => (obtain(sought, inner, found, began, deadline).await?, true),
-    };
-    let mapping = match mapping.pending_job() {
-        None => mapping,
-        Some(_) => {
-            wait_for(sought, mapping, deadline.saturating_duration_since(Instant::now())).await?
+        // A write that began meanwhile.
+        if engine.outbox.is_in_doubt(&mapping) {
+            return Err(Reason::DocumentPending);
         }
-    };
-    // A write that began meanwhile. What was just fetched was there to be seen when this caller asked.
-    if !looked && engine.outbox.is_in_doubt(&mapping) && mapping.pending_job().is_none() {
-        return Err(Reason::DocumentPending);
+        // The app may have changed the bytes while they were on their way to DWS.
+        if is_valid(sought, inner, &mapping).await? {
+            return Ok(mapping);
+        }
     }
-    Ok(mapping)
+    Err(Reason::DocumentPending)
 }
 
 fn needs_look(engine: &Engine, mapping: &Mapping) -> bool {
@@ -317,7 +328,7 @@ fn without(found: Option<&Mapping>) -> Reason {
     }
 }
 
-/// Fetches that one view waits for.
+/// Fetches, and comparisons with what the app says, that one view waits for.
 const LOOKS: usize = 2;
 /// How long a reply of the app waits for a session to be minted.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -132,6 +132,19 @@ in_both_forms! {
         assert!(shown(&world, ENDPOINT).await == Some(files::pdf("2")));
     }
 
+    async fn a_change_while_the_bytes_are_on_their_way_to_dws_is_seen_by_the_view_that_waits(form: Form) {
+        let config = by_source().replace("session = ", "wait = \"30s\"\nsession = ");
+        for way in [ENDPOINT, JSON] {
+            let (world, changing) = uploaded(&config, form).await;
+            world.dws.fault("upload", serde_json::json!({ "fault": "slow_headers", "delay_ms": 1500 })).await;
+            changing.is_now(files::pdf("2"), &[("etag", "\"2\"")]);
+            let put = world.request_as("ann", Method::PUT, "/api/files/7/content");
+            put.body(files::pdf("2")).send().await.unwrap().bytes().await.unwrap();
+            changing.is_now(files::pdf("the third"), &[("etag", "\"3\"")]);
+            assert!(shown(&world, way).await == Some(files::pdf("the third")), "{way}");
+        }
+    }
+
     async fn another_document_under_the_same_id_is_not_the_one_before(form: Form) {
         let (world, changing) = uploaded(&by_source(), form).await;
         changing.is_now(b"a spreadsheet that no viewer shows".to_vec(), &[("etag", "\"9\"")]);
