@@ -104,6 +104,10 @@ impl Observed {
         Some(Self { length: length(status, headers), ..seen })
     }
 
+    pub(crate) fn has_length(&self) -> bool {
+        self.length.is_some()
+    }
+
     /// With the length that the reply's body knows, if its head has none.
     pub(crate) fn with_length(self, length: Option<u64>) -> Self {
         Self { length: self.length.or(length), ..self }

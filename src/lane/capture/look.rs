@@ -323,6 +323,9 @@ async fn validators<S: Inner<B>, B>(
     match mapping.validators.compare(mapping.size, &seen) {
         Compared::Differs => _ = engine.outbox.doubt(key).await,
         _ if engine.outbox.is_being_written(key) => {}
+        // The app may have other bytes since its reply, and these validators be theirs. Without a length, the first
+        // view reads `source` and learns them then.
+        _ if !seen.has_length() && kind.source.is_some() => {}
         _ => engine.outbox.learn(&mapping, mapping.validators.learn(&seen)),
     }
     Ok(())
