@@ -74,7 +74,7 @@ fn php() {
     agree("PHP", &answers);
 }
 
-/// The version that is installed: 2 with Debian 12, 3 with Debian 13. [`super::models`] has both.
+/// The one that is installed is 2 with Debian 12, 3 with Debian 13.
 #[test]
 fn rack() {
     if !is_fine(Command::new("ruby").args(["-e", "require 'rack'"])) {
@@ -82,6 +82,18 @@ fn rack() {
         return;
     }
     agree("Rack", &answers(Command::new("ruby").arg(script("rack.rb"))));
+}
+
+#[test]
+fn rack_3() {
+    if !is_fine(Command::new("bash").arg(script("rack3.sh"))) {
+        println!("SKIPPED: Rack 3 can't be had from Debian's packages here");
+        return;
+    }
+    let library = folder("rack3");
+    let has_3 = "require 'rack'; exit Rack.release.start_with?('3.')";
+    assert!(is_fine(Command::new("ruby").arg("-I").arg(&library).args(["-e", has_3])));
+    agree("Rack 3", &answers(Command::new("ruby").arg("-I").arg(&library).arg(script("rack.rb"))));
 }
 
 #[test]
