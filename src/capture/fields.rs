@@ -31,6 +31,10 @@ impl Fields {
         self.fields.extend(self.open.take().map(|(name, value)| (name, text(value))));
     }
 
+    pub(super) fn so_far(&self) -> Vec<(String, String)> {
+        self.fields.clone()
+    }
+
     pub(super) fn into_inner(self) -> Vec<(String, String)> {
         self.fields
     }
@@ -41,7 +45,7 @@ impl Fields {
 }
 
 /// An application/x-www-form-urlencoded body, of which the first 64 KiB are read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct UrlEncoded {
     body: Vec<u8>,
     is_cut: bool,

@@ -21,7 +21,7 @@ use std::fmt;
 
 pub(crate) use self::shape::{is_form, is_json};
 pub(crate) use self::spool::{Spool, SpooledFile};
-pub(crate) use self::tap::{Handle, Tapped, tap};
+pub(crate) use self::tap::{BeforeEnd, Handle, Tapped, tap};
 use crate::reason::Reason;
 
 /// What to take from a body.
@@ -74,6 +74,12 @@ impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seen").field("files", &self.files).finish_non_exhaustive()
     }
+}
+
+/// What a body names, as far as it could be read.
+pub(crate) struct Named {
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) json: Option<serde_json::Value>,
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::files::Files;
 use super::multipart::{Epilogue, Event, IsFile, Malformed, PartHead, Scanner};
 use super::selection::{Meaning, Selection};
 use super::spool::Spool;
-use super::{Parts, Plan, Seen, Shape};
+use super::{Named, Parts, Plan, Seen, Shape};
 use crate::reason::Reason;
 
 /// One body, read as it passes.
@@ -68,6 +68,17 @@ impl Reader {
             Form::UrlEncoded(_) | Form::Other => {}
         }
         Ok(())
+    }
+
+    /// The fields and the JSON so far.
+    pub(super) fn named(&self) -> Named {
+        let fields = match &self.form {
+            Form::Multipart(form) => form.fields.so_far(),
+            Form::UrlEncoded(form) => form.clone().into_fields(),
+            Form::Raw | Form::Other => Vec::new(),
+        };
+        let json = self.json.as_ref().and_then(|json| serde_json::from_slice(json).ok());
+        Named { fields, json }
     }
 
     /// What there was, once the spool has it.

@@ -26,6 +26,8 @@ struct Named {
     key: DocumentKey,
     mark: u64,
     is_known: bool,
+    /// By the body, not by the request's head.
+    in_body: bool,
     /// It was in doubt for another reason.
     before: Option<Before>,
 }
@@ -54,7 +56,7 @@ impl Outbox {
             }
             core.writes.begin(&key);
             let mark = core.store.next_job().0;
-            write.named.push(Named { key, mark, is_known: true, before: None });
+            write.named.push(Named { key, mark, is_known: true, in_body: false, before: None });
         }
         let marks = write.named.iter_mut().map(async |named| {
             let found = timeout(MARK_AT_MOST, core.store.get(&named.key)).await;
@@ -225,6 +227,16 @@ impl WriteUnderWay {
 
     pub(crate) fn names(&self, key: &DocumentKey) -> bool {
         self.named.iter().any(|named| named.key == *key)
+    }
+
+    pub(crate) fn names_in_head(&self, key: &DocumentKey) -> bool {
+        self.named.iter().any(|named| named.key == *key && !named.in_body)
+    }
+
+    /// Takes over what the body of the same request named.
+    pub(crate) fn join(&mut self, mut in_body: Self) {
+        let named = std::mem::take(&mut in_body.named).into_iter();
+        self.named.extend(named.map(|named| Named { in_body: true, ..named }));
     }
 
     /// The request has come to its end at the app, whatever it did there. Goes on in the background.

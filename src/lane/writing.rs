@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::explain::Trail;
 use crate::mount::Misplaced;
 use crate::problem::NotSent;
-use crate::reading::{host, is_among};
+use crate::reading::{self, host, is_among};
 use crate::reason::Reason;
 use crate::route::Candidate;
 use crate::session::{Answer, judge};
@@ -61,12 +61,16 @@ pub(super) fn named_by_rules(
             fields: &[],
             json: None,
         };
-        let known_now = |locator: &&Locator| {
-            matches!(locator, Locator::Path(_) | Locator::Query(_) | Locator::RequestHeader { .. })
-        };
-        for locator in ids.iter().filter(known_now) {
-            let found = find(std::slice::from_ref(locator), &request, &reply);
-            let ids = found.map(|found| found.ids).unwrap_or_default();
+        for locator in ids {
+            let ids = match locator {
+                Locator::Path(_) | Locator::Query(_) | Locator::RequestHeader { .. } => {
+                    let found = find(std::slice::from_ref(locator), &request, &reply);
+                    found.map(|found| found.ids).unwrap_or_default()
+                }
+                // Some apps read a field from the query, too.
+                Locator::Field(name) => reading::meant(parts.uri.query(), name),
+                _ => continue,
+            };
             keys.extend(
                 ids.into_iter()
                     .filter_map(|id| key(engine, rule.kind, id, &parts.headers, &parts.uri)),
@@ -183,7 +187,7 @@ pub(super) fn caller(parts: &Parts) -> Parts {
     caller
 }
 
-fn key(
+pub(super) fn key(
     engine: &Engine,
     kind: usize,
     id: String,

@@ -54,8 +54,8 @@ impl Lax {
         let start = body.windows(5).position(|five| five == b"%PDF-");
         let body = match (body.starts_with(b"--"), start) {
             (true, Some(start)) => {
-                let end = body.windows(4).rposition(|four| four == b"\r\n--").unwrap();
-                &body[start..end]
+                let file = &body[start..];
+                &file[..file.windows(4).position(|four| four == b"\r\n--").unwrap()]
             }
             _ => body,
         };
@@ -312,36 +312,67 @@ async fn of_two_writes_at_once_the_view_shows_the_one_that_the_app_kept() {
     }
 }
 
+/// Rules whose id is only in a request's body.
+const BY_BODY: &str = r#"
+[[documents.files.replace]]
+route = "POST /replace"
+file = { part = "file" }
+id = { field = "doc_id" }
+accepted = "reply.status == 204"
+[[documents.files.delete]]
+route = "POST /remove"
+id = { body_json = "$.id" }
+accepted = "reply.status == 204"
+"#;
+
+/// New bytes on their way, in each way that a request may name the document: method, path, content type and body.
+fn writes() -> [(&'static str, &'static str, &'static str, Vec<u8>); 4] {
+    let second = files::pdf("second");
+    let id = &b"--B\r\ncontent-disposition: form-data; name=\"doc_id\"\r\n\r\n7\r\n"[..];
+    let head = b"--B\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.pdf\"\r\n\r\n";
+    let file = [head, &second[..], b"\r\n"].concat();
+    let form = "multipart/form-data; boundary=B";
+    [
+        ("PUT", "/api/files/7/content", "application/pdf", second),
+        ("POST", "/replace", form, [id, &file, b"--B--\r\n"].concat()),
+        ("POST", "/replace", form, [&file, id, b"--B--\r\n"].concat()),
+        ("POST", "/remove", "application/json", br#"{"id":7}"#.to_vec()),
+    ]
+}
+
 /// The app answers only when it is told to.
 async fn interrupted(interrupt: impl AsyncFn(&mut World)) {
-    for config in [CONFIG.to_owned(), without_source()] {
+    for (config, write) in [CONFIG.to_owned(), without_source()]
+        .iter()
+        .flat_map(|config| writes().map(|write| (format!("{config}{BY_BODY}"), write)))
+    {
+        let (method, path, kind, body) = write;
         let (mut world, lax) = with_first_version(&config, Form::Binary).await;
-        let second = files::pdf("second");
         let head = format!(
-            "PUT /api/files/7/content HTTP/1.1\r\nhost: app\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: app\r\nauthorization: Bearer {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
             tokens::for_user("ann"),
-            second.len()
+            body.len()
         );
         let (taken, told) = (Arc::new(Notify::new()), lax.clone());
         let tell = taken.clone();
         world.app.answers(move |_, seen| {
             let answer = told.answer(seen);
-            if seen.method == Method::PUT {
+            if seen.method != Method::GET {
                 tell.notify_one();
                 std::thread::sleep(Duration::from_millis(1500));
             }
             answer
         });
         let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
-        let bytes = [head.as_bytes(), &second].concat();
+        let bytes = [head.as_bytes(), &body].concat();
         tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await.unwrap();
         taken.notified().await;
         drop(stream);
         interrupt(&mut world).await;
         tokio::time::sleep(Duration::from_millis(1600)).await;
-        match config.contains("source =") {
-            true => assert!(shown(&world).await == Ok(second)),
-            false => assert_eq!(shown(&world).await, Err("document_changed".to_owned())),
+        match config.contains("source =") && path != "/remove" {
+            true => assert!(shown(&world).await == Ok(files::pdf("second")), "{path}"),
+            false => assert_eq!(shown(&world).await, Err("document_changed".to_owned()), "{path}"),
         }
     }
 }

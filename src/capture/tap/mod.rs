@@ -1,11 +1,13 @@
 //! The body that the app gets, and the handle that tells what went by.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
@@ -13,7 +15,7 @@ use tokio::sync::oneshot;
 use super::multipart::Epilogue;
 use super::reader::Reader;
 use super::spool::Spool;
-use super::{Plan, Seen};
+use super::{Named, Plan, Seen};
 use crate::reason::Reason;
 
 /// Wraps `body`; the handle tells afterwards what went by.
@@ -23,12 +25,13 @@ pub(crate) fn tap<B: Body<Data = Bytes>>(
     spool: &Spool,
 ) -> (Tapped<B>, Handle) {
     let (report, complete) = oneshot::channel();
-    let mut capture = Some(Box::new(Capture { reader: Reader::new(plan, spool), report }));
+    let reader = Reader::new(plan, spool);
+    let mut capture = Some(Box::new(Capture { reader, report, before_end: None }));
     // An empty body is never polled.
     if body.is_end_stream() {
         Capture::step(&mut capture, Capture::end);
     }
-    (Tapped { body, capture, after: None }, Handle { complete })
+    (Tapped { body, capture, after: None, held: None }, Handle { complete })
 }
 
 pin_project! {
@@ -41,10 +44,22 @@ pin_project! {
         capture: Option<Box<Capture>>,
         // What follows a form, once it is complete.
         after: Option<After>,
+        held: Option<Held>,
     }
 }
 
+/// Is shown what a body named, once all of that went by; the app gets the body's end after what it returns.
+pub(crate) type BeforeEnd = Box<dyn FnOnce(Named) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
+
 impl<B> Tapped<B> {
+    /// Holds the end of the body for what `before_end` returns. Of no effect on an empty body, which names nothing.
+    pub(crate) fn holding(mut self, before_end: Option<BeforeEnd>) -> Self {
+        if let Some(capture) = &mut self.capture {
+            capture.before_end = before_end;
+        }
+        self
+    }
+
     /// Why the file at hand is not going to be kept, once that is clear: `type_not_captured`,
     /// `file_too_large`, or `spool_failed`.
     pub(crate) fn refusal(&self) -> Option<Reason> {
@@ -61,6 +76,10 @@ impl<B: Body<Data = Bytes>> Body for Tapped<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
+        if let Some(held) = this.held {
+            ready!(held.gate.as_mut().poll(cx));
+            return Poll::Ready(this.held.take().and_then(|held| held.frame).map(Ok));
+        }
         // The app's copy does not run ahead of the spool's by more than the writer holds.
         if let Some(capture) = this.capture {
             ready!(capture.reader.files.writer.poll_room(cx));
@@ -68,21 +87,56 @@ impl<B: Body<Data = Bytes>> Body for Tapped<B> {
         let frame = ready!(this.body.as_mut().poll_frame(cx));
         // The app's client may stop at the last frame, and never ask for the end.
         let is_last = this.body.is_end_stream();
-        if let Some(after) = this.after {
-            after.frame(frame.as_ref());
-        } else {
-            *this.after =
-                Capture::step(this.capture, |capture| capture.frame(frame.as_ref(), is_last, cx));
+        let gate = match this.after {
+            Some(after) => {
+                after.frame(frame.as_ref());
+                None
+            }
+            None => {
+                let look = |capture: &mut Capture| capture.frame(frame.as_ref(), is_last, cx);
+                let ended = Capture::step(this.capture, look).unwrap_or_default();
+                *this.after = ended.after;
+                ended.gate
+            }
+        };
+        match (gate, frame.transpose()) {
+            (Some(mut gate), Ok(frame)) => {
+                if gate.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(frame.map(Ok));
+                }
+                *this.held = Some(Held { gate, frame });
+                Poll::Pending
+            }
+            (_, frame) => Poll::Ready(frame.transpose()),
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.held.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let held = self.held.as_ref().and_then(|held| held.frame.as_ref()?.data_ref());
+        let (length, left) = (held.map_or(0, Bytes::len) as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(left.lower() + length);
+        if let Some(upper) = left.upper() {
+            hint.set_upper(upper + length);
+        }
+        hint
+    }
+}
+
+/// What the app gets next, and after what.
+struct Held {
+    gate: BoxFuture<'static, ()>,
+    /// `None`: the end.
+    frame: Option<Frame<Bytes>>,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").finish_non_exhaustive()
     }
 }
 
@@ -133,10 +187,23 @@ impl After {
 }
 
 /// A capture that goes on. Dropping it removes what was spooled.
-#[derive(Debug)]
 struct Capture {
     reader: Reader,
     report: oneshot::Sender<Result<Complete, Reason>>,
+    before_end: Option<BeforeEnd>,
+}
+
+impl fmt::Debug for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capture").field("reader", &self.reader).finish_non_exhaustive()
+    }
+}
+
+/// The end of a capture: what is left to do for the body that goes on.
+#[derive(Default)]
+struct Ended {
+    after: Option<After>,
+    gate: Option<BoxFuture<'static, ()>>,
 }
 
 /// Whether there is more to come.
@@ -146,18 +213,18 @@ enum Progress {
 }
 
 impl Capture {
-    /// Lets a running capture see what `look` shows it, and reports if that was the last of it. What
-    /// it returns is to see the rest of the body.
+    /// Lets a running capture see what `look` shows it, and reports if that was the last of it.
     fn step(
         capture: &mut Option<Box<Self>>,
         look: impl FnOnce(&mut Self) -> Result<Progress, Reason>,
-    ) -> Option<After> {
+    ) -> Option<Ended> {
         let result = match capture.as_mut().map(|capture| look(capture)) {
             None | Some(Ok(Progress::More)) => return None,
             Some(Ok(Progress::Complete)) => Ok(()),
             Some(Err(reason)) => Err(reason),
         };
-        let Self { mut reader, report } = *capture.take()?;
+        let Self { mut reader, report, before_end } = *capture.take()?;
+        let gate = before_end.and_then(|look| look(reader.named()));
         let goes_on = Arc::new(AtomicBool::new(false));
         let epilogue = result.and_then(|()| reader.epilogue());
         let (report_as, epilogue) = match epilogue {
@@ -166,7 +233,8 @@ impl Capture {
         };
         // Nobody may be waiting any more; then the report is dropped, and the files with it.
         let _ = report.send(report_as);
-        epilogue.map(|epilogue| After { epilogue, goes_on })
+        let after = epilogue.map(|epilogue| After { epilogue, goes_on });
+        Some(Ended { after, gate })
     }
 
     fn frame<E>(

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::Needs;
 use super::exchange::as_upload;
+use super::in_body::InBody;
 use crate::capture::{Handle, Parts as Files, Plan, Shape, is_json};
 use crate::config::{Action, FileSource, Kind};
 use crate::deliver::{Circumstances, WriteUnderWay};
@@ -33,6 +34,7 @@ pub(super) struct Arrival {
     /// For the trail.
     pub(super) extensions: Extensions,
     pub(super) write: Option<WriteUnderWay>,
+    pub(super) in_body: InBody,
     /// Which documents the app let the caller see before it was asked to delete them; `None`: not asked.
     pub(super) seen_before: Option<Vec<DocumentKey>>,
 }
@@ -47,6 +49,7 @@ impl Arrival {
             visit: Visit::of(&parts.extensions).cloned(),
             extensions: Trail::alone(&parts.extensions),
             write: None,
+            in_body: InBody::default(),
             seen_before: None,
         }
     }
@@ -72,6 +75,15 @@ impl Arrival {
             visit.decide(reason);
         }
         Trail::decided(&self.extensions, reason);
+    }
+
+    /// The app's reply is there: what the body named so far is followed as what the head named. `unchanged`: the app
+    /// has changed nothing, whatever comes of the rest of the body.
+    pub(super) fn over(&mut self, unchanged: bool) {
+        let in_body = self.in_body.over(unchanged);
+        if let Some((write, in_body)) = self.write.as_mut().zip(in_body) {
+            write.join(in_body);
+        }
     }
 
     pub(super) fn circumstances(&self, kind: &Kind) -> Circumstances {

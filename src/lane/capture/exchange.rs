@@ -24,7 +24,6 @@ use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
-use crate::reading::{may_be, meant};
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};
@@ -271,7 +270,8 @@ impl<'a> Exchange<'a> {
         {
             return true;
         }
-        if self.is_named(key) && self.arrival.seen_before.is_none() {
+        let in_head = self.arrival.write.as_ref().is_some_and(|write| write.names_in_head(key));
+        if in_head && self.arrival.seen_before.is_none() {
             return true;
         }
         let mapping = self.engine.outbox.mapping(key).await.ok().flatten();
@@ -283,23 +283,6 @@ impl<'a> Exchange<'a> {
 
     fn is_named(&self, key: &DocumentKey) -> bool {
         self.arrival.write.as_ref().is_some_and(|write| write.names(key))
-    }
-
-    /// The documents that fields of the form, in any spelling that some reader takes for those of the rules, may
-    /// name.
-    pub(super) fn meant_by_fields(&self, fields: &[(String, String)]) -> Vec<DocumentKey> {
-        let mut keys = Vec::new();
-        for Candidate { rule, .. } in self.arrival.writers(self.engine) {
-            for locator in rule.action.ids() {
-                let Locator::Field(name) = locator else { continue };
-                let same = fields.iter().filter(|(field, _)| may_be(field, name));
-                let values = same.map(|(_, value)| value.trim().to_owned());
-                let values = values.chain(meant(self.arrival.caller.uri.query(), name));
-                let named = values.filter_map(|id| self.key(rule, id).ok());
-                keys.extend(named.filter(|key| !self.is_named(key)));
-            }
-        }
-        keys
     }
 
     /// Whether a redirect leads to where the form came from, as it does for an upload that was refused.

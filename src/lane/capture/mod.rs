@@ -2,6 +2,7 @@
 
 mod arrival;
 mod exchange;
+mod in_body;
 mod look;
 
 use std::sync::Arc;
@@ -49,17 +50,20 @@ where
         ask_for_identity(&mut parts.headers);
     }
     let plan = arrival.plan(&writers, &needs);
+    let before_end = arrival.in_body.before_end(&engine, &arrival, &writers);
     drop(writers);
     let client = client_address(&engine, &parts.extensions, &parts.headers);
     let (tapped, handle) = tap(body, plan, &engine.spool.of_client(client));
     arrival.handle = Some(handle);
-    let reply = inner.forward(Request::from_parts(parts, RequestBody::tapped(tapped))).await?;
+    let tapped = RequestBody::tapped(tapped.holding(before_end));
+    let reply = inner.forward(Request::from_parts(parts, tapped)).await?;
     Trail::step(&arrival.extensions, "app", || {
         (Finding::Told, format!("answered with {}", reply.status().as_u16()))
     });
     if !needs.own_acceptance && !reply.status().is_success() && !reply.status().is_redirection() {
         let reason = arrival.unreadable.unwrap_or(Reason::NotAccepted);
         let unchanged = is_refusal(&reply);
+        arrival.over(unchanged);
         arrival.not_captured(&engine, Step::Capture, reason, reply.status(), unchanged);
         return Ok(reply.map(ResponseBody::passed));
     }
@@ -128,6 +132,7 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
 ) {
     let Answered { status, headers, refused } = answered;
     let Some(handle) = arrival.handle.take() else { return };
+    arrival.over(refused);
     let uploader = std::mem::take(&mut arrival.uploading).caller().await;
     let seen = match (handle.finish().await, arrival.unreadable) {
         (Ok(seen), None) => Ok(seen),
@@ -137,8 +142,6 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
     let carries = seen.as_ref().map_or(true, |seen| !seen.files.is_empty() || seen.has_other_files);
     let exchange =
         Exchange { engine: &engine, arrival: &arrival, uploader, status, headers: &headers, end };
-    let fields = seen.as_ref().map_or(&[][..], |seen| &seen.fields);
-    let meant = exchange.meant_by_fields(fields);
     let (step, outcome) = exchange.conclude(seen).await;
     let reason = match outcome {
         Ok(looks) if looks.is_empty() => {
@@ -155,18 +158,13 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
     let unchanged = refused || (reason == Reason::NoFile && !carries);
     arrival.not_captured(&engine, step, reason, status, unchanged);
     let Some(write) = arrival.write.filter(|_| !unchanged) else { return };
-    // What the form names is known only now.
-    let late = engine.outbox.begin_write(meant).await;
+    write.ended();
+    outdate(&engine, &write).await;
     let moved = has_moved(status, &headers);
     let in_place = matches!(reason, Reason::NotAccepted | Reason::WhenUnmet);
-    for write in [write, late] {
-        write.ended();
-        outdate(&engine, &write).await;
-        if moved || in_place {
-            let (engine, inner, caller) = (engine.clone(), inner.clone(), arrival.caller.clone());
-            let background = engine.background.clone();
-            background.spawn(writing::refused(engine, inner, write, caller, moved, in_place));
-        }
+    if moved || in_place {
+        let background = engine.background.clone();
+        background.spawn(writing::refused(engine, inner, write, arrival.caller, moved, in_place));
     }
 }
 

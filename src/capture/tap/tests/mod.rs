@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
+mod fixture;
+mod held;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::path::Path;
@@ -13,6 +16,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use self::fixture::*;
 use super::*;
 use crate::capture::{FilePart, Parts, Shape};
 use crate::config::SpoolLimits;
@@ -425,179 +429,3 @@ async fn watched<B: Body<Data = Bytes, Error = &'static str> + Unpin>(mut body: 
         }
     }
 }
-
-struct Fixture {
-    dir: TempDir,
-    spool: Spool,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path()).unwrap();
-        Self { dir, spool }
-    }
-
-    fn tap<B: Body<Data = Bytes>>(&self, body: B, shape: Shape) -> (Tapped<B>, Handle) {
-        let types = ["application/pdf", "image/png"].map(str::to_owned).to_vec();
-        let plan = Plan { shape, max_size: MAX_SIZE as u64, types, keep_json: true };
-        tap(body, plan, &self.spool)
-    }
-
-    async fn all(&self, body: Frames, shape: Shape) -> Result<Seen, Reason> {
-        let (app, handle) = self.tap(body, shape);
-        app.collect().await.unwrap();
-        handle.finish().await
-    }
-
-    /// Files are made and removed beside the request, so this takes a moment.
-    async fn files_become(&self, count: usize) {
-        for _ in 0..2_000 {
-            if files(self.dir.path()) == count {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("{} files in the spool, not {count}", files(self.dir.path()));
-    }
-}
-
-fn files(dir: &Path) -> usize {
-    std::fs::read_dir(dir).unwrap().count()
-}
-
-/// A body whose frames are known.
-#[derive(Debug)]
-struct Frames {
-    frames: VecDeque<Frame<Bytes>>,
-    /// Content-Length, less what was read.
-    left: Option<u64>,
-}
-
-impl Frames {
-    fn cut(body: &[u8], size: usize) -> Self {
-        Self::cut_by(body, &[size])
-    }
-
-    fn cut_by(body: &[u8], sizes: &[usize]) -> Self {
-        let mut rest = Bytes::copy_from_slice(body);
-        let mut sizes = sizes.iter().cycle();
-        let mut frames = VecDeque::new();
-        while !rest.is_empty() {
-            let size = *sizes.next().unwrap();
-            frames.push_back(Frame::data(rest.split_to(size.min(rest.len()))));
-        }
-        Self { frames, left: None }
-    }
-
-    fn with_length(mut self) -> Self {
-        self.left = Some(self.frames.iter().map(|f| f.data_ref().unwrap().len() as u64).sum());
-        self
-    }
-
-    fn with_trailers(mut self) -> Self {
-        let mut trailers = HeaderMap::new();
-        trailers.insert("digest", "x".parse().unwrap());
-        self.frames.push_back(Frame::trailers(trailers));
-        self
-    }
-}
-
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = &'static str;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = self.frames.pop_front();
-        let len = frame.as_ref().and_then(|f| f.data_ref()).map_or(0, Bytes::len);
-        self.left = self.left.map(|left| left - len as u64);
-        Poll::Ready(frame.map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == Some(0)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-/// A body that a test sends.
-struct Driven(mpsc::Receiver<Result<Frame<Bytes>, &'static str>>);
-
-impl Driven {
-    fn new() -> (mpsc::Sender<Result<Frame<Bytes>, &'static str>>, Self) {
-        let (sender, receiver) = mpsc::channel(8);
-        (sender, Self(receiver))
-    }
-}
-
-impl Body for Driven {
-    type Data = Bytes;
-    type Error = &'static str;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(cx)
-    }
-}
-
-#[derive(Clone, Default)]
-struct Form(Vec<u8>);
-
-impl Form {
-    fn field(self, name: &str, value: &[u8]) -> Self {
-        self.part(&format!("name=\"{name}\""), value)
-    }
-
-    fn file(self, name: &str, file_name: &str, content: &[u8]) -> Self {
-        self.part(&format!("name=\"{name}\"; filename=\"{file_name}\""), content)
-    }
-
-    fn part(mut self, parameters: &str, content: &[u8]) -> Self {
-        self = self.raw(&format!("--X\r\nContent-Disposition: form-data; {parameters}\r\n\r\n"));
-        self.0.extend_from_slice(content);
-        self.raw("\r\n")
-    }
-
-    fn raw(mut self, text: &str) -> Self {
-        self.0.extend_from_slice(text.as_bytes());
-        self
-    }
-
-    fn end(self) -> Bytes {
-        self.raw("--X--\r\n").unclosed()
-    }
-
-    fn unclosed(self) -> Bytes {
-        self.0.into()
-    }
-}
-
-fn multipart() -> Shape {
-    Shape::Multipart { boundary: BOUNDARY.to_owned(), parts: Parts::AnyFile }
-}
-
-fn pdf(size: usize) -> Vec<u8> {
-    let mut pdf = b"%PDF-".to_vec();
-    pdf.extend((0..size.saturating_sub(5)).map(|at| (at % 251) as u8));
-    pdf
-}
-
-type Outcome<'a> = Result<(&'a str, &'a str, u64), Reason>;
-
-fn outcome(file: &FilePart) -> (&str, Outcome<'_>) {
-    let kept = file.kept.as_ref().map_err(|reason| *reason).map(|file| {
-        (file.title.as_deref().unwrap_or_default(), file.content_type.as_str(), file.size)
-    });
-    (file.part.as_deref().unwrap_or_default(), kept)
-}
-
-const BOUNDARY: &str = "X";
-const MAX_SIZE: usize = 2_000_000;
