@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::hints::Hints;
 use super::remote::{Dws, Files};
 use super::writes::Writes;
-use crate::mapping::MappingStore;
+use crate::store::MappingStore;
 use crate::telemetry::Metrics;
 
 pub(super) struct Core {

@@ -52,8 +52,8 @@ use self::writes::Writes;
 use crate::capture::{Spool, SpooledFile};
 use crate::document::DocumentKey;
 use crate::dws::DwsClient;
-use crate::mapping::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::reason::Reason;
+use crate::store::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::capture::Spool;
 use crate::dws::{DwsClient, DwsError, Upload};
-use crate::mapping::BoxFuture;
+use crate::store::BoxFuture;
 
 pub(super) trait Dws: Send + Sync + 'static {
     fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, DwsError>>;

@@ -20,9 +20,9 @@ use crate::document::DocumentKey;
 use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::Trail;
-use crate::mapping::{Mapping, Observed, now_ms};
 use crate::reason::Reason;
 use crate::session::Holder;
+use crate::store::{Mapping, Observed, now_ms};
 use crate::telemetry::{Rfc3339, request_id};
 use crate::viewer::is_ahead;
 

@@ -20,8 +20,8 @@ use super::{on_record, renewals};
 use crate::cache::Cache;
 use crate::config::Permissions;
 use crate::dws::{DwsClient, DwsError, DwsErrorKind, Session, SessionRequest};
-use crate::mapping::now_ms;
 use crate::reason::Reason;
+use crate::store::now_ms;
 use crate::telemetry::Metrics;
 use crate::weight;
 

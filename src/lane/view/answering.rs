@@ -21,10 +21,10 @@ use crate::lane::grant::{Asker, Via, admit, grant, grant_at_once};
 use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
 use crate::lane::{Inner, tell};
-use crate::mapping::{Mapping, Observed};
 use crate::nominated;
 use crate::reason::Reason;
 use crate::session::{Answer, Refusal, judge};
+use crate::store::{Mapping, Observed};
 use crate::telemetry::{Visit, request_id};
 use crate::viewer::Page;
 
@@ -315,7 +315,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
                     headers.insert(name.clone(), session.header.clone());
                 }
                 Delivery::Cookie(name) => {
-                    let now = crate::mapping::now_ms() / 1000;
+                    let now = crate::store::now_ms() / 1000;
                     let life = session.expires.saturating_sub(now);
                     let jwt = session.jwt.expose_secret();
                     let over_tls = match &self.asked {
