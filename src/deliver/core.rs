@@ -9,11 +9,11 @@ use super::clock::Clock;
 use super::hints::Hints;
 use super::remote::{Dws, Files};
 use super::writes::Writes;
-use crate::store::MappingStore;
+use crate::store::DocumentStore;
 use crate::telemetry::Metrics;
 
 pub(super) struct Core {
-    pub(super) store: Arc<dyn MappingStore>,
+    pub(super) store: Arc<dyn DocumentStore>,
     pub(super) files: Arc<dyn Files>,
     pub(super) dws: Arc<dyn Dws>,
     pub(super) metrics: Arc<Metrics>,
