@@ -12,10 +12,10 @@ use tower::Layer;
 
 use crate::audit::Audit;
 use crate::auth::Authenticator;
+use crate::backend::dws::DwsClient;
 use crate::capture::Spool;
 use crate::config::{Config, Delivery};
 use crate::deliver::Outbox;
-use crate::dws::DwsClient;
 use crate::explain::Watch;
 use crate::health::DwsHealth;
 use crate::inject::Owned;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::dws::{DwsClient, DwsErrorKind};
+use crate::backend::dws::{DwsClient, DwsErrorKind};
 
 /// What the last check of the DWS key said. Ends its checks when dropped.
 #[derive(Debug)]

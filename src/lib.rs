@@ -40,6 +40,7 @@
 
 mod audit;
 mod auth;
+mod backend;
 mod body;
 mod cache;
 mod capture;
@@ -53,7 +54,6 @@ mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
 mod document;
-mod dws;
 mod engine;
 mod explain;
 #[cfg(feature = "server")]

@@ -12,7 +12,7 @@ use super::conclude::{Ending, conclude, hand_back, park, retry_later, surely};
 use super::core::Core;
 use super::schedule::{Pace, delay};
 use super::verdict::{self, Verdict, blames_dws};
-use crate::dws::{DwsError, DwsErrorKind, Upload};
+use crate::backend::dws::{DwsError, DwsErrorKind, Upload};
 use crate::mapping::{Applied, Batch, Job, JobId, Mapping, Progress, StoreError, Task, find_job};
 use crate::reason::Reason;
 use crate::telemetry::Step;

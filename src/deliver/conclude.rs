@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::core::Core;
-use crate::dws::DwsError;
+use crate::backend::dws::DwsError;
 use crate::mapping::{
     Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingState, Progress, StoreError, find_job,
 };

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use arc_swap::ArcSwap;
 
+use crate::backend::dws::{DwsClient, DwsError, Upload};
 use crate::capture::Spool;
-use crate::dws::{DwsClient, DwsError, Upload};
 use crate::mapping::BoxFuture;
 
 pub(super) trait Dws: Send + Sync + 'static {

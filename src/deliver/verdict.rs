@@ -1,7 +1,7 @@
 //! What the end of an attempt means for its job.
 
 use super::schedule::Pace;
-use crate::dws::DwsErrorKind;
+use crate::backend::dws::DwsErrorKind;
 use crate::reason::Reason;
 
 /// What is to be done with a job whose attempt failed.

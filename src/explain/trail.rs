@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::auth::{Caller, Refusal};
+use crate::backend::dws::Session;
 use crate::config::Permissions;
-use crate::dws::Session;
 use crate::reason::Reason;
 use crate::session::{OnRecord, Wanted};
 

@@ -7,7 +7,7 @@ use moka::future::Cache;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::dws::{DwsClient, DwsError};
+use crate::backend::dws::{DwsClient, DwsError};
 
 /// Asks once where many ask the same, and remembers for a while what it was told.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::fmt;
 
 use secrecy::ExposeSecret;
 
+use crate::backend::dws::Session;
 use crate::document::DocumentKey;
-use crate::dws::Session;
 
 /// The caller's session for the document of this request, as a request extension.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::support::{Act, World, key};
-use crate::dws::DwsErrorKind;
+use crate::backend::dws::DwsErrorKind;
 use crate::mapping::{MappingStore, Progress, SledStore};
 use crate::reason::Reason;
 

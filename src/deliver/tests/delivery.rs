@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::support::{Act, World, key};
+use crate::backend::dws::DwsErrorKind;
 use crate::deliver::Known;
-use crate::dws::DwsErrorKind;
 use crate::mapping::{MappingState, Progress, Task};
 use crate::reason::Reason;
 

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use super::flaky::Flaky;
 use super::support::{Act, World, key};
-use crate::dws::DwsErrorKind;
+use crate::backend::dws::DwsErrorKind;
 use crate::mapping::MappingState;
 
 /// Without unclear outcomes: every document is at DWS exactly once, with its last bytes, and

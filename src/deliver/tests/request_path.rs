@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::support::{World, key};
+use crate::backend::dws::DwsErrorKind;
 use crate::deliver::Known;
 use crate::document::DocumentKey;
-use crate::dws::DwsErrorKind;
 use crate::mapping::{Mapping, MappingState};
 use crate::reason::Reason;
 

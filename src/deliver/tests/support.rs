@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::backend::dws::{DwsError, DwsErrorKind, Upload};
 use crate::deliver::clock::Clock;
 use crate::deliver::intake::{self, Kept};
 use crate::deliver::remote::{Dws, Files};
 use crate::deliver::{Circumstances, Known, Outbox, Shared};
 use crate::document::DocumentKey;
-use crate::dws::{DwsError, DwsErrorKind, Upload};
 use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
 use crate::reason::Reason;
 use crate::telemetry::Metrics;

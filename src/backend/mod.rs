@@ -1,0 +1,3 @@
+//! The services that store documents for viewing and mint sessions.
+
+pub(crate) mod dws;
