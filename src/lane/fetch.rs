@@ -135,8 +135,8 @@ impl Fetch {
         let Read { file, seen } = read;
         let (sha256, size) = (hex(&file.sha256), file.size);
         if let Some(known) = &self.known {
-            let at_dws = known.is_document() && known.state.lost_document().is_none();
-            if at_dws && known.sha256 == sha256 {
+            let is_stored = known.is_document() && known.state.lost_document().is_none();
+            if is_stored && known.sha256 == sha256 {
                 if settles && !self.outbox.is_being_written(&self.key) {
                     let validators = known.validators.after_look(known.size, &seen);
                     self.outbox.settle(known, validators).await?;

@@ -3,7 +3,7 @@
 //! Traps that the code here answers to: `Accept` must name JSON or DWS may answer 406; the id of an
 //! upload has several spellings; deletes succeed with plain text; errors are text, JSON, HTML or
 //! nothing; an upload is not idempotent, so an attempt whose end is not known is
-//! [`DwsErrorKind::Unclear`] and nothing here repeats it.
+//! [`BackendErrorKind::Unclear`] and nothing here repeats it.
 
 mod client;
 mod data_plane;
@@ -16,92 +16,66 @@ mod verdict;
 #[cfg(all(test, feature = "cli"))]
 mod tests;
 
-use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use http::HeaderValue;
-use secrecy::SecretString;
+use futures_util::future::BoxFuture;
 
-pub(crate) use self::client::DwsClient;
+use self::client::DwsClient;
+use super::{
+    Backend, BackendError, BackendErrorKind, Capabilities, SessionRequest, SessionToken, Upload,
+};
+use crate::config::{BackendConfig, VIEWABLE_TYPES};
+use crate::telemetry::Metrics;
 
-use crate::config::Permissions;
-use crate::session::OnRecord;
+pub(super) const NAME: &str = "dws";
 
-/// A file for DWS.
-#[derive(Debug)]
-pub(crate) struct Upload<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) title: Option<&'a str>,
-    pub(crate) content_type: &'a str,
-    pub(crate) size: u64,
+pub(super) fn connect(
+    config: &BackendConfig,
+    metrics: Arc<Metrics>,
+) -> Result<Arc<dyn Backend>, String> {
+    Ok(Arc::new(DwsClient::new(config, metrics)?))
 }
 
-/// A session to be asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct SessionRequest<'a> {
-    pub(crate) document_id: &'a str,
-    pub(crate) permissions: Permissions,
-    /// Unix seconds.
-    pub(crate) expires: u64,
-    pub(crate) user_id: Option<&'a str>,
-}
+impl Backend for DwsClient {
+    fn name(&self) -> &'static str {
+        NAME
+    }
 
-/// A session that was read back and is no wider than asked.
-#[derive(Debug, Clone)]
-pub(crate) struct Session {
-    pub(crate) jwt: SecretString,
-    /// The same, ready to be sent; marked as sensitive, so that it is never shown.
-    pub(crate) header: HeaderValue,
-    pub(crate) document_id: String,
-    /// Unix seconds, from the JWT.
-    pub(crate) expires: u64,
-    pub(crate) permissions: Permissions,
-    /// The data plane's address in the JWT, for the viewer page's policy.
-    pub(crate) server_url: Option<String>,
-    /// Whom the audit log tells of, where there is one.
-    pub(crate) on_record: OnRecord,
-}
+    /// Of ids and titles, the guides say nothing that was seen to hold; larger files than this are answered with 413.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            honours_ids: false,
+            honours_titles: false,
+            mints_locally: false,
+            max_size: Some(100 << 20),
+            types: VIEWABLE_TYPES,
+        }
+    }
 
-/// What went wrong at DWS. `detail` is bounded and holds no secret.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{kind:?}: {detail}")]
-pub(crate) struct DwsError {
-    pub(crate) kind: DwsErrorKind,
-    pub(crate) status: Option<u16>,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) detail: String,
-}
+    fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>> {
+        Box::pin(self.upload(upload))
+    }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DwsErrorKind {
-    /// Nothing was taken: name, connect, TLS, or a redirect instead of an answer.
-    Unreachable,
-    /// 401.
-    KeyRefused,
-    /// 403: another product's key, a missing right, or quota.
-    Forbidden,
-    /// 404.
-    NotFound,
-    /// 402, or a reply that names a quota.
-    Quota,
-    /// 429.
-    RateLimited,
-    /// 503 with `Retry-After`.
-    Busy,
-    /// 400, 406, 411, 413, 415, 422 and other 4xx: this request will never be taken.
-    Refused,
-    /// Sent, and no clear answer: time-out, reset, 408, 5xx, 2xx without an id.
-    Unclear,
-    /// A session wider than asked for.
-    TooWide,
-    /// A session that is no clean JWT, or without `read`.
-    Unreadable,
-    /// The spooled file could not be read.
-    File,
-}
+    fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(self.remove(document_id))
+    }
 
-impl DwsError {
-    fn new(kind: DwsErrorKind, status: Option<u16>, detail: String) -> Self {
-        Self { kind, status, retry_after: None, detail }
+    fn session<'a>(
+        &'a self,
+        request: SessionRequest<'a>,
+    ) -> BoxFuture<'a, Result<SessionToken, BackendError>> {
+        Box::pin(self.session(request))
+    }
+
+    fn has_lost<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(self.has_lost(document_id))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(self.check())
+    }
+
+    fn data_planes(&self) -> Arc<Vec<String>> {
+        self.data_planes()
     }
 }

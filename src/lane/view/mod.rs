@@ -23,7 +23,6 @@ use super::document::{Sought, Waiting};
 use super::grant::{Asker, Via, grant};
 use super::probe::probe;
 use super::{Inner, ask_for_identity, tell};
-use crate::backend::dws::Session;
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
 use crate::correlate::{Locator, ReplyFacts, RequestFacts, find, request_value};
@@ -35,7 +34,7 @@ use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
-use crate::session::ViewerSession;
+use crate::session::{Session, ViewerSession};
 use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::{is_ahead, is_navigation};
 
@@ -217,7 +216,7 @@ impl View {
         }
         for delivery in &self.rule.session {
             if let Delivery::RequestHeader(name) = delivery {
-                parts.headers.insert(name.clone(), session.header.clone());
+                parts.headers.insert(name.clone(), session.token.header.clone());
             }
         }
         parts.extensions.insert(ViewerSession::new(session.clone(), self.key.clone()));
