@@ -48,7 +48,6 @@ mod coding;
 mod condition;
 mod config;
 mod cookies;
-mod correlate;
 mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
@@ -65,6 +64,7 @@ mod inject;
 mod interim;
 mod lane;
 mod layer;
+mod locate;
 pub mod mapping;
 mod mount;
 mod nominated;

@@ -13,9 +13,9 @@ use secrecy::SecretString;
 
 use super::SpoolLimits;
 use crate::condition::Condition;
-use crate::correlate::Locator;
 use crate::document::DocumentKey;
 use crate::inject::Pointer;
+use crate::locate::Locator;
 use crate::reason::Reason;
 use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
 
