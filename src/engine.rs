@@ -12,7 +12,6 @@ use tower::Layer;
 
 use crate::audit::Audit;
 use crate::auth::Authenticator;
-use crate::capture::Spool;
 use crate::config::{Config, Delivery};
 use crate::deliver::Outbox;
 use crate::dws::DwsClient;
@@ -26,6 +25,7 @@ use crate::private;
 use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
+use crate::spool::Spool;
 use crate::telemetry::Metrics;
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.

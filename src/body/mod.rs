@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pub(crate) use self::held::{HeldReply, ReplyEnd};
-use crate::capture::Tapped;
+use crate::extract::Tapped;
 use crate::inject::Owned;
 
 pin_project! {

@@ -415,7 +415,7 @@ pub(crate) struct UploadRule {
     pub(crate) accepted: Option<Condition>,
     pub(crate) confirm: Confirm,
     pub(crate) max_size: u64,
-    /// Content types by sniffing; see `capture::sniff`.
+    /// Content types by sniffing; see `extract::sniff`.
     pub(crate) types: Vec<String>,
     /// What is remembered of an upload, by name, for `document.attributes`.
     pub(crate) attributes: Vec<(String, Condition)>,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use arc_swap::ArcSwap;
 
-use crate::capture::Spool;
 use crate::dws::{DwsClient, DwsError, Upload};
 use crate::mapping::BoxFuture;
+use crate::spool::Spool;
 
 pub(super) trait Dws: Send + Sync + 'static {
     fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, DwsError>>;

@@ -11,7 +11,6 @@ use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
 use crate::auth::Caller;
 use crate::body::{MAX_REPLY, ReplyEnd};
-use crate::capture::{FilePart, Seen, SpooledFile, is_form};
 use crate::coding::decode;
 use crate::condition::Condition;
 use crate::config::{Action, DeleteRule, FileSource, Kind, UploadRule};
@@ -19,6 +18,7 @@ use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::extract::{FilePart, Seen, is_form};
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
 use crate::locate::{
@@ -27,6 +27,7 @@ use crate::locate::{
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};
+use crate::spool::SpooledFile;
 use crate::telemetry::Step;
 
 /// A request and its reply, both complete.
