@@ -13,7 +13,6 @@ use tower::Layer;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::backend::{self, Backend, Current};
-use crate::capture::Spool;
 use crate::config::{Config, Delivery};
 use crate::deliver::Outbox;
 use crate::explain::Watch;
@@ -26,6 +25,7 @@ use crate::private;
 use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
+use crate::spool::Spool;
 use crate::telemetry::Metrics;
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.

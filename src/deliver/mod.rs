@@ -49,10 +49,10 @@ pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
 use self::writes::Writes;
 use crate::backend::Current;
-use crate::capture::{Spool, SpooledFile};
 use crate::document::DocumentKey;
 use crate::mapping::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::reason::Reason;
+use crate::spool::{Spool, SpooledFile};
 use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
