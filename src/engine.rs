@@ -19,13 +19,13 @@ use crate::explain::Watch;
 use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
-use crate::mapping::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::mount::Told;
 use crate::private;
 use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
+use crate::store::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::telemetry::Metrics;
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.

@@ -4,7 +4,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::mapping::conformance::{self, key, put, ready, upload};
+use crate::store::conformance::{self, key, put, ready, upload};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_the_contract() {

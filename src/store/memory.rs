@@ -106,7 +106,7 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::conformance;
+    use crate::store::conformance;
 
     #[tokio::test]
     async fn keeps_the_contract() {

@@ -442,8 +442,8 @@ mod tests {
     use std::io::{BufReader, Cursor};
 
     use super::*;
-    use crate::mapping::MemoryStore;
-    use crate::mapping::conformance::{key, put, ready};
+    use crate::store::MemoryStore;
+    use crate::store::conformance::{key, put, ready};
 
     #[tokio::test]
     async fn what_goes_out_comes_back_in() {
