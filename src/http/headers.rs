@@ -128,13 +128,13 @@ pub(crate) fn unite_lengths(headers: &mut HeaderMap) -> bool {
 }
 
 /// Names this hop and the version that it was spoken to in (RFC 9110 section 7.6.3), after the hops before it.
-pub(crate) fn append_via(headers: &mut HeaderMap, received: Version) {
-    let hop = match received {
-        Version::HTTP_10 => "1.0 transom",
-        Version::HTTP_2 => "2 transom",
-        _ => "1.1 transom",
+pub(crate) fn append_via(headers: &mut HeaderMap, received: Version, hop: &str) {
+    let version = match received {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
     };
-    append(headers, VIA, hop);
+    append(headers, VIA, format!("{version} {hop}"));
 }
 
 /// RFC 9110 section 7.6.1, with the older `Proxy-*` fields and the settings of an upgrade to HTTP/2.
@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn via_is_one_line_and_grows_at_its_end() {
         let mut seen = headers(&[("via", "1.0 fred"), ("via", "1.1 inner (Apache)")]);
-        append_via(&mut seen, Version::HTTP_2);
+        append_via(&mut seen, Version::HTTP_2, "transom");
         assert_eq!(seen, headers(&[("via", "1.0 fred, 1.1 inner (Apache), 2 transom")]));
     }
 }

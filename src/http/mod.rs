@@ -4,6 +4,8 @@
 //! Nothing here knows a configuration, a reason code or a metric. Parameters come as plain structs, and what
 //! happens is told to a trait that a room above implements.
 
+#[cfg(feature = "server")]
+pub(crate) mod causes;
 mod client;
 #[cfg(feature = "server")]
 pub(crate) mod downstream;

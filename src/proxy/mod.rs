@@ -5,6 +5,7 @@ pub(crate) mod admin;
 mod descriptors;
 mod edge;
 mod follow;
+pub(crate) mod forward;
 mod gate;
 mod health;
 mod operator;

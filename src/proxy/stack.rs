@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tower::Layer;
 
+use super::forward::Forwarder;
 use crate::config::{Config, TlsConfig};
 use crate::engine::Engine;
 use crate::explain::{Harmless, Questions};
 use crate::http::BoxError;
-use crate::http::upstream::Forwarder;
 use crate::service::TransomService;
 use crate::{Reloaded, Transom, TransomLayer};
 

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::forward::Forwarder;
 use crate::Transom;
 use crate::config::{Config, RuntimeModel, ServerLimits};
 use crate::http::BoxError;
-use crate::http::upstream::Forwarder;
 
 use super::access_log::AccessLog;
 use super::admin::Admin;

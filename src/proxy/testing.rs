@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::forward::Forwarder;
 use crate::config::{AppConfig, AppLimits, ServerLimits, TlsConfig};
-use crate::http::upstream::Forwarder;
 use crate::telemetry::Metrics;
 
 use super::edge::Edge;

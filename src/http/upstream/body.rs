@@ -5,20 +5,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, Empty, Full};
+use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::bare::{BareError, BareReply};
 use super::http1::Lent;
 use super::http2::Held;
+use crate::http::BoxError;
 use crate::http::http2::Received;
-
-/// Any error.
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The app's own body, or the few bytes of our word in its stead.
-pub(crate) type ReplyBody = Either<AppReply, Full<Bytes>>;
 
 pin_project! {
     /// What the app sends.

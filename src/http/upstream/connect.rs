@@ -13,7 +13,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tower::ServiceExt;
 
-use crate::config::AppConfig;
+use super::parameters::UpstreamParameters;
 
 use super::stream::AppStream;
 use crate::http::BoxError;
@@ -44,10 +44,10 @@ struct Tls {
 impl Connector {
     /// # Errors
     /// The app's address names no host, or the TLS library refuses to be set up.
-    pub(crate) fn new(app: &AppConfig) -> Result<Self, BoxError> {
-        let tls = app.url.scheme_str() == Some("https");
-        let tls = tls.then(|| Tls::new(app)).transpose()?;
-        let way = Way { app: Place::of(app), tls, within: app.limits.connect };
+    pub(crate) fn new(upstream: &UpstreamParameters) -> Result<Self, BoxError> {
+        let tls = upstream.url.scheme_str() == Some("https");
+        let tls = tls.then(|| Tls::new(upstream)).transpose()?;
+        let way = Way { app: Place::of(upstream), tls, within: upstream.connect_timeout };
         Ok(Self(Arc::new(way)))
     }
 
@@ -72,11 +72,7 @@ impl Way {
         offer: fn(&Tls) -> &TlsConnector,
     ) -> Result<(AppStream, bool), BoxError> {
         let connected = tokio::time::timeout(self.within, self.connect_slowly(offer)).await;
-        let late = |_| {
-            let message = format!("no connection within {:?} (app.limits.connect)", self.within);
-            io::Error::new(io::ErrorKind::TimedOut, message)
-        };
-        connected.map_err(late)?
+        connected.map_err(|_| ConnectTimedOut(self.within))?
     }
 
     async fn connect_slowly(
@@ -96,29 +92,29 @@ impl Way {
         };
         let Some(tls) = &self.tls else { return Ok((AppStream::new(tcp), true)) };
         let stream = offer(tls).connect(tls.name.clone(), tcp).await;
-        let stream = stream.map_err(|error| with_remedy(&error))?;
+        let stream = stream.map_err(TlsFailed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok((AppStream::new(stream), http2))
     }
 }
 
 impl Place {
-    fn of(app: &AppConfig) -> Self {
+    fn of(upstream: &UpstreamParameters) -> Self {
         #[cfg(unix)]
-        if let Some(path) = &app.socket {
+        if let Some(path) = &upstream.socket {
             return Self::Unix(path.clone());
         }
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        Self::Tcp(tcp, app.url.clone())
+        Self::Tcp(tcp, upstream.url.clone())
     }
 }
 
 impl Tls {
-    fn new(app: &AppConfig) -> Result<Self, BoxError> {
-        let roots = app.tls.roots.clone().unwrap_or_else(|| {
+    fn new(upstream: &UpstreamParameters) -> Result<Self, BoxError> {
+        let roots = upstream.roots.clone().unwrap_or_else(|| {
             let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<RootCertStore>();
             Arc::new(roots)
         });
@@ -129,10 +125,10 @@ impl Tls {
             .with_no_client_auth();
         let mut both = http1.clone();
         both.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let name = match &app.tls.server_name {
+        let name = match &upstream.server_name {
             Some(name) => name.clone(),
             None => {
-                let host = app.url.host().unwrap_or_default();
+                let host = upstream.url.host().unwrap_or_default();
                 ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?
             }
         };
@@ -141,19 +137,35 @@ impl Tls {
     }
 }
 
-/// A failed handshake, and the setting that may help.
-fn with_remedy(error: &io::Error) -> BoxError {
-    let tls = error.get_ref().and_then(|error| error.downcast_ref());
-    let remedy = match tls {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "; `[app] tls = { ca = \"….pem\" }` names the CA to believe"
+/// There was no connection in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {0:?}")]
+pub(crate) struct ConnectTimedOut(pub(crate) Duration);
+
+/// A handshake failed. What caused it is part of the message.
+#[derive(Debug, thiserror::Error)]
+#[error("no TLS with the upstream: {0}")]
+pub(crate) struct TlsFailed(io::Error);
+
+/// What is wrong with a certificate that may be right for somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateProblem {
+    UnknownIssuer,
+    OtherName,
+}
+
+impl TlsFailed {
+    pub(crate) fn certificate_problem(&self) -> Option<CertificateProblem> {
+        match self.0.get_ref()?.downcast_ref()? {
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                Some(CertificateProblem::UnknownIssuer)
+            }
+            rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => Some(CertificateProblem::OtherName),
+            _ => None,
         }
-        Some(rustls::Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => "; `[app] tls = { server_name = \"…\" }` says which name to expect",
-        _ => "",
-    };
-    format!("no TLS with the app: {error}{remedy}").into()
+    }
 }
 
 /// Finds out about an app that vanished without a word, under a reply that may take forever.

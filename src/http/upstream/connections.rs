@@ -6,14 +6,16 @@ use http::uri::Scheme;
 use http::{Method, Request, Response};
 use hyper::ext::on_informational;
 
-use crate::config::AppConfig;
 use crate::http::interim::OnInterim;
 
 use super::bare::{Asked, Bare, BareError};
-use super::body::{AppReply, BoxError, RequestBody};
+use super::body::{AppReply, RequestBody};
 use super::connect::Connector;
+use super::failure::UpstreamError;
 use super::http1::{Http1, Http1Error};
 use super::http2::{Http2, Http2Error, Sent};
+use super::parameters::UpstreamParameters;
+use crate::http::BoxError;
 
 /// Connections of each kind; see [`Stakes`] for what goes where.
 pub(crate) struct Connections {
@@ -41,6 +43,10 @@ pub(crate) enum Stakes {
 pub(super) enum Prepared {
     Bare(Asked),
     Any(Box<Request<RequestBody>>, Stakes),
+    /// It can't go out at all.
+    Failed(UpstreamError),
+    /// It went out.
+    Over,
 }
 
 /// Why there is no reply.
@@ -57,14 +63,14 @@ pub(crate) enum SendError {
 impl Connections {
     /// # Errors
     /// As [`Connector::new`].
-    pub(crate) fn new(app: &AppConfig) -> Result<Self, BoxError> {
-        let connector = Connector::new(app)?;
-        let most = app.limits.idle;
-        let scheme = app.url.scheme().unwrap_or(&Scheme::HTTP);
+    pub(crate) fn new(upstream: &UpstreamParameters) -> Result<Self, BoxError> {
+        let connector = Connector::new(upstream)?;
+        let most = upstream.max_idle;
+        let scheme = upstream.url.scheme().unwrap_or(&Scheme::HTTP);
         Ok(Self {
             bare: Bare::new(connector.clone(), IDLE_TIMEOUT, most),
             brisk: Http1::new(connector.clone(), BRISK_TIMEOUT, most),
-            http2: app.http2.then(|| Http2::new(scheme.clone(), connector)),
+            http2: upstream.http2.then(|| Http2::new(scheme.clone(), connector)),
         })
     }
 

@@ -10,9 +10,10 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
 
-use super::body::{AppReply, BoxError, RequestBody};
+use super::body::{AppReply, RequestBody};
 use super::connect::Connector;
 use super::pool::{Pool, Reusable, keep_alive_timeout};
+use crate::http::BoxError;
 
 /// Connections for such requests.
 pub(crate) struct Http1 {

@@ -13,11 +13,12 @@ mod body;
 mod client;
 mod connect;
 mod connections;
-mod fault;
+mod failure;
 mod http1;
 mod http2;
 mod noted;
 mod origin;
+mod parameters;
 mod pool;
 mod stream;
 mod upgrade;
@@ -31,5 +32,8 @@ mod tests;
 #[cfg(test)]
 mod upgrade_tests;
 
-pub(crate) use client::Forwarder;
-pub(crate) use fault::Causes;
+pub(crate) use body::AppReply;
+pub(crate) use client::{Exchange, UpstreamClient};
+pub(crate) use connect::{CertificateProblem, ConnectTimedOut, TlsFailed};
+pub(crate) use failure::{Failure, UpstreamError};
+pub(crate) use parameters::UpstreamParameters;

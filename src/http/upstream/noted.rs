@@ -4,14 +4,11 @@
 use http::{HeaderMap, HeaderValue};
 
 use crate::http::headers::is_hop_by_hop;
-use crate::viewer::Shown;
 
 #[derive(Debug, Default)]
 pub(super) struct Noted<'h> {
     pub(super) names: Names,
     /// The first of each name.
-    pub(super) request_id: Option<&'h HeaderValue>,
-    pub(super) shown: Shown<'h>,
     host: Option<&'h HeaderValue>,
     forwarded_host: Option<&'h HeaderValue>,
 }
@@ -30,26 +27,26 @@ pub(super) struct Names {
 }
 
 impl<'h> Noted<'h> {
-    pub(super) fn of(headers: &'h HeaderMap) -> Self {
+    /// `besides` is given the fields that tell nothing here.
+    pub(super) fn of(
+        headers: &'h HeaderMap,
+        mut besides: impl FnMut(&'h str, &'h HeaderValue),
+    ) -> Self {
         let mut noted = Self::default();
         for (name, value) in headers {
             match name.as_str() {
                 "host" => _ = noted.host.get_or_insert(value),
                 "x-forwarded-host" => _ = noted.forwarded_host.get_or_insert(value),
-                "x-request-id" => _ = noted.request_id.get_or_insert(value),
                 "content-length" => noted.names.content_length = true,
                 "content-location" | "destination" | "location" | "set-cookie" => {
                     noted.names.addresses = true;
-                }
-                name @ ("accept" | "sec-fetch-mode" | "x-requested-with") => {
-                    noted.shown.note(name, value);
                 }
                 name if is_hop_by_hop(name) => {
                     noted.names.hop_by_hop = true;
                     noted.names.transfer_encoding |= name == "transfer-encoding";
                     noted.names.upgrade |= name == "upgrade";
                 }
-                _ => {}
+                name => besides(name, value),
             }
         }
         noted.names.host = noted.host.is_some();
@@ -71,15 +68,18 @@ mod tests {
     #[test]
     fn each_name_is_noted_and_the_first_value_counts() {
         let mut headers = HeaderMap::new();
-        for name in ["x-request-id", "host", "x-forwarded-host"] {
+        for name in ["host", "x-forwarded-host", "accept"] {
             for value in ["first", "second"] {
                 headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
         }
-        let noted = Noted::of(&headers);
+        let mut besides = Vec::new();
+        let noted = Noted::of(&headers, |name, value| besides.push((name, value)));
         let first = HeaderValue::from_static("first");
-        let values = [noted.request_id, noted.host, noted.forwarded_host, noted.public_authority()];
-        assert_eq!(values, [Some(&first); 4]);
+        let values = [noted.host, noted.forwarded_host, noted.public_authority()];
+        assert_eq!(values, [Some(&first); 3]);
+        let second = HeaderValue::from_static("second");
+        assert_eq!(besides, [("accept", &first), ("accept", &second)]);
         assert_eq!(noted.names, Names { host: true, ..Names::default() });
 
         let nothing = Names::default();
@@ -98,7 +98,7 @@ mod tests {
             ("set-cookie", addresses),
         ] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), first.clone())]);
-            assert_eq!(Noted::of(&headers).names, names, "{name}");
+            assert_eq!(Noted::of(&headers, |_, _| {}).names, names, "{name}");
         }
     }
 }

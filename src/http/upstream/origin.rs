@@ -4,7 +4,6 @@ use http::header::{CONTENT_LOCATION, LOCATION, SET_COOKIE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use crate::config::AppConfig;
 use crate::http::interim::EditReply;
 
 /// Knows under which addresses the app believes to live.
@@ -26,15 +25,16 @@ struct Origin {
 }
 
 impl Origins {
-    pub(crate) fn new(app: &AppConfig) -> Self {
-        let scheme = app.url.scheme_str().unwrap_or("http");
-        let authority = app.url.authority().map_or("", |authority| authority.as_str());
+    /// Those of the upstream's `url`, and further ones.
+    pub(crate) fn new(url: &Uri, further: &[String]) -> Self {
+        let scheme = url.scheme_str().unwrap_or("http");
+        let authority = url.authority().map_or("", |authority| authority.as_str());
         let app_origin = format!("{scheme}://{authority}");
         let known = std::iter::once(&app_origin)
-            .chain(&app.origins)
+            .chain(further)
             .filter_map(|origin| Origin::parse(origin))
             .collect();
-        let prefix = app.url.path().trim_end_matches('/').to_owned();
+        let prefix = url.path().trim_end_matches('/').to_owned();
         Self { app: app_origin, known, prefix }
     }
 
@@ -253,10 +253,8 @@ mod tests {
     use super::*;
 
     fn origins(url: &str, others: &[&str]) -> Origins {
-        Origins::new(&AppConfig {
-            origins: others.iter().map(|&other| other.to_owned()).collect(),
-            ..AppConfig::at(url.parse().unwrap())
-        })
+        let others: Vec<_> = others.iter().map(|&other| other.to_owned()).collect();
+        Origins::new(&url.parse().unwrap(), &others)
     }
 
     fn edited(origins: &Origins, name: HeaderName, value: &str) -> String {

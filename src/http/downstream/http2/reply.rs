@@ -12,8 +12,8 @@ use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body;
 
+use crate::http::causes::Causes;
 use crate::http::http2::{Notes, pour};
-use crate::http::upstream::Causes;
 use crate::http::{BoxError, headers};
 
 use super::super::watch::{Answered, Paced};

@@ -22,9 +22,10 @@ use http::{HeaderMap, Method, Request, Response};
 
 use crate::http::interim::OnInterim;
 
-use super::body::{AppReply, BoxError};
+use super::body::AppReply;
 use super::connect::Connector;
 use super::pool::Pool;
+use crate::http::BoxError;
 
 pub(super) use frames::Unreadable;
 pub(super) use head::LONGEST_HEAD;

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::config::AppConfig;
+use super::super::parameters::UpstreamParameters;
 use crate::http::interim::OnInterim;
 use crate::proxy::testing::{App, PATIENCE, Peer};
 
@@ -30,7 +30,7 @@ struct Chain {
 impl Chain {
     async fn new() -> Self {
         let app = App::start().await;
-        let config = AppConfig::at(app.url().parse().unwrap());
+        let config = UpstreamParameters::at(app.url().parse().unwrap());
         let bare = Arc::new(Bare::new(Connector::new(&config).unwrap(), PATIENCE, 8));
         Self { app, bare }
     }

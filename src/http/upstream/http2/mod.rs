@@ -22,9 +22,10 @@ use tokio::time::timeout;
 
 use crate::http::interim::OnInterim;
 
-use super::body::{AppReply, BoxError, RequestBody};
+use super::body::{AppReply, RequestBody};
 use super::connect::Connector;
 use super::connections::Stakes;
+use crate::http::BoxError;
 pub(super) use exchange::Held;
 use exchange::{Failed, exchange};
 use lines::{LONG, Lines, Made, Slot};

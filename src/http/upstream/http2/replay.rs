@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http_body_util::{Either, Empty};
 use hyper::body::{Body, Frame};
 
-use super::super::body::{BoxError, RequestBody, request_body};
+use super::super::body::{RequestBody, request_body};
+use crate::http::BoxError;
 
 /// What was sent is kept up to [`MOST_KEPT`].
 pub(super) struct Replay {
