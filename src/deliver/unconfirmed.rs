@@ -5,9 +5,9 @@ use super::Outbox;
 use super::core::Core;
 use super::doubt::Circumstances;
 use super::intake::{Failure, Kept, Known, MAX_CONFLICTS, new_job, unneeded_uploads};
-use crate::capture::SpooledFile;
 use crate::document::DocumentKey;
 use crate::reason::Reason;
+use crate::spool::SpooledFile;
 use crate::store::{
     Applied, Batch, Document, DocumentState, Doubt, Job, JobId, Mapping, Progress, Provenance,
     Task, Unconfirmed, find_job,

@@ -538,6 +538,46 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn names_of_one_document_come_back_as_such() {
+        let store = MemoryStore::new();
+        let names = ["1", "3"].map(|id| key("files", id));
+        put(&store, Document { names: names.to_vec(), ..ready(&names[0], "D") }).await;
+        put(&store, ready(&key("files", "2"), "E")).await;
+        let (text, _) = exported(&store).await;
+        assert_eq!(text.matches("\"document\":").count(), 2, "where there are several: {text}");
+
+        let whole = MemoryStore::new();
+        imported(&whole, &text).await.unwrap();
+        // One that was cut off after the first line.
+        let part = MemoryStore::new();
+        put(&part, Document { id: DocId::random(), ..ready(&names[0], "D") }).await;
+        let rest = imported(&part, &text).await.unwrap();
+        assert_eq!(rest, Imported { added: 2, unchanged: 1, pending: 0 });
+        for other in [whole, part] {
+            let found = other.get(&names[1]).await.unwrap().unwrap();
+            assert_eq!(found.names, names);
+            assert_eq!(other.get(&names[0]).await.unwrap().unwrap().id, found.id);
+            assert_ne!(other.get(&key("files", "2")).await.unwrap().unwrap().id, found.id);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_export_from_before_documents_had_ids_is_read() {
+        let text = r#"{"format":"transom-mappings","version":1,"count":3}
+{"kind":"files","id":"1","state":"ready","document_id":"D","title":"a.pdf","content_type":"application/pdf","size":7,"sha256":"ab","created_at":1,"updated_at":2,"provenance":{"uploader":{"identity":"app","user":"ann"},"route":"POST /api/files"}}
+{"kind":"files","id":"2","state":"ready","document_id":"E","title":null,"content_type":"application/pdf","size":7,"sha256":"ab","created_at":1,"updated_at":2,"doubt":{"since":3,"mark":49,"unconfirmed":{"job":49}}}
+{"kind":"hosted","host":"a.example","id":"7","state":"lost","document_id":"F","title":null,"content_type":"application/pdf","size":7,"sha256":"ab","created_at":1,"updated_at":2}
+"#;
+        let store = MemoryStore::new();
+        let read = imported(&store, text).await.unwrap();
+        assert_eq!(read, Imported { added: 3, unchanged: 0, pending: 0 });
+        let doubtful = store.get(&key("files", "2")).await.unwrap().unwrap();
+        assert!(doubtful.doubt.is_some() && doubtful.unconfirmed_job().is_none());
+        let tenant = store.get(&key("hosted", "7").at_host("a.example").unwrap()).await.unwrap();
+        assert_eq!(tenant.unwrap().tenant.as_deref(), Some("a.example"));
+    }
+
     async fn exported(store: &MemoryStore) -> (String, Exported) {
         let mut text = Vec::new();
         let exported = export(store, &mut text, &mut |_, _, _| {}).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::{World, key};
-use crate::dws::DwsErrorKind;
+use crate::backend::BackendErrorKind;
 use crate::reason::Reason;
 use crate::store::{add_name, rename};
 
@@ -28,7 +28,7 @@ async fn a_document_that_is_renamed_at_any_moment_of_its_upload_gets_there() {
 #[tokio::test(start_paused = true)]
 async fn a_rename_outlives_a_restart_and_an_outage() {
     let mut world = World::new().await;
-    world.dws.set_down(Some(DwsErrorKind::Unreachable));
+    world.dws.set_down(Some(BackendErrorKind::Unreachable));
     world.capture(&key("old"), b"one").await;
     rename(&*world.store, &key("old"), &key("new")).await.unwrap();
     world.restart().await;
