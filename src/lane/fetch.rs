@@ -14,8 +14,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::behalf::on_behalf;
-use super::{Inner, ask_for_identity, client_address, is_encoded, last_segment};
+use super::{Inner, client_address, is_encoded, last_segment};
 use crate::body::RequestBody;
+use crate::coding::ask_for_identity;
 use crate::config::Kind;
 use crate::deliver::{Circumstances, Known, Outbox, hex};
 use crate::document::DocumentKey;

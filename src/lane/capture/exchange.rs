@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 use http::header::{LOCATION, REFERER};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use tracing::info;
+use tracing::{debug, info};
 
 use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
@@ -22,7 +22,7 @@ use crate::extract::{FilePart, Seen, is_form};
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
 use crate::locate::{
-    Found, Locator, ReplyFacts, RequestFacts, find, form_value, reply_value, request_value,
+    Found, Input, Locator, ReplyFacts, RequestFacts, find, form_value, reply_value, request_value,
 };
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
@@ -297,11 +297,9 @@ impl<'a> Exchange<'a> {
         let request = RequestFacts { captures: &captures, path, query, headers, fields, json };
         let back = HeaderMap::from_iter([(LOCATION, referer.clone())]);
         let reply = ReplyFacts::new(self.status, &back, Err(Reason::IdMissing));
-        let in_location =
-            locators.iter().filter(|locator| matches!(locator, Locator::Header { .. }));
-        in_location
-            .cloned()
-            .any(|locator| find(&[locator], &request, &reply).is_ok_and(|found| found.ids == ids))
+        let in_head = locators.iter().filter(|locator| locator.input() == Input::ReplyHead);
+        let found = |locator| find(std::slice::from_ref(locator), &request, &reply);
+        in_head.map(found).any(|found| found.is_ok_and(|found| found.ids == ids))
     }
 
     /// The ids that the locators find, if the reply is an acceptance.
@@ -343,13 +341,15 @@ impl<'a> Exchange<'a> {
         };
         let by_default = self.status.is_success();
         let redirect = self.status.is_redirection();
+        let find = |locators: &[Locator]| {
+            find(locators, &request, &reply)
+                .inspect_err(|reason| debug!(code = %reason, looked_for = ?locators, "no id"))
+        };
         match accepted {
             Some(accepted) if !accepts(accepted) => Err(Reason::NotAccepted),
             None if !by_default && !redirect => Err(Reason::NotAccepted),
-            Some(_) => {
-                find(locators, &request, &reply).map(|found| Accepted { ids: found.ids, little })
-            }
-            None => match find(locators, &request, &reply) {
+            Some(_) => find(locators).map(|found| Accepted { ids: found.ids, little }),
+            None => match find(locators) {
                 Ok(Found { ids, by_pattern }) if by_default || by_pattern => {
                     Ok(Accepted { ids, little })
                 }
