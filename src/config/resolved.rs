@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use super::SpoolLimits;
 use crate::condition::Condition;
 use crate::document::DocumentKey;
+use crate::extract::FileSource;
 use crate::inject::Deliveries;
 use crate::locate::Locator;
 use crate::reason::Reason;
@@ -419,16 +420,6 @@ pub(crate) struct UploadRule {
     pub(crate) types: Vec<String>,
     /// What is remembered of an upload, by name, for `document.attributes`.
     pub(crate) attributes: Vec<(String, Condition)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FileSource {
-    /// Every multipart part with a filename.
-    AnyPart,
-    /// Multipart parts with this name.
-    Part(String),
-    /// The raw body.
-    Body,
 }
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::auth::Caller;
 use crate::body::{MAX_REPLY, ReplyEnd};
 use crate::coding::decode;
 use crate::condition::Condition;
-use crate::config::{Action, DeleteRule, FileSource, Kind, UploadRule};
+use crate::config::{Action, DeleteRule, Kind, UploadRule};
 use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
@@ -143,7 +143,7 @@ impl<'a> Exchange<'a> {
         let request_id = self.arrival.request_id();
         let Seen { files, fields, json, .. } = seen;
         let files: Vec<FilePart> =
-            files.into_iter().filter(|file| selects(&upload.file, file)).collect();
+            files.into_iter().filter(|file| upload.file.selects(file)).collect();
         if files.is_empty() {
             return Err(Reason::NoFile);
         }
@@ -389,15 +389,7 @@ pub(super) fn as_upload(rule: &Rule) -> Option<&UploadRule> {
 fn suits(rule: &Rule, seen: &Seen) -> bool {
     seen.files.is_empty()
         || as_upload(rule)
-            .is_none_or(|upload| seen.files.iter().any(|file| selects(&upload.file, file)))
-}
-
-fn selects(source: &FileSource, file: &FilePart) -> bool {
-    match (source, &file.part) {
-        (FileSource::AnyPart, Some(_)) | (FileSource::Body, None) => true,
-        (FileSource::Part(name), Some(part)) => name == part,
-        _ => false,
-    }
+            .is_none_or(|upload| seen.files.iter().any(|file| upload.file.selects(file)))
 }
 
 /// Rules that share a route share one spool plan; here each one's own limits apply.
