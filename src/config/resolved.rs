@@ -25,7 +25,7 @@ use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
 pub struct Config {
     pub(crate) server: ServerConfig,
     pub(crate) app: AppConfig,
-    pub(crate) dws: DwsConfig,
+    pub(crate) backend: BackendConfig,
     pub(crate) store: StoreConfig,
     pub(crate) viewer: ViewerConfig,
     /// `None`: no record is kept of grants.
@@ -216,8 +216,11 @@ impl Default for Remember {
     }
 }
 
+/// The service that stores documents for viewing.
 #[derive(Debug, Clone)]
-pub(crate) struct DwsConfig {
+pub(crate) struct BackendConfig {
+    /// Its section of the configuration.
+    pub(crate) name: &'static str,
     /// Without a trailing slash.
     pub(crate) url: String,
     pub(crate) api_key: SecretString,

@@ -14,7 +14,7 @@ use tower::Service;
 use crate::body::RequestBody;
 use crate::config::{Action, Config};
 use crate::document::DocumentKey;
-use crate::mapping::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
+use crate::store::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
 
 /// Answers everything with the same status, and a body that could take a session.
 #[derive(Clone, Debug)]

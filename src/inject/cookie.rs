@@ -5,8 +5,11 @@ use std::sync::Arc;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use secrecy::ExposeSecret;
 
-use super::delivery::{Asks, Delivery, IntoHead, Occupied, Reads, Token, Way};
+use super::delivery::{Asks, Delivery, IntoHead, Occupied, Reads, Way};
+use crate::backend::SessionToken;
+use crate::store::now_ms;
 
 pub(super) const WAY: Way =
     Way { key: "cookie", reads: Reads::Name(|name| Delivery::Head(Arc::new(Cookie(name)))) };
@@ -27,9 +30,10 @@ impl IntoHead for Cookie {
         Asks { whole: false, plain: false }
     }
 
-    fn put(&self, headers: &mut HeaderMap, session: &Token<'_>, over_tls: bool) {
-        let life = session.expires.saturating_sub(crate::mapping::now_ms() / 1000);
-        headers.append(SET_COOKIE, set_cookie(&self.0, session.text, life, over_tls));
+    fn put(&self, headers: &mut HeaderMap, session: &SessionToken, over_tls: bool) {
+        let life = session.expires.saturating_sub(now_ms() / 1000);
+        headers
+            .append(SET_COOKIE, set_cookie(&self.0, session.jwt.expose_secret(), life, over_tls));
     }
 
     fn done(&self) -> String {

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 
 use super::pointer::Pointer;
 use super::splice::Edit;
+use crate::backend::SessionToken;
 use crate::coding::ask_for_identity;
 use crate::reason::Reason;
 use crate::viewer::Page;
@@ -30,7 +31,7 @@ pub(crate) trait IntoRequest: fmt::Debug + Send + Sync {
     /// The header that only Transom may send to the app.
     fn owned(&self) -> &HeaderName;
 
-    fn put(&self, headers: &mut HeaderMap, session: &Token<'_>);
+    fn put(&self, headers: &mut HeaderMap, session: &SessionToken);
 
     /// What [`put`](Self::put) does, for `explain`.
     fn done(&self) -> String;
@@ -47,7 +48,7 @@ pub(crate) trait IntoHead: fmt::Debug + Send + Sync {
     /// What it asks of the request that the app gets.
     fn asks(&self) -> Asks;
 
-    fn put(&self, headers: &mut HeaderMap, session: &Token<'_>, over_tls: bool);
+    fn put(&self, headers: &mut HeaderMap, session: &SessionToken, over_tls: bool);
 
     /// What [`put`](Self::put) does, for `explain`.
     fn done(&self) -> String;
@@ -107,16 +108,6 @@ pub(crate) trait InsteadOfReply: fmt::Debug + Send + Sync {
 
     /// What was done once the client has it, for `explain`.
     fn done(&self) -> String;
-}
-
-/// A session as it is handed out.
-#[derive(Clone, Copy)]
-pub(crate) struct Token<'s> {
-    pub(crate) text: &'s str,
-    /// The same, as a header has it.
-    pub(crate) header: &'s HeaderValue,
-    /// Unix time in seconds.
-    pub(crate) expires: u64,
 }
 
 /// A name that the app may use for a token of its own.

@@ -17,7 +17,7 @@ mod response_header;
 mod splice;
 mod walk;
 
-pub(crate) use delivery::{Asks, Deliveries, Delivery, IntoBody, Occupied, Reads, Token, Way};
+pub(crate) use delivery::{Asks, Deliveries, Delivery, IntoBody, Occupied, Reads, Way};
 pub(crate) use owned::Owned;
 pub(crate) use pointer::Pointer;
 pub(crate) use reply::{

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::delivery::{Delivery, IntoRequest, Reads, Token, Way};
+use super::delivery::{Delivery, IntoRequest, Reads, Way};
+use crate::backend::SessionToken;
 
 pub(super) const WAY: Way = Way {
     key: "request_header",
@@ -19,7 +20,7 @@ impl IntoRequest for RequestHeader {
         &self.0
     }
 
-    fn put(&self, headers: &mut HeaderMap, session: &Token<'_>) {
+    fn put(&self, headers: &mut HeaderMap, session: &SessionToken) {
         headers.insert(self.0.clone(), session.header.clone());
     }
 

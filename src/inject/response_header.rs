@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::delivery::{Asks, Delivery, IntoHead, Occupied, Reads, Token, Way};
+use super::delivery::{Asks, Delivery, IntoHead, Occupied, Reads, Way};
+use crate::backend::SessionToken;
 
 pub(super) const WAY: Way = Way {
     key: "response_header",
@@ -27,7 +28,7 @@ impl IntoHead for ResponseHeader {
         Asks { whole: false, plain: false }
     }
 
-    fn put(&self, headers: &mut HeaderMap, session: &Token<'_>, _: bool) {
+    fn put(&self, headers: &mut HeaderMap, session: &SessionToken, _: bool) {
         headers.insert(self.0.clone(), session.header.clone());
     }
 

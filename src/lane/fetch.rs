@@ -22,13 +22,13 @@ use crate::deliver::{Circumstances, Known, Outbox, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::extract::{Extract, FileSource, Head, Plan, extractor, tap};
-use crate::mapping::{Mapping, Observed, Provenance, Validators};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::Outgoing;
 use crate::session::Holder;
 use crate::source::Flight;
 use crate::spool::{Spool, SpooledFile};
+use crate::store::{Mapping, Observed, Provenance, Validators};
 use crate::telemetry::{Metrics, Step};
 
 /// Waits until the document is journalled, or found to be what the app has, having it fetched from the kind's
@@ -137,8 +137,8 @@ impl Fetch {
         let Read { file, seen } = read;
         let (sha256, size) = (hex(&file.sha256), file.size);
         if let Some(known) = &self.known {
-            let at_dws = known.is_document() && known.state.lost_document().is_none();
-            if at_dws && known.sha256 == sha256 {
+            let is_stored = known.is_document() && known.state.lost_document().is_none();
+            if is_stored && known.sha256 == sha256 {
                 if settles && !self.outbox.is_being_written(&self.key) {
                     let validators = known.validators.after_look(known.size, &seen);
                     self.outbox.settle(known, validators).await?;

@@ -13,9 +13,9 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail, looked_at};
 use crate::extract::FilePart;
-use crate::mapping::{Mapping, MappingState, now_ms};
 use crate::reason::Reason;
 use crate::session::Variables;
+use crate::store::{Mapping, MappingState, now_ms};
 
 pub(super) fn caller(
     engine: &Engine,

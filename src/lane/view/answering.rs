@@ -5,24 +5,23 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, response};
+use secrecy::ExposeSecret;
 
 use super::content::Content;
 use super::viewed::{Finish, Finished, Marks};
-use super::{View, note, say, token};
+use super::{View, note, say};
 use crate::body::ResponseBody;
-use crate::client::ClientInfo;
 use crate::config::AppSays;
-use crate::dws::Session;
+use crate::http::{ClientInfo, nominated};
 use crate::inject::{Edit, IntoBody, describe_edited, forbid_storing};
 use crate::lane::document::{Sought, Waiting};
 use crate::lane::grant::{Asker, Via, admit, grant, grant_at_once};
 use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
 use crate::lane::{Inner, tell};
-use crate::mapping::{Mapping, Observed};
-use crate::nominated;
 use crate::reason::Reason;
-use crate::session::{Answer, Refusal, judge};
+use crate::session::{Answer, Refusal, Session, judge};
+use crate::store::{Mapping, Observed};
 use crate::telemetry::{Visit, request_id};
 use crate::viewer::Page;
 
@@ -176,7 +175,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             None => Box::pin(self.granted()).await,
         };
         if let (Some(text), Some((way, place)), Ok(session)) = (&text, found, &granted) {
-            let jwt = token(session).text;
+            let jwt = session.token.jwt.expose_secret();
             let mut edited = way.put(text, &place, jwt);
             self.tell(|| way.done());
             for way in ways {
@@ -297,7 +296,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             view: &rule.view,
             title: mapping.title.as_deref(),
             data_planes: &engine.broker.data_planes(),
-            dws: &engine.config.dws.url,
+            backend: &engine.config.backend.url,
             original: asked.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
         };
         let reply = instead.reply(&page).map(ResponseBody::full);
@@ -311,7 +310,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             Asked::Noted { over_tls, .. } => *over_tls,
         };
         for delivery in &self.view.rule.session.head {
-            delivery.put(headers, &token(session), over_tls);
+            delivery.put(headers, &session.token, over_tls);
             self.tell(|| delivery.done());
         }
     }

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
-use secrecy::ExposeSecret;
 use tracing::{debug, info};
 
 use self::answering::Answering;
@@ -27,16 +26,15 @@ use super::{Inner, tell};
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{Action, AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
-use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::Trail;
-use crate::inject::{Asks, IntoBody, Token, is_conditional};
+use crate::inject::{Asks, IntoBody, is_conditional};
 use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
-use crate::session::ViewerSession;
+use crate::session::{Session, ViewerSession};
 use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::is_ahead;
 
@@ -215,7 +213,7 @@ impl View {
         let asked = Trail::of_asked(&parts.extensions).is_some();
         for delivery in &self.rule.session.request {
             if !asked {
-                delivery.put(&mut parts.headers, &token(session));
+                delivery.put(&mut parts.headers, &session.token);
             }
             tell::sent(|| delivery.done(), &parts.extensions);
         }
@@ -289,11 +287,6 @@ impl View {
     fn in_body(&self) -> &[Arc<dyn IntoBody>] {
         if self.ahead { &[] } else { &self.rule.session.body }
     }
-}
-
-fn token(session: &Session) -> Token<'_> {
-    let (text, header) = (session.jwt.expose_secret(), &session.header);
-    Token { text, header, expires: session.expires }
 }
 
 fn document(
