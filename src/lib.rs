@@ -66,6 +66,9 @@ mod interim;
 mod lane;
 mod layer;
 pub mod mapping;
+#[cfg(test)]
+#[path = "../tests/support/missing.rs"]
+mod missing;
 mod mount;
 mod nominated;
 mod private;
