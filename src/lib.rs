@@ -58,6 +58,9 @@ mod engine;
 mod explain;
 #[cfg(feature = "server")]
 mod forward;
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
 mod health;
 #[cfg(feature = "server")]
 mod http2;
