@@ -40,22 +40,21 @@
 
 mod audit;
 mod auth;
+mod backend;
 mod body;
 mod cache;
-mod capture;
 mod client;
 mod coding;
 mod condition;
 mod config;
 mod cookies;
-mod correlate;
 mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
 mod document;
-mod dws;
 mod engine;
 mod explain;
+mod extract;
 #[cfg(feature = "server")]
 mod forward;
 #[cfg(test)]
@@ -68,6 +67,7 @@ mod inject;
 mod interim;
 mod lane;
 mod layer;
+mod locate;
 pub mod mapping;
 #[cfg(test)]
 #[path = "../tests/support/missing.rs"]
@@ -87,6 +87,7 @@ mod server;
 mod service;
 mod session;
 mod source;
+mod spool;
 mod stamp;
 mod telemetry;
 mod viewer;

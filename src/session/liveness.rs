@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::backend::{Backend, BackendError};
 use crate::cache::Recent;
-use crate::dws::{DwsClient, DwsError};
 
 /// Asks once where many ask the same, and remembers for a while what it was told.
 #[derive(Clone, Debug)]
 pub(super) struct Liveness {
-    dws: Arc<DwsClient>,
+    backend: Arc<dyn Backend>,
     there: Arc<Recent<String, Result<(), Arc<Doubt>>>>,
     lost: Arc<Recent<String, ()>>,
 }
@@ -21,13 +21,13 @@ pub(super) struct Liveness {
 #[derive(Debug)]
 enum Doubt {
     Lost,
-    Unknown(DwsError),
+    Unknown(BackendError),
 }
 
 impl Liveness {
-    pub(super) fn new(dws: Arc<DwsClient>) -> Self {
+    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
         let there = Arc::new(Recent::new(REMEMBERED, THERE));
-        Self { dws, there, lost: Arc::new(Recent::new(REMEMBERED, LOST)) }
+        Self { backend, there, lost: Arc::new(Recent::new(REMEMBERED, LOST)) }
     }
 
     /// `true` only where that is certain. `suspected`: somebody has met with its absence, so that what
@@ -40,7 +40,7 @@ impl Liveness {
             self.there.remove(document_id);
         }
         let ask = self.there.once(document_id, async {
-            match self.dws.has_lost(document_id).await {
+            match self.backend.has_lost(document_id).await {
                 Ok(false) => Ok(()),
                 Ok(true) => {
                     self.lost.insert(document_id.to_owned(), ());
@@ -66,7 +66,7 @@ impl Liveness {
         if self.lost.contains(document_id) {
             return false;
         }
-        let asked = timeout(AT_MOST, self.dws.has_lost(document_id)).await;
+        let asked = timeout(AT_MOST, self.backend.has_lost(document_id)).await;
         match asked {
             Ok(Ok(false)) => true,
             _ => {

@@ -4,9 +4,8 @@ use bytes::Bytes;
 
 use super::FilePart;
 use super::sniff::{self, SNIFFED};
-use super::spool::{Spool, SpooledFile};
-use super::writer::Writer;
 use crate::reason::Reason;
+use crate::spool::{Spool, Writer};
 
 /// Files go in one after the other: `begin`, any number of `data`, `end`.
 pub(super) struct Files {
@@ -72,16 +71,9 @@ impl Files {
                 Ok(written) => written.next().ok_or(Reason::SpoolFailed),
                 Err(reason) => Err(*reason),
             };
-            let kept = file.content_type.and_then(|content_type| {
-                let written = next()?;
-                Ok(SpooledFile {
-                    title: file.title,
-                    content_type: content_type.to_owned(),
-                    size: written.size,
-                    sha256: written.sha256,
-                    unkept: written.unkept,
-                })
-            });
+            let kept = file
+                .content_type
+                .and_then(|content_type| Ok(next()?.called(file.title, content_type)));
             FilePart { part: file.part, kept }
         };
         self.seen.into_iter().map(file).collect()

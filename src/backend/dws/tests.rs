@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::client::document_id;
 use super::*;
-use crate::config::DwsConfig;
+use crate::config::{BackendConfig, Permissions};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::telemetry::Metrics;
 
@@ -39,7 +39,7 @@ impl Bench {
         Self { sandbox, client, file }
     }
 
-    async fn upload(&self, title: Option<&str>) -> Result<String, DwsError> {
+    async fn upload(&self, title: Option<&str>) -> Result<String, BackendError> {
         let upload = Upload {
             path: self.file.path(),
             title,
@@ -49,7 +49,7 @@ impl Bench {
         self.client.upload(upload).await
     }
 
-    async fn session(&self, document_id: &str) -> Result<Session, DwsError> {
+    async fn session(&self, document_id: &str) -> Result<SessionToken, BackendError> {
         let request = SessionRequest {
             document_id,
             permissions: READ_DOWNLOAD,
@@ -82,7 +82,7 @@ impl Bench {
 }
 
 fn client(url: &str, key: &str) -> DwsClient {
-    let config = DwsConfig { url: url.to_owned(), api_key: key.into() };
+    let config = BackendConfig { name: NAME, url: url.to_owned(), api_key: key.into() };
     DwsClient::new(&config, Arc::new(Metrics::new())).unwrap()
 }
 
@@ -152,7 +152,7 @@ async fn other_success_replies_are_read_too() {
 
 #[tokio::test]
 async fn each_status_becomes_its_kind() {
-    use DwsErrorKind::*;
+    use BackendErrorKind::*;
     let bench = Bench::new().await;
     let cases = [
         (json!({ "status": 401 }), KeyRefused),
@@ -192,7 +192,7 @@ async fn an_attempt_without_a_clear_end_is_unclear() {
     {
         bench.fault(json!({ "route": "upload", "fault": fault, "times": 1 })).await;
         let error = bench.upload(None).await.unwrap_err();
-        assert_eq!(error.kind, DwsErrorKind::Unclear, "{fault}: {error}");
+        assert_eq!(error.kind, BackendErrorKind::Unclear, "{fault}: {error}");
         assert_eq!(bench.documents().await, stored, "{fault}");
     }
 }
@@ -203,7 +203,7 @@ async fn an_upload_may_take_long_but_not_stand_still() {
     bench.client.upload_idle = Duration::from_millis(200);
     bench.fault(json!({ "route": "upload", "fault": "hang", "times": 1 })).await;
     let error = bench.upload(None).await.unwrap_err();
-    assert_eq!(error.kind, DwsErrorKind::Unclear);
+    assert_eq!(error.kind, BackendErrorKind::Unclear);
     assert!(error.detail.contains("no progress"), "{error}");
 
     bench.fault(json!({ "route": "upload", "fault": "slow_body", "delay_ms": 100 })).await;
@@ -229,9 +229,9 @@ async fn nothing_was_sent_when_nobody_listens_or_tls_fails() {
     let bench = Bench::new().await;
     let address = bench.sandbox.address;
     let over_tls = client(&format!("https://{address}/viewer"), "sandbox-key");
-    assert_eq!(over_tls.check().await.unwrap_err().kind, DwsErrorKind::Unreachable);
+    assert_eq!(over_tls.check().await.unwrap_err().kind, BackendErrorKind::Unreachable);
     let unknown_name = client("http://dws.invalid/viewer", "sandbox-key");
-    assert_eq!(unknown_name.check().await.unwrap_err().kind, DwsErrorKind::Unreachable);
+    assert_eq!(unknown_name.check().await.unwrap_err().kind, BackendErrorKind::Unreachable);
 
     let Bench { sandbox, client, file } = bench;
     sandbox.stop().await;
@@ -242,7 +242,7 @@ async fn nothing_was_sent_when_nobody_listens_or_tls_fails() {
         size: PDF.len() as u64,
     };
     let error = client.upload(upload).await.unwrap_err();
-    assert_eq!(error.kind, DwsErrorKind::Unreachable, "{error}");
+    assert_eq!(error.kind, BackendErrorKind::Unreachable, "{error}");
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_file_that_is_not_as_captured_is_not_sent() {
     let gone = bench.file.path().with_extension("gone");
     for (path, size) in [(gone.as_path(), 1), (bench.file.path(), 3), (bench.file.path(), 999)] {
         let upload = Upload { path, title: None, content_type: "application/pdf", size };
-        assert_eq!(bench.client.upload(upload).await.unwrap_err().kind, DwsErrorKind::File);
+        assert_eq!(bench.client.upload(upload).await.unwrap_err().kind, BackendErrorKind::File);
     }
     assert_eq!(bench.documents().await, 0);
 }
@@ -263,7 +263,7 @@ async fn the_size_limit_reaches_the_client() {
     let mut bench = Bench::new().await;
     bench.client = client(&sandbox.url(), "sandbox-key");
     let error = bench.upload(None).await.unwrap_err();
-    assert_eq!((error.kind, error.status), (DwsErrorKind::Refused, Some(413)));
+    assert_eq!((error.kind, error.status), (BackendErrorKind::Refused, Some(413)));
 }
 
 #[tokio::test]
@@ -272,9 +272,9 @@ async fn a_used_up_plan_is_a_quota() {
     for status in [402, 403, 422, 429] {
         let quota = json!({ "documents": 0, "sessions": 0, "status": status });
         bench.control("POST", "quota", quota).await;
-        assert_eq!(bench.upload(None).await.unwrap_err().kind, DwsErrorKind::Quota, "{status}");
+        assert_eq!(bench.upload(None).await.unwrap_err().kind, BackendErrorKind::Quota, "{status}");
         let error = bench.session("D1").await.unwrap_err();
-        assert_eq!(error.kind, DwsErrorKind::Quota, "{status}");
+        assert_eq!(error.kind, BackendErrorKind::Quota, "{status}");
         assert!(error.detail.contains("sandbox-quota"), "{error}");
     }
 }
@@ -304,7 +304,7 @@ async fn huge_errors_are_cut() {
     let bench = Bench::new().await;
     bench.fault(json!({ "route": "session", "fault": "huge_error" })).await;
     let error = bench.session("D1").await.unwrap_err();
-    assert_eq!(error.kind, DwsErrorKind::Refused);
+    assert_eq!(error.kind, BackendErrorKind::Refused);
     assert!(error.detail.len() < 400, "{}", error.detail.len());
 }
 
@@ -319,7 +319,7 @@ async fn removing_is_idempotent_and_never_without_an_id() {
     bench.client.remove("a/../b?c").await.unwrap();
     assert_eq!(bench.last_request().await["path"], "/viewer/documents/a%2F%2E%2E%2Fb%3Fc");
     bench.control("DELETE", "journal", Value::Null).await;
-    assert_eq!(bench.client.remove("").await.unwrap_err().kind, DwsErrorKind::Refused);
+    assert_eq!(bench.client.remove("").await.unwrap_err().kind, BackendErrorKind::Refused);
     let journal = bench.control("GET", "journal", Value::Null).await;
     assert_eq!(journal["requests"], json!([]));
 }
@@ -356,7 +356,7 @@ async fn a_session_wider_than_asked_is_refused() {
     for quirk in quirks {
         bench.control("POST", "quirks", quirk.clone()).await;
         let error = bench.session("D1").await.unwrap_err();
-        assert_eq!(error.kind, DwsErrorKind::TooWide, "{quirk}");
+        assert_eq!(error.kind, BackendErrorKind::TooWide, "{quirk}");
     }
 }
 
@@ -379,8 +379,8 @@ async fn a_shorter_session_is_taken() {
 async fn the_check_tells_its_causes_apart() {
     Bench::new().await.client.check().await.unwrap();
     let cases = [
-        ("no-such-key", DwsErrorKind::KeyRefused, "does not know the API key"),
-        ("sandbox-wrong-product", DwsErrorKind::Forbidden, "another product's key"),
+        ("no-such-key", BackendErrorKind::KeyRefused, "does not know the API key"),
+        ("sandbox-wrong-product", BackendErrorKind::Forbidden, "another product's key"),
     ];
     for (key, kind, text) in cases {
         let error = Bench::with_key(key).await.client.check().await.unwrap_err();
@@ -401,7 +401,11 @@ async fn the_check_tells_its_causes_apart() {
 
 #[test]
 fn a_key_that_no_header_can_carry_is_named_without_showing_it() {
-    let config = DwsConfig { url: "http://localhost".to_owned(), api_key: "a\nb-secret".into() };
+    let config = BackendConfig {
+        name: NAME,
+        url: "http://localhost".to_owned(),
+        api_key: "a\nb-secret".into(),
+    };
     let error = DwsClient::new(&config, Arc::new(Metrics::new())).unwrap_err();
     assert!(!error.contains("secret"), "{error}");
 }

@@ -13,18 +13,26 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::spool::{Spool, Unkept};
+use super::{Spool, SpooledFile, Unkept};
 use crate::reason::Reason;
 
 /// A file that was written to its end.
-pub(super) struct Written {
+pub(crate) struct Written {
     pub(super) unkept: Unkept,
     pub(super) size: u64,
     pub(super) sha256: [u8; 32],
 }
 
+impl Written {
+    /// The file as it rests in the spool.
+    pub(crate) fn called(self, title: Option<String>, content_type: &str) -> SpooledFile {
+        let Self { unkept, size, sha256 } = self;
+        SpooledFile { title, content_type: content_type.to_owned(), size, sha256, unkept }
+    }
+}
+
 /// Files go in one after the other: `begin`, any number of `write`, then `end` or `discard`.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     spool: Spool,
     disk: Disk,
     batch: Batch,
@@ -33,7 +41,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(spool: &Spool) -> Self {
+    pub(crate) fn new(spool: &Spool) -> Self {
         let files = Files { spool: spool.clone(), open: None, written: Vec::new() };
         Self {
             spool: spool.clone(),
@@ -43,11 +51,11 @@ impl Writer {
         }
     }
 
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.batch.steps.push(Step::Begin);
     }
 
-    pub(super) fn write(&mut self, content: Bytes) {
+    pub(crate) fn write(&mut self, content: Bytes) {
         if self.failure().is_some() {
             return;
         }
@@ -62,17 +70,17 @@ impl Writer {
         }
     }
 
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.batch.steps.push(Step::End);
     }
 
     /// The file that was begun is not wanted.
-    pub(super) fn discard(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.batch.steps.push(Step::Discard);
     }
 
     /// Waits until there is room for more.
-    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.batch_is_full() {
             ready!(self.poll_disk(cx));
             self.start();
@@ -81,7 +89,7 @@ impl Writer {
     }
 
     /// Gets the batch on its way if it is full, or `last`, and the disk is free; does not wait.
-    pub(super) fn advance(&mut self, last: bool, cx: &mut Context<'_>) {
+    pub(crate) fn advance(&mut self, last: bool, cx: &mut Context<'_>) {
         let busy = matches!(&self.disk, Disk::Busy(job) if !job.is_finished());
         if (last || self.batch_is_full()) && !busy && self.poll_disk(cx).is_ready() {
             self.start();
@@ -95,7 +103,7 @@ impl Writer {
     }
 
     /// Why nothing is written any more.
-    pub(super) fn failure(&self) -> Option<Reason> {
+    pub(crate) fn failure(&self) -> Option<Reason> {
         match self.disk {
             Disk::Failed(reason) => Some(reason),
             Disk::Idle(_) | Disk::Busy(_) => None,
@@ -104,7 +112,7 @@ impl Writer {
 
     /// The files that were ended, once the last byte is written; `spool_failed` or `spool_full` if
     /// any write failed.
-    pub(super) async fn finish(mut self) -> Result<Vec<Written>, Reason> {
+    pub(crate) async fn finish(mut self) -> Result<Vec<Written>, Reason> {
         poll_fn(|cx| self.poll_disk(cx)).await;
         self.start();
         poll_fn(|cx| self.poll_disk(cx)).await;

@@ -12,11 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
-use super::multipart::Epilogue;
+use super::form::Epilogue;
 use super::reader::Reader;
-use super::spool::Spool;
 use super::{Named, Plan, Seen};
 use crate::reason::Reason;
+use crate::spool::Spool;
 
 /// Wraps `body`; the handle tells afterwards what went by.
 pub(crate) fn tap<B: Body<Data = Bytes>>(

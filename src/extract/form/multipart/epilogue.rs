@@ -7,7 +7,7 @@ use super::Malformed;
 /// Watches a form's epilogue. PHP goes on looking for parts there, and Python's `email` takes a
 /// closing boundary with other text behind it for content.
 #[derive(Debug)]
-pub(in crate::capture) struct Epilogue {
+pub(in crate::extract) struct Epilogue {
     dashes: Finder<'static>,
     /// The end of what was seen, where a boundary may have begun.
     held: Vec<u8>,
@@ -20,7 +20,7 @@ impl Epilogue {
     }
 
     /// The next bytes of the body.
-    pub(in crate::capture) fn watch(&mut self, data: &[u8]) -> Result<(), Malformed> {
+    pub(in crate::extract) fn watch(&mut self, data: &[u8]) -> Result<(), Malformed> {
         if self.is_first_line {
             for byte in data {
                 match byte {

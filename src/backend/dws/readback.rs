@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use url::Url;
 
-use super::DwsErrorKind;
+use super::BackendErrorKind;
 use crate::auth::json;
 use crate::config::Permissions;
 
@@ -36,10 +36,10 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    pub(super) fn into_parts(self) -> (DwsErrorKind, &'static str) {
+    pub(super) fn into_parts(self) -> (BackendErrorKind, &'static str) {
         match self {
-            Self::Unreadable(why) => (DwsErrorKind::Unreadable, why),
-            Self::TooWide(why) => (DwsErrorKind::TooWide, why),
+            Self::Unreadable(why) => (BackendErrorKind::Unreadable, why),
+            Self::TooWide(why) => (BackendErrorKind::TooWide, why),
         }
     }
 }

@@ -17,13 +17,14 @@ use url::Url;
 use super::data_plane::DataPlanes;
 use super::readback::{Asked, read_back};
 use super::upload::{self, Progress};
-use super::{DwsError, DwsErrorKind, Session, SessionRequest, Upload, scrub, verdict};
-use crate::config::DwsConfig;
-use crate::session::OnRecord;
-use crate::telemetry::{DwsCall, Metrics};
+use super::{
+    BackendError, BackendErrorKind, NAME, SessionRequest, SessionToken, Upload, scrub, verdict,
+};
+use crate::config::BackendConfig;
+use crate::telemetry::{BackendCall, Metrics};
 
 /// Speaks to DWS.
-pub(crate) struct DwsClient {
+pub(super) struct DwsClient {
     pub(super) calls: Client,
     /// Each upload has a connection of its own: on a reused one that DWS just closed, nobody could
     /// tell whether the document arrived.
@@ -37,7 +38,7 @@ pub(crate) struct DwsClient {
 }
 
 impl DwsClient {
-    pub(crate) fn new(config: &DwsConfig, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub(super) fn new(config: &BackendConfig, metrics: Arc<Metrics>) -> Result<Self, String> {
         let key = config.api_key.expose_secret();
         let mut authorization = HeaderValue::try_from(format!("Bearer {key}"))
             .map_err(|_| "the DWS API key holds characters that no HTTP header can carry")?;
@@ -65,15 +66,15 @@ impl DwsClient {
     }
 
     /// Stores a file; the id that DWS gave it.
-    pub(crate) async fn upload(&self, upload: Upload<'_>) -> Result<String, DwsError> {
+    pub(super) async fn upload(&self, upload: Upload<'_>) -> Result<String, BackendError> {
         let progress = Progress::default();
-        let file_error = |detail| DwsError::new(DwsErrorKind::File, None, detail);
+        let file_error = |detail| BackendError::new(BackendErrorKind::File, None, detail);
         let form = upload::form(&upload, &progress).await.map_err(file_error)?;
         let request = self.uploads.post(format!("{}/documents", self.url)).multipart(form);
         let reply = tokio::select! {
             reply = self.stored(request) => reply,
-            () = progress.stalled(self.upload_idle) => Err(DwsError::new(
-                DwsErrorKind::Unclear,
+            () = progress.stalled(self.upload_idle) => Err(BackendError::new(
+                BackendErrorKind::Unclear,
                 None,
                 format!("the upload made no progress for {} s", self.upload_idle.as_secs()),
             )),
@@ -84,8 +85,8 @@ impl DwsClient {
         }
     }
 
-    async fn stored(&self, request: RequestBuilder) -> Result<String, DwsError> {
-        let reply = self.send(DwsCall::Upload, request).await?;
+    async fn stored(&self, request: RequestBuilder) -> Result<String, BackendError> {
+        let reply = self.send(BackendCall::Upload, request).await?;
         let (status, body) = self.json(reply).await?;
         if let Some(errors) = body.pointer("/data/errors").filter(|errors| !is_empty(errors)) {
             warn!(errors = self.scrub(&errors.to_string()), "DWS stored a document with errors");
@@ -94,22 +95,25 @@ impl DwsClient {
     }
 
     /// Removes a document; one that is gone already is fine.
-    pub(crate) async fn remove(&self, document_id: &str) -> Result<(), DwsError> {
+    pub(super) async fn remove(&self, document_id: &str) -> Result<(), BackendError> {
         if document_id.is_empty() {
             // An empty id would address the whole collection.
             let detail = "a document without an id can't be removed".to_owned();
-            return Err(DwsError::new(DwsErrorKind::Refused, None, detail));
+            return Err(BackendError::new(BackendErrorKind::Refused, None, detail));
         }
         let id = utf8_percent_encode(document_id, NON_ALPHANUMERIC);
         let request = self.calls.delete(format!("{}/documents/{id}", self.url));
-        match self.send(DwsCall::Remove, request.timeout(CALL_TIMEOUT)).await {
-            Err(error) if error.kind == DwsErrorKind::NotFound => Ok(()),
+        match self.send(BackendCall::Remove, request.timeout(CALL_TIMEOUT)).await {
+            Err(error) if error.kind == BackendErrorKind::NotFound => Ok(()),
             reply => reply.map(drop),
         }
     }
 
     /// Mints a session and reads back what it grants.
-    pub(crate) async fn session(&self, request: SessionRequest<'_>) -> Result<Session, DwsError> {
+    pub(super) async fn session(
+        &self,
+        request: SessionRequest<'_>,
+    ) -> Result<SessionToken, BackendError> {
         let permissions = request.permissions.names();
         let mut body = json!({
             "allowed_documents": [{
@@ -124,7 +128,7 @@ impl DwsClient {
             body["user_id"] = user_id.into();
         }
         let call = self.calls.post(format!("{}/sessions", self.url)).json(&body);
-        let reply = self.send(DwsCall::Session, call.timeout(CALL_TIMEOUT)).await?;
+        let reply = self.send(BackendCall::Session, call.timeout(CALL_TIMEOUT)).await?;
         let (status, body) = self.json(reply).await?;
         let jwt = match body.get("jwt").and_then(Value::as_str) {
             Some(jwt) if !jwt.is_empty() => jwt,
@@ -137,7 +141,7 @@ impl DwsClient {
         };
         let granted = read_back(jwt, asked).map_err(|refused| {
             let (kind, why) = refused.into_parts();
-            DwsError::new(kind, Some(status.as_u16()), why.to_owned())
+            BackendError::new(kind, Some(status.as_u16()), why.to_owned())
         })?;
         let header = HeaderValue::from_str(jwt).map(|mut header| {
             header.set_sensitive(true);
@@ -146,27 +150,26 @@ impl DwsClient {
         if let Some(address) = &granted.server_url {
             self.data_planes.note(address);
         }
-        Ok(Session {
+        Ok(SessionToken {
             header: header.map_err(|_| self.unusable(status, "a session of strange characters"))?,
             jwt: jwt.into(),
             document_id: request.document_id.to_owned(),
             expires: granted.expires,
             permissions: granted.permissions,
             server_url: granted.server_url,
-            on_record: OnRecord::default(),
         })
     }
 
     /// Where the viewers of its sessions connect to; empty before the first session.
-    pub(crate) fn data_planes(&self) -> Arc<Vec<String>> {
+    pub(super) fn data_planes(&self) -> Arc<Vec<String>> {
         self.data_planes.known()
     }
 
     /// Lists one document: tells whether address and key are right. The error's detail is a sentence for
     /// the operator that tells wrong key, wrong product and unreachable apart.
-    pub(crate) async fn check(&self) -> Result<(), DwsError> {
+    pub(super) async fn check(&self) -> Result<(), BackendError> {
         let request = self.calls.get(format!("{}/documents?page_size=1", self.url));
-        let reply = self.send(DwsCall::List, request.timeout(CALL_TIMEOUT)).await;
+        let reply = self.send(BackendCall::List, request.timeout(CALL_TIMEOUT)).await;
         let listed = match reply {
             Ok(reply) => self.json(reply).await.and_then(|(status, body)| match body.get("data") {
                 Some(Value::Array(_)) => Ok(()),
@@ -174,25 +177,27 @@ impl DwsClient {
             }),
             Err(error) => Err(error),
         };
-        listed.map_err(|error| DwsError { detail: self.advice(&error), ..error })
+        listed.map_err(|error| BackendError { detail: self.advice(&error), ..error })
     }
 
-    fn advice(&self, error: &DwsError) -> String {
+    fn advice(&self, error: &BackendError) -> String {
         let (url, said) = (&self.url, &error.detail);
         match error.kind {
-            DwsErrorKind::Unreachable => format!(
+            BackendErrorKind::Unreachable => format!(
                 "DWS can't be reached at {url} ({said}); check dws.url, DNS, the network and a firewall between"
             ),
-            DwsErrorKind::KeyRefused => format!(
+            BackendErrorKind::KeyRefused => format!(
                 "DWS at {url} does not know the API key ({said}); check dws.api_key: it must be the secret key of a DWS Viewer application, not a publishable one"
             ),
-            DwsErrorKind::Forbidden => format!(
+            BackendErrorKind::Forbidden => format!(
                 "DWS at {url} knows the API key but not for viewing ({said}); most likely it is another product's key: use the one of a DWS Viewer application"
             ),
-            DwsErrorKind::NotFound => format!(
+            BackendErrorKind::NotFound => format!(
                 "{url} answers, but has no Viewer API there ({said}); check dws.url, usually https://api.nutrient.io/viewer"
             ),
-            DwsErrorKind::Quota => format!("the DWS plan behind the API key is used up ({said})"),
+            BackendErrorKind::Quota => {
+                format!("the DWS plan behind the API key is used up ({said})")
+            }
             _ => format!("{url} does not answer as DWS would ({said}); check dws.url"),
         }
     }
@@ -200,9 +205,9 @@ impl DwsClient {
     /// Sends once; a reply that is no success becomes an error.
     pub(super) async fn send(
         &self,
-        call: DwsCall,
+        call: BackendCall,
         request: RequestBuilder,
-    ) -> Result<Response, DwsError> {
+    ) -> Result<Response, BackendError> {
         let mut record =
             CallRecord { metrics: &self.metrics, call, status: None, start: Instant::now() };
         let reply = request.send().await.map_err(|error| self.transport(error))?;
@@ -211,7 +216,7 @@ impl DwsClient {
         if reply.status().is_success() { Ok(reply) } else { Err(self.refusal(reply).await) }
     }
 
-    async fn refusal(&self, reply: Response) -> DwsError {
+    async fn refusal(&self, reply: Response) -> BackendError {
         let status = reply.status();
         let wait = reply.headers().get(RETRY_AFTER).cloned();
         let (bytes, whole) = read(reply, MAX_ERROR_BODY).await.unwrap_or_default();
@@ -226,7 +231,7 @@ impl DwsClient {
         {
             detail = format!("{detail} (request {id})");
         }
-        DwsError {
+        BackendError {
             kind: verdict::kind(status.as_u16(), wait.is_some(), &body),
             status: Some(status.as_u16()),
             retry_after: wait
@@ -235,15 +240,15 @@ impl DwsClient {
         }
     }
 
-    fn transport(&self, error: reqwest::Error) -> DwsError {
+    fn transport(&self, error: reqwest::Error) -> BackendError {
         let kind = match error.is_connect() || error.is_builder() {
-            true => DwsErrorKind::Unreachable,
-            false => DwsErrorKind::Unclear,
+            true => BackendErrorKind::Unreachable,
+            false => BackendErrorKind::Unclear,
         };
-        DwsError::new(kind, None, self.scrub(&causes(&error.without_url())))
+        BackendError::new(kind, None, self.scrub(&causes(&error.without_url())))
     }
 
-    pub(super) async fn json(&self, reply: Response) -> Result<(StatusCode, Value), DwsError> {
+    pub(super) async fn json(&self, reply: Response) -> Result<(StatusCode, Value), BackendError> {
         let status = reply.status();
         let (body, whole) = read(reply, MAX_BODY).await.map_err(|error| self.transport(error))?;
         match serde_json::from_slice(&body) {
@@ -252,9 +257,9 @@ impl DwsClient {
         }
     }
 
-    pub(super) fn unusable(&self, status: StatusCode, lacks: &str) -> DwsError {
+    pub(super) fn unusable(&self, status: StatusCode, lacks: &str) -> BackendError {
         let detail = format!("DWS answered {status}, but with {lacks}");
-        DwsError::new(DwsErrorKind::Unclear, Some(status.as_u16()), detail)
+        BackendError::new(BackendErrorKind::Unclear, Some(status.as_u16()), detail)
     }
 
     fn scrub_body(&self, body: &str, whole: bool) -> String {
@@ -278,14 +283,14 @@ impl fmt::Debug for DwsClient {
 /// Counts a call when it ends, also one whose future is dropped.
 struct CallRecord<'a> {
     metrics: &'a Metrics,
-    call: DwsCall,
+    call: BackendCall,
     status: Option<u16>,
     start: Instant,
 }
 
 impl Drop for CallRecord<'_> {
     fn drop(&mut self) {
-        self.metrics.dws(self.call, self.status, self.start.elapsed());
+        self.metrics.backend(NAME, self.call, self.status, self.start.elapsed());
     }
 }
 

@@ -15,7 +15,7 @@ mod head;
 use bytes::{Buf, Bytes};
 use memchr::memmem::Finder;
 
-pub(super) use self::epilogue::Epilogue;
+pub(in crate::extract) use self::epilogue::Epilogue;
 use self::head::Headers;
 pub(super) use self::head::{IsFile, PartHead};
 
@@ -31,7 +31,7 @@ pub(super) enum Event {
 
 /// Why a body is not multipart/form-data that all readers read alike, or more than is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub(in crate::extract) enum Malformed {
     #[error("a line ends with LF alone")]
     BareLf,
     #[error("the boundary stands where some readers take it for one and others do not")]
@@ -261,7 +261,7 @@ fn line_break_before(content: &[u8], at: usize) -> Result<usize, Malformed> {
 const MAX_PARTS: usize = 1000;
 
 #[cfg(test)]
-#[path = "../../../tests/fuzz/multipart.rs"]
+#[path = "../../../../tests/fuzz/multipart.rs"]
 mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The bodies that pass through the layer.
 
+mod held;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,8 +11,8 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::capture::Tapped;
-use crate::correlate::HeldReply;
+pub(crate) use self::held::{HeldReply, ReplyEnd};
+use crate::extract::Tapped;
 use crate::inject::Owned;
 
 pin_project! {
@@ -225,3 +227,6 @@ pub(crate) fn longer(hint: SizeHint, more: usize) -> SizeHint {
 fn take(bytes: &mut Bytes) -> Option<Frame<Bytes>> {
     (!bytes.is_empty()).then(|| Frame::data(std::mem::take(bytes)))
 }
+
+/// How much of a reply is read for ids and conditions.
+pub(crate) const MAX_REPLY: usize = 1024 * 1024;

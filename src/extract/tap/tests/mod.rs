@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 
 use self::fixture::*;
 use super::*;
-use crate::capture::{FilePart, Parts, Shape};
 use crate::config::SpoolLimits;
+use crate::extract::{FilePart, Parts, Shape};
 
 #[tokio::test]
 async fn files_and_fields_of_a_form() {

@@ -1,25 +1,25 @@
 //! The headers of one part, and what readers make of them.
 
 use super::Malformed;
-use crate::capture::disposition::{Disposition, NamesFile};
+use crate::extract::disposition::{Disposition, NamesFile};
 
 /// What the headers of a part say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::capture) struct PartHead {
+pub(in crate::extract) struct PartHead {
     /// As written. More than one where readers differ; none where a part has no name.
-    pub(in crate::capture) names: Vec<String>,
+    pub(in crate::extract) names: Vec<String>,
     /// As [`Disposition::file_name`].
-    pub(in crate::capture) file_name: Option<String>,
-    pub(in crate::capture) is_file: IsFile,
+    pub(in crate::extract) file_name: Option<String>,
+    pub(in crate::extract) is_file: IsFile,
     /// By its Content-Transfer-Encoding or Content-Encoding, which some readers undo.
-    pub(in crate::capture) is_coded: bool,
+    pub(in crate::extract) is_coded: bool,
     /// By its Content-Length, which some readers go by.
-    pub(in crate::capture) length: Option<u64>,
+    pub(in crate::extract) length: Option<u64>,
 }
 
 /// Whether a part is a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::capture) enum IsFile {
+pub(in crate::extract) enum IsFile {
     No,
     Yes,
     /// To some readers, if it is not empty: `filename=""`, or busboy's octet-stream without a name.

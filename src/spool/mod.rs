@@ -1,5 +1,8 @@
 //! The directory where captured bytes rest until DWS has them.
 
+mod usage;
+mod writer;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -9,7 +12,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::usage::{Claim, Usage, counted};
+use self::usage::{Claim, Usage, counted};
+pub(crate) use self::writer::Writer;
 use crate::config::SpoolLimits;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
@@ -68,7 +72,7 @@ impl Spool {
     }
 
     /// `spool_full` or `spool_failed`.
-    pub(super) fn gave_up(&self, error: &io::Error) -> Reason {
+    fn gave_up(&self, error: &io::Error) -> Reason {
         self.usage.gave_up(&self.dir, error)
     }
 
@@ -108,7 +112,7 @@ impl Spool {
     }
 
     /// A new file under a name that nobody can guess.
-    pub(super) fn create(&self) -> io::Result<Unkept> {
+    fn create(&self) -> io::Result<Unkept> {
         let name = format!("{:032x}", rand::random::<u128>());
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -134,7 +138,7 @@ fn is_ours(name: &str) -> bool {
 
 /// A file of the spool that is removed on drop unless it was kept.
 #[derive(Debug)]
-pub(super) struct Unkept {
+struct Unkept {
     spool: Spool,
     /// Empty once kept.
     name: String,
@@ -145,7 +149,7 @@ pub(super) struct Unkept {
 }
 
 impl Unkept {
-    pub(super) fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
+    fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
         let Some((file, claim)) = self.file.as_mut().zip(self.claim.as_mut()) else {
             return Ok(());
         };
@@ -154,7 +158,7 @@ impl Unkept {
     }
 
     /// Syncs its content and closes it, so that an upload of many files has one of them open.
-    pub(super) fn put_away(&mut self) -> io::Result<()> {
+    fn put_away(&mut self) -> io::Result<()> {
         self.file.take().map_or(Ok(()), |file| file.sync_all())
     }
 
@@ -206,7 +210,7 @@ pub(crate) struct SpooledFile {
     pub(crate) content_type: String,
     pub(crate) size: u64,
     pub(crate) sha256: [u8; 32],
-    pub(super) unkept: Unkept,
+    unkept: Unkept,
 }
 
 impl SpooledFile {

@@ -2,23 +2,23 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::DwsErrorKind;
+use super::BackendErrorKind;
 
 /// The kind of a reply with this status. `body` is its text, in whatever shape.
-pub(super) fn kind(status: u16, has_retry_after: bool, body: &str) -> DwsErrorKind {
+pub(super) fn kind(status: u16, has_retry_after: bool, body: &str) -> BackendErrorKind {
     match status {
         // A redirect is never followed; whoever answers it has not taken the request.
-        301 | 302 | 307 | 308 => DwsErrorKind::Unreachable,
-        401 => DwsErrorKind::KeyRefused,
-        402 => DwsErrorKind::Quota,
-        403 | 422 | 429 if names_a_quota(body) => DwsErrorKind::Quota,
-        403 => DwsErrorKind::Forbidden,
-        404 => DwsErrorKind::NotFound,
-        429 => DwsErrorKind::RateLimited,
-        503 if has_retry_after => DwsErrorKind::Busy,
-        408 => DwsErrorKind::Unclear,
-        400..=499 => DwsErrorKind::Refused,
-        _ => DwsErrorKind::Unclear,
+        301 | 302 | 307 | 308 => BackendErrorKind::Unreachable,
+        401 => BackendErrorKind::KeyRefused,
+        402 => BackendErrorKind::Quota,
+        403 | 422 | 429 if names_a_quota(body) => BackendErrorKind::Quota,
+        403 => BackendErrorKind::Forbidden,
+        404 => BackendErrorKind::NotFound,
+        429 => BackendErrorKind::RateLimited,
+        503 if has_retry_after => BackendErrorKind::Busy,
+        408 => BackendErrorKind::Unclear,
+        400..=499 => BackendErrorKind::Refused,
+        _ => BackendErrorKind::Unclear,
     }
 }
 
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn each_status_has_its_kind() {
-        use DwsErrorKind::*;
+        use BackendErrorKind::*;
         let cases = [
             (400, Refused),
             (401, KeyRefused),
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_text_can_name_a_quota() {
-        use DwsErrorKind::*;
+        use BackendErrorKind::*;
         assert_eq!(kind(403, false, "Document LIMIT reached"), Quota);
         assert_eq!(kind(422, false, r#"{"error":"quota_exceeded"}"#), Quota);
         assert_eq!(kind(429, false, "please upgrade your plan"), Quota);

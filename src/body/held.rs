@@ -9,8 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use super::MAX_REPLY;
-use crate::body::longer;
+use super::{MAX_REPLY, longer};
 use crate::reason::Reason;
 
 /// How a reply's body ended: its bytes, or why they are not all there.

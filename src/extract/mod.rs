@@ -6,23 +6,19 @@ mod disposition;
 mod encoded_words;
 mod fields;
 mod files;
-mod multipart;
+mod form;
 mod parameters;
 mod reader;
-mod selection;
 mod shape;
 mod sniff;
-mod spool;
 mod tap;
-mod usage;
-mod writer;
 
 use std::fmt;
 
 pub(crate) use self::shape::{is_form, is_json};
-pub(crate) use self::spool::{Spool, SpooledFile};
 pub(crate) use self::tap::{BeforeEnd, Handle, Tapped, tap};
 use crate::reason::Reason;
+use crate::spool::SpooledFile;
 
 /// What to take from a body.
 #[derive(Debug, Clone)]
