@@ -51,6 +51,7 @@ mod cookies;
 mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
+mod dependencies;
 mod document;
 mod engine;
 mod explain;
@@ -80,7 +81,7 @@ mod reading;
 mod reason;
 mod reload;
 mod route;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "testing"))]
 mod sandbox;
 #[cfg(feature = "server")]
 mod server;
@@ -90,12 +91,15 @@ mod source;
 mod spool;
 mod stamp;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod viewer;
 mod weight;
 
 pub use body::{RequestBody, ResponseBody};
 pub use client::ClientInfo;
 pub use config::{Config, ConfigError, ConfigWarning};
+pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use layer::TransomLayer;
