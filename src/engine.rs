@@ -19,13 +19,13 @@ use crate::explain::Watch;
 use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
-use crate::mapping::{self, MappingStore, StoreError, keys_path, spool_path};
 use crate::mount::Told;
 use crate::private;
 use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
+use crate::store::{self, MappingStore, StoreError, keys_path, spool_path};
 use crate::telemetry::Metrics;
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.
@@ -80,7 +80,7 @@ impl Transom {
         let open = move || {
             // What is wrong with it is told by the store, which needs it.
             let _ = private::folder(&folder);
-            mapping::open(&folder)
+            store::open(&folder)
         };
         let folder = config.store.path.clone();
         let store = tokio::task::spawn_blocking(open)

@@ -43,7 +43,6 @@ mod auth;
 mod backend;
 mod body;
 mod cache;
-mod client;
 mod coding;
 mod condition;
 mod config;
@@ -56,40 +55,35 @@ mod document;
 mod engine;
 mod explain;
 mod extract;
-#[cfg(feature = "server")]
-mod forward;
 #[cfg(test)]
 #[path = "../tests/fuzz/mod.rs"]
 mod fuzz;
 mod health;
-#[cfg(feature = "server")]
-mod http2;
+mod http;
 mod inject;
-mod interim;
 mod lane;
 mod layer;
 mod locate;
-pub mod mapping;
 #[cfg(test)]
 #[path = "../tests/support/missing.rs"]
 mod missing;
 mod mount;
-mod nominated;
 mod private;
 mod problem;
+#[cfg(feature = "server")]
+mod proxy;
 mod reading;
 mod reason;
 mod reload;
 mod route;
 #[cfg(any(feature = "cli", feature = "testing"))]
 mod sandbox;
-#[cfg(feature = "server")]
-mod server;
 mod service;
 mod session;
 mod source;
 mod spool;
 mod stamp;
+pub mod store;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -97,11 +91,11 @@ mod viewer;
 mod weight;
 
 pub use body::{RequestBody, ResponseBody};
-pub use client::ClientInfo;
 pub use config::{Config, ConfigError, ConfigWarning};
 pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
+pub use http::ClientInfo;
 pub use layer::TransomLayer;
 pub use reason::Reason;
 pub use reload::Reloaded;

@@ -13,8 +13,8 @@ use super::core::Core;
 use super::schedule::{Pace, delay};
 use super::verdict::{self, Verdict, blames_backend};
 use crate::backend::{BackendError, BackendErrorKind, Upload};
-use crate::mapping::{Applied, Batch, Job, JobId, Mapping, Progress, StoreError, Task, find_job};
 use crate::reason::Reason;
+use crate::store::{Applied, Batch, Job, JobId, Mapping, Progress, StoreError, Task, find_job};
 use crate::telemetry::Step;
 
 /// How an attempt ended, as far as the lane is concerned.

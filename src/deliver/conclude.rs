@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use super::core::Core;
 use crate::backend::BackendError;
-use crate::mapping::{
+use crate::reason::Reason;
+use crate::store::{
     Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingState, Progress, StoreError, find_job,
 };
-use crate::reason::Reason;
 use crate::telemetry::Step;
 
 /// An upload's last word.

@@ -10,7 +10,7 @@ use super::hints::Hints;
 use super::remote::Files;
 use super::writes::Writes;
 use crate::backend::Current;
-use crate::mapping::MappingStore;
+use crate::store::MappingStore;
 use crate::telemetry::Metrics;
 
 pub(super) struct Core {

@@ -50,9 +50,9 @@ use self::worker::Worker;
 use self::writes::Writes;
 use crate::backend::Current;
 use crate::document::DocumentKey;
-use crate::mapping::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::reason::Reason;
 use crate::spool::{Spool, SpooledFile};
+use crate::store::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.

@@ -6,12 +6,12 @@ use super::core::Core;
 use super::doubt::Circumstances;
 use super::intake::{Failure, Kept, Known, MAX_CONFLICTS, new_job, unneeded_uploads};
 use crate::document::DocumentKey;
-use crate::mapping::{
+use crate::reason::Reason;
+use crate::spool::SpooledFile;
+use crate::store::{
     Applied, Batch, Doubt, Job, JobId, Mapping, MappingState, Progress, Provenance, Task,
     Unconfirmed, Validators, find_job,
 };
-use crate::reason::Reason;
-use crate::spool::SpooledFile;
 
 /// An unconfirmed capture.
 #[derive(Clone, Debug)]

@@ -21,13 +21,13 @@ use crate::deliver::{Circumstances, Known, Outbox, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::extract::{self, Plan, Shape, tap};
-use crate::mapping::{Mapping, Observed, Provenance, Validators};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::Outgoing;
 use crate::session::Holder;
 use crate::source::Flight;
 use crate::spool::{Spool, SpooledFile};
+use crate::store::{Mapping, Observed, Provenance, Validators};
 use crate::telemetry::{Metrics, Step};
 
 /// Waits until the document is journalled, or found to be what the app has, having it fetched from the kind's

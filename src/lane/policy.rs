@@ -12,9 +12,9 @@ use crate::config::ViewRule;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::locate::request_value;
-use crate::mapping::{Mapping, MappingState};
 use crate::reason::Reason;
 use crate::session::{Variables, Wanted, allowed, document_value, permissions};
+use crate::store::{Mapping, MappingState};
 
 /// A rule, and what it looks at of one request.
 pub(super) struct Policy<'a> {

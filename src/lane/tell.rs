@@ -15,9 +15,9 @@ use crate::engine::Engine;
 use crate::explain::{Finding, Trail, looked_at};
 use crate::extract::FilePart;
 use crate::inject::Pointer;
-use crate::mapping::{Mapping, MappingState, now_ms};
 use crate::reason::Reason;
 use crate::session::Variables;
+use crate::store::{Mapping, MappingState, now_ms};
 
 pub(super) fn caller(
     engine: &Engine,

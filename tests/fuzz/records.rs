@@ -2,7 +2,7 @@
 
 use super::{decode, encode};
 use crate::fuzz::feed;
-use crate::mapping::{Job, Mapping};
+use crate::store::{Job, Mapping};
 
 #[test]
 fn a_record_that_is_read_is_written_and_read_again_as_the_same() {

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
-use crate::mapping::{MappingStore, Progress, SledStore};
 use crate::reason::Reason;
+use crate::store::{MappingStore, Progress, SledStore};
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_before_sending_loses_nothing_and_one_while_sending_doubles_nothing() {

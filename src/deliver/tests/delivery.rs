@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
 use crate::deliver::Known;
-use crate::mapping::{MappingState, Progress, Task};
 use crate::reason::Reason;
+use crate::store::{MappingState, Progress, Task};
 
 #[tokio::test(start_paused = true)]
 async fn a_capture_arrives_and_its_file_goes() {

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use super::flaky::Flaky;
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
-use crate::mapping::MappingState;
+use crate::store::MappingState;
 
 /// Without unclear outcomes: every document is at DWS exactly once, with its last bytes, and
 /// nothing else is.

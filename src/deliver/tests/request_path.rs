@@ -8,8 +8,8 @@ use super::support::{World, key};
 use crate::backend::BackendErrorKind;
 use crate::deliver::Known;
 use crate::document::DocumentKey;
-use crate::mapping::{Mapping, MappingState};
 use crate::reason::Reason;
+use crate::store::{Mapping, MappingState};
 
 #[tokio::test(start_paused = true)]
 async fn several_files_are_captured_together_or_not_at_all() {

@@ -15,8 +15,8 @@ use crate::deliver::intake::{self, Kept};
 use crate::deliver::remote::Files;
 use crate::deliver::{Circumstances, Known, Outbox, Shared};
 use crate::document::DocumentKey;
-use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
 use crate::reason::Reason;
+use crate::store::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
 use crate::telemetry::Metrics;
 
 /// How DWS is to behave at the next call; when the script is used up it simply works.
@@ -287,7 +287,7 @@ impl World {
     /// The bytes that DWS has for this document.
     pub(super) async fn delivered(&self, key: &DocumentKey) -> Option<Vec<u8>> {
         let mapping = self.mapping(key).await?;
-        let crate::mapping::MappingState::Ready { document_id } = mapping.state else {
+        let crate::store::MappingState::Ready { document_id } = mapping.state else {
             return None;
         };
         self.dws.documents().get(&document_id).cloned()
@@ -296,8 +296,7 @@ impl World {
     /// Lets hours pass until nothing but parked jobs is left.
     pub(super) async fn settle(&self) {
         for _ in 0..2000 {
-            let parked =
-                |job: &Job| matches!(job.progress, crate::mapping::Progress::Parked { .. });
+            let parked = |job: &Job| matches!(job.progress, crate::store::Progress::Parked { .. });
             if self.jobs().await.iter().all(parked) {
                 // The spool file goes after the job.
                 tokio::time::sleep(Duration::from_secs(1)).await;

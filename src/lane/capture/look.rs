@@ -18,9 +18,9 @@ use crate::lane::Inner;
 use crate::lane::fetch::{Read, read};
 use crate::lane::probe::{Validation, Word, observe, probe, probe_afresh};
 use crate::locate::{ReplyFacts, reply_value};
-use crate::mapping::{Compared, Mapping, Provenance, Validators};
 use crate::reason::Reason;
 use crate::route::Candidate;
+use crate::store::{Compared, Mapping, Provenance, Validators};
 use crate::telemetry::Step;
 
 /// What is looked for.
