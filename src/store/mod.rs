@@ -1,24 +1,29 @@
 //! Which app document is which DWS document, and what is still to be told to DWS.
 //!
-//! Mappings and journal live in one store, so that a capture, a delivery or a delete changes both
-//! or neither. [`SledStore`] is the durable one; [`MemoryStore`] is for tests and for embedders who
+//! A document has an id of its own; the app's ids are names that point at it, and jobs refer to it. All three
+//! live in one store, so that a capture, a delivery or a delete changes them together or not at all. [`SledStore`] is the durable one; [`MemoryStore`] is for tests and for embedders who
 //! bring their own durability.
 
 #[cfg(feature = "store-sled")]
 mod codec;
 #[cfg(test)]
 mod conformance;
+mod document;
 mod doubt;
 mod journal;
 mod memory;
+#[cfg(feature = "store-sled")]
+mod migrate;
+mod names;
 mod provenance;
-mod record;
 #[cfg(feature = "store-sled")]
 mod sled_cache;
 #[cfg(feature = "store-sled")]
 mod sled_open;
 #[cfg(feature = "store-sled")]
 mod sled_store;
+#[cfg(feature = "store-sled")]
+mod sled_trees;
 #[cfg(feature = "store-sled")]
 mod sled_writer;
 mod store;
@@ -30,27 +35,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use document::{DocId, Document, DocumentState, InvalidDocId, Mapping};
 pub use doubt::{Doubt, Unconfirmed};
 pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
+pub use names::{NameError, add_name, rename};
 pub use provenance::{Provenance, Uploader};
-pub use record::{Mapping, MappingState};
 #[cfg(feature = "store-sled")]
 pub use sled_store::SledStore;
 pub(crate) use store::find_job;
-pub use store::{Applied, Batch, BoxFuture, MappingStore, StoreError};
+pub use store::{Applied, Batch, BoxFuture, DocumentStore, StoreError};
 pub use validators::Validators;
 pub(crate) use validators::{Compared, Observed};
 
 /// The store under `store.path`.
 #[cfg(feature = "store-sled")]
-pub(crate) fn open(folder: &Path) -> Result<Arc<dyn MappingStore>, StoreError> {
+pub(crate) fn open(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
     SledStore::open(sled_path(folder)).map(|store| Arc::new(store) as _)
 }
 
 /// Without a store of its own, Transom forgets its documents with the process.
 #[cfg(not(feature = "store-sled"))]
-pub(crate) fn open(_: &Path) -> Result<Arc<dyn MappingStore>, StoreError> {
+pub(crate) fn open(_: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
     tracing::warn!(
         "documents are kept in memory alone and forgotten with this process: build with the feature \
          `store-sled`, or start with a store of your own (Transom::start_with)"
