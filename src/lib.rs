@@ -34,10 +34,6 @@
 //!
 //! [tower]: https://docs.rs/tower
 
-// The layer alone reads the whole configuration but serves nobody: what only listeners and the admin page use
-// is unused then.
-#![cfg_attr(not(feature = "server"), allow(dead_code))]
-
 mod audit;
 mod auth;
 mod backend;
@@ -50,16 +46,23 @@ mod cookies;
 mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
+mod dependencies;
 mod document;
 mod engine;
 mod explain;
 mod extract;
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
 mod health;
 mod http;
 mod inject;
 mod lane;
 mod layer;
 mod locate;
+#[cfg(test)]
+#[path = "../tests/support/missing.rs"]
+mod missing;
 mod mount;
 mod private;
 mod problem;
@@ -69,7 +72,7 @@ mod reading;
 mod reason;
 mod reload;
 mod route;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "testing"))]
 mod sandbox;
 mod service;
 mod session;
@@ -78,11 +81,14 @@ mod spool;
 mod stamp;
 pub mod store;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod viewer;
 mod weight;
 
 pub use body::{RequestBody, ResponseBody};
 pub use config::{Config, ConfigError, ConfigWarning};
+pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use http::ClientInfo;

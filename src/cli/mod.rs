@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod demo;
 mod explain;
+mod guide;
 mod mappings;
 mod outbox;
 mod run;
@@ -55,6 +56,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Tell what Transom would do with a request, and why
     Explain(explain::ExplainArgs),
+    /// Read on, where README ends: sessions, identities, policies, operation
+    Guide(guide::GuideArgs),
     /// Try it: a small app, a local DWS and Transom in front, with nothing to set up
     Demo(demo::DemoArgs),
     /// Run a local stand-in for the DWS Viewer API, for tests and staging
@@ -83,6 +86,7 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Explain(args) => args.run(),
+            Command::Guide(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Sandbox(args) => args.run(),
             Command::Mappings(args) => args.run(),

@@ -28,6 +28,9 @@ mod upstream;
 mod view;
 
 #[cfg(test)]
+#[path = "../../tests/fuzz/configuration.rs"]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;

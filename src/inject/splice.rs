@@ -67,6 +67,9 @@ fn quote_into(json: &mut Vec<u8>, text: &str) {
 const QUOTES: usize = 2;
 
 #[cfg(test)]
+#[path = "../../tests/fuzz/splice.rs"]
+mod fuzz;
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;

@@ -261,4 +261,7 @@ fn line_break_before(content: &[u8], at: usize) -> Result<usize, Malformed> {
 const MAX_PARTS: usize = 1000;
 
 #[cfg(test)]
+#[path = "../../../../tests/fuzz/multipart.rs"]
+mod fuzz;
+#[cfg(test)]
 mod tests;
