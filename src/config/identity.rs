@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::keys;
+use super::identity_key;
 use super::problem::Problem;
 use super::tree::{Table, Value};
 use super::units::duration;
@@ -49,9 +49,9 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
     if allow_weak_keys && let Some(weak) = &weak {
         weak.warn("keys that are too weak are taken", "whoever finds the key can be any user");
     }
-    let source = key.as_ref().and_then(|value| keys::key(value, &algorithms, allow_weak_keys));
+    let source = key.as_ref().and_then(|value| identity_key::key(value, &algorithms, allow_weak_keys));
     let issuer = table.get("issuer").and_then(|value| value.word()).map(str::to_owned);
-    if let (Some(keys::Found { source: KeySource::Discovery, .. }), None) = (&source, &issuer) {
+    if let (Some(identity_key::Found { source: KeySource::Discovery, .. }), None) = (&source, &issuer) {
         let problem = Problem::error(table.span.clone(), "`discovery` starts at the `issuer`");
         table.reader.problems.push(problem.label("add `issuer = \"https://…\"`"));
         return None;
@@ -88,7 +88,7 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
         user: user.unwrap_or_else(|| ClaimPath("sub".to_owned())),
     };
     // Algorithms that don't fit the source were told of already.
-    if keys::fits(&identity.key, &identity.algorithms)
+    if identity_key::fits(&identity.key, &identity.algorithms)
         && let Err(why) = auth::validate(&identity)
     {
         key?.error::<()>(why, "");

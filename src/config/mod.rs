@@ -10,7 +10,7 @@ mod changes;
 mod diagnose;
 mod documents;
 mod identity;
-mod keys;
+mod identity_key;
 mod limits;
 mod locate;
 mod names;
