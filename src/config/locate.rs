@@ -35,7 +35,7 @@ pub(super) fn locators(value: &Value<'_>, route: Option<&Pattern>) -> Vec<Locato
 
 fn locator(value: &Value<'_>, route: Option<&Pattern>) -> Option<Locator> {
     let table = value.table("a locator")?;
-    let place = table.one_of(PLACES);
+    let place = table.one_of();
     let pattern = || Some(table.get("pattern")?.parse(UrlPattern::parse));
     let locator = place.and_then(|place| match place.key {
         "path" => capture(&place, route),
@@ -66,7 +66,6 @@ fn locator(value: &Value<'_>, route: Option<&Pattern>) -> Option<Locator> {
             place.text()?;
             table.get("attribute").and_then(|value| value.text());
             pattern();
-            place.not_yet("locators in HTML (`html`)");
             None
         }
     });
@@ -113,6 +112,3 @@ fn json_path(place: &Value<'_>) -> Option<JsonPath> {
         }
     }
 }
-
-const PLACES: &[&str] =
-    &["path", "query", "field", "header", "request_header", "json", "body_json", "text", "html"];

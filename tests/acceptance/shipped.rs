@@ -43,7 +43,9 @@ async fn the_readmes_configuration_works() {
 #[tokio::test]
 async fn every_command_of_the_readme_exists() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    for command in ["run", "check", "explain", "demo", "sandbox", "mappings", "outbox"] {
+    for command in
+        ["run", "check", "explain", "demo", "sandbox", "mappings", "outbox", "reference", "schema"]
+    {
         assert!(readme.contains(command), "{command} is not in the README");
         let output = process::run(&[command, "--help"]).await;
         assert!(output.status.success(), "{command}");
