@@ -15,7 +15,7 @@ use super::tree::{Table, Value};
 use super::units::duration;
 use super::upstream;
 use super::{
-    AccessLogTo, AppConfig, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
+    AccessLogTo, AppConfig, BackendConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
     StoreConfig, TlsConfig, ViewerConfig,
 };
 use crate::route::Pattern;
@@ -154,13 +154,13 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
     Some(config)
 }
 
-pub(super) fn dws(root: &Table<'_>) -> Option<DwsConfig> {
+pub(super) fn backend(root: &Table<'_>) -> Option<BackendConfig> {
     let table = section(root, "dws")?;
     let url = table.get("url").and_then(|value| value.parse(|text| web(text).map(|_| text)));
     let url = url.unwrap_or(DWS_URL).trim_end_matches('/').to_owned();
     let api_key = table.require("api_key").and_then(|value| api_key(&value));
     table.finish();
-    Some(DwsConfig { url, api_key: api_key? })
+    Some(BackendConfig { name: "dws", url, api_key: api_key? })
 }
 
 pub(super) fn store(root: &Table<'_>) -> StoreConfig {

@@ -281,10 +281,11 @@ fn a_default_is_what_holds_when_nothing_is_written() {
 
 /// All that a configuration means, but for places in its text.
 fn meaning(config: &Config) -> String {
-    let Config { server, app, dws, store, viewer, audit, identities, kinds, routes, tests, .. } =
-        config;
+    let Config {
+        server, app, backend, store, viewer, audit, identities, kinds, routes, tests, ..
+    } = config;
     let all = format!(
-        "{server:?} {app:?} {dws:?} {store:?} {viewer:?} {audit:?} {identities:?} {kinds:?} {routes:?} {tests:?}"
+        "{server:?} {app:?} {backend:?} {store:?} {viewer:?} {audit:?} {identities:?} {kinds:?} {routes:?} {tests:?}"
     );
     let mut parts = all.split("place: ");
     let first = parts.next().unwrap_or_default().to_owned();
