@@ -1,8 +1,9 @@
 //! What the operator wrote, and what it means.
 //!
-//! `tree.rs` walks what is written, with places; the readers beside it (one per section) turn it
-//! into the structs of `resolved.rs`, which hold nothing that is still to be parsed. All problems
-//! are collected and shown together, each with its place and its remedy.
+//! `keys/` is the table of what may be written. `tree.rs` walks a file along it, with places; the readers beside it
+//! (one per section) turn what they find into the structs of `resolved.rs`, which hold nothing that is still to be
+//! parsed. All problems are collected and shown together, each with its place and its remedy. `reference/` prints the
+//! table.
 
 mod audit;
 mod cases;

@@ -51,3 +51,21 @@ async fn every_command_of_the_readme_exists() {
         assert!(output.status.success(), "{command}");
     }
 }
+
+#[tokio::test]
+async fn the_reference_and_the_schema_are_printed() {
+    for (arguments, told) in [
+        (&["reference"][..], "[server.limits]"),
+        (&["reference", "max_size"][..], "\"100 MiB\""),
+        (&["reference", "--format", "man"][..], ".TH TRANSOM.TOML 5"),
+        (&["reference", "--format", "markdown"][..], "## `[server.limits]`"),
+        (&["schema"][..], "https://json-schema.org/draft/2020-12/schema"),
+    ] {
+        let output = process::run(arguments).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(told), "{arguments:?}: {text}");
+    }
+    let output = process::run(&["reference", "max_szie"]).await;
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `max_size`?"));
+}
