@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{FILE, Role, Section, Setting, Takes};
+use super::keys::{Accepts, FILE, Role, Section, Setting};
 use super::problem::{Problem, Problems, Span, alternatives, nearest, suggestion};
 
 /// What reading needs besides the tree itself.
@@ -31,7 +31,7 @@ pub(super) struct Table<'a> {
     pub(super) name: String,
     pub(super) span: Span,
     entries: &'a DeTable<'a>,
-    takes: &'static Takes,
+    takes: &'static Accepts,
     asked: RefCell<Vec<&'static str>>,
     /// Nothing says what it is, so that its keys can't be judged.
     is_unclear: Cell<bool>,
@@ -45,13 +45,13 @@ pub(super) struct Value<'a> {
     pub(super) key: &'a str,
     pub(super) key_span: Span,
     pub(super) span: Span,
-    takes: &'static Takes,
+    takes: &'static Accepts,
     inner: &'a DeValue<'a>,
 }
 
 impl<'a> Table<'a> {
     pub(super) fn root(reader: &'a Reader<'a>, root: &'a Spanned<DeTable<'a>>) -> Self {
-        static ROOT: Takes = Takes::Table(&FILE);
+        static ROOT: Accepts = Accepts::Table(&FILE);
         Self::new(reader, FILE.title.to_owned(), root.span(), root.get_ref(), &ROOT)
     }
 
@@ -60,7 +60,7 @@ impl<'a> Table<'a> {
         name: String,
         span: Span,
         entries: &'a DeTable<'a>,
-        takes: &'static Takes,
+        takes: &'static Accepts,
     ) -> Self {
         for (key, value) in entries {
             if value.get_ref().is_str() && sounds_secret(key.get_ref()) {
@@ -73,7 +73,7 @@ impl<'a> Table<'a> {
 
     fn section(&self) -> Option<&'static Section> {
         match self.takes {
-            Takes::Table(section) => Some(section),
+            Accepts::Table(section) => Some(section),
             _ => None,
         }
     }
@@ -136,7 +136,7 @@ impl<'a> Table<'a> {
     /// file.
     pub(super) fn entries(&self) -> Vec<Value<'a>> {
         let takes = match self.takes {
-            Takes::Named(_, takes) => takes,
+            Accepts::Named(_, takes) => takes,
             takes => takes,
         };
         let mut entries: Vec<_> =
@@ -196,7 +196,7 @@ impl<'a> Table<'a> {
         &self,
         key: &'a Spanned<std::borrow::Cow<'a, str>>,
         value: &'a Spanned<DeValue<'a>>,
-        takes: &'static Takes,
+        takes: &'static Accepts,
     ) -> Value<'a> {
         Value {
             reader: self.reader,
@@ -274,7 +274,7 @@ impl<'a> Value<'a> {
     /// `name` is how messages call it.
     pub(super) fn table(&self, name: impl Into<String>) -> Option<Table<'a>> {
         let Some(entries) = self.inner.as_table() else { return self.wrong_type("a table") };
-        let takes = self.takes.in_table().unwrap_or(&Takes::Json);
+        let takes = self.takes.in_table().unwrap_or(&Accepts::Json);
         Some(Table::new(self.reader, name.into(), self.span.clone(), entries, takes))
     }
 

@@ -1,7 +1,7 @@
 //! `[audit]`
 
 use super::syntax::FILE_PATH;
-use super::{Choice, Section, Takes, choice, locators::SECRET, setting};
+use super::{Accepts, Choice, Section, choice, locators::SECRET, setting};
 
 pub(super) static AUDIT: Section = Section {
     title: "[audit]",
@@ -10,7 +10,7 @@ pub(super) static AUDIT: Section = Section {
     settings: &[
         setting(
             "path",
-            Takes::Text(&FILE_PATH),
+            Accepts::Text(&FILE_PATH),
             "The file; rotate it by renaming, while Transom runs.",
         )
         .required()
@@ -22,12 +22,16 @@ pub(super) static AUDIT: Section = Section {
         )
         .unwritten("the chain shows accidents and careless changes only")
         .example("{ file = \"audit.key\" }"),
-        setting("line_per", Takes::Choice(LINE_PER), "What gets a line.")
+        setting("line_per", Accepts::Choice(LINE_PER), "What gets a line.")
             .default(|| "\"session\"".to_owned())
             .example("\"hand_out\""),
-        setting("sync", Takes::Bool, "Lines outlive a power failure too, for an fsync per batch.")
-            .default(|| "false".to_owned())
-            .example("true"),
+        setting(
+            "sync",
+            Accepts::Bool,
+            "Lines outlive a power failure too, for an fsync per batch.",
+        )
+        .default(|| "false".to_owned())
+        .example("true"),
     ],
 };
 

@@ -2,71 +2,75 @@
 
 use super::super::cases::{LANES, PERMISSIONS};
 use super::syntax::{ATTRIBUTE, CLAIM_NAME, HEADER, REQUEST, TEXT};
-use super::{Choice, Section, Takes, choice, setting};
+use super::{Accepts, Choice, Section, choice, setting};
 
 pub(super) static TEST: Section = Section {
     title: "[[test]]",
     about: "What is expected of one request. `transom check` asks the engine, with no app, network or store; `transom run` \
             reads tests and does not run them.",
     settings: &[
-        setting("name", Takes::Text(&TEXT), "What it says.")
+        setting("name", Accepts::Text(&TEXT), "What it says.")
             .required()
             .example("\"a guest sees no viewer\""),
-        setting("request", Takes::Text(&REQUEST), "Method and target.")
+        setting("request", Accepts::Text(&REQUEST), "Method and target.")
             .required()
             .example("\"GET /api/files/7\""),
         setting(
             "headers",
-            Takes::Named(&HEADER, &Takes::OneOrMore(&Takes::Text(&TEXT))),
+            Accepts::Named(&HEADER, &Accepts::OneOrMore(&Accepts::Text(&TEXT))),
             "Headers of the request; a list is a repeated one.",
         )
         .example("{ accept = \"text/html\" }"),
         setting(
             "claims",
-            Takes::Named(&CLAIM_NAME, &Takes::Json),
+            Accepts::Named(&CLAIM_NAME, &Accepts::Json),
             "The caller has a good token with these claims.",
         )
         .unwritten("no token")
         .example("{ sub = \"ann\" }"),
         setting(
             "token",
-            Takes::Choice(TOKENS),
+            Accepts::Choice(TOKENS),
             "The caller has no good token, and why: not beside `claims`.",
         )
         .example("\"expired\""),
         setting(
             "identity",
-            Takes::Text(&TEXT),
+            Accepts::Text(&TEXT),
             "The identity whose token it is, where there are several.",
         )
         .unwritten("the only one")
         .example("\"app\""),
         setting(
             "app",
-            Takes::Number(100, 999),
+            Accepts::Number(100, 999),
             "The status that the app answers, whatever it is asked.",
         )
         .default(|| "200".to_owned())
         .example("403"),
-        setting("document", Takes::Choice(DOCUMENTS), "What is known of the document.")
+        setting("document", Accepts::Choice(DOCUMENTS), "What is known of the document.")
             .default(|| "\"ready\"".to_owned())
             .example("\"pending\""),
         setting(
             "attributes",
-            Takes::Named(&ATTRIBUTE, &Takes::Json),
+            Accepts::Named(&ATTRIBUTE, &Accepts::Json),
             "What was remembered of its upload.",
         )
         .example("{ tenant = \"acme\" }"),
         setting(
             "uploader",
-            Takes::Text(&TEXT),
+            Accepts::Text(&TEXT),
             "The user who uploaded it, of the caller's identity.",
         )
         .unwritten("nobody who is known")
         .example("\"ann\""),
-        setting("expect", Takes::Table(&EXPECT), "What should come of it: at least one of these.")
-            .required()
-            .example("{ lane = \"view\", reason = \"denied_by_policy\" }"),
+        setting(
+            "expect",
+            Accepts::Table(&EXPECT),
+            "What should come of it: at least one of these.",
+        )
+        .required()
+        .example("{ lane = \"view\", reason = \"denied_by_policy\" }"),
     ],
 };
 
@@ -74,14 +78,15 @@ static EXPECT: Section = Section {
     title: "[test.expect]",
     about: "At least one of these.",
     settings: &[
-        setting("lane", Takes::Choice(LANE), "What the request is to Transom.").example("\"view\""),
-        setting("decision", Takes::Choice(DECISIONS), "Whether there is a session.")
+        setting("lane", Accepts::Choice(LANE), "What the request is to Transom.")
+            .example("\"view\""),
+        setting("decision", Accepts::Choice(DECISIONS), "Whether there is a session.")
             .example("\"session\""),
-        setting("reason", Takes::Text(&TEXT), "Why there is none: a code, as in the log.")
+        setting("reason", Accepts::Text(&TEXT), "Why there is none: a code, as in the log.")
             .example("\"denied_by_policy\""),
         setting(
             "permissions",
-            Takes::OneOrMore(&Takes::Choice(PERMISSION)),
+            Accepts::OneOrMore(&Accepts::Choice(PERMISSION)),
             "Those of the session, in any order.",
         )
         .example("[\"read\"]"),

@@ -4,44 +4,44 @@ use super::locators::IDS;
 use super::rules::{CHANGED, DELETE, MOVE, UPLOAD};
 use super::syntax::{HEADER, HOST, JSON_PATH, ROUTE, TEXT};
 use super::view::VIEW;
-use super::{Section, Takes, setting};
+use super::{Accepts, Section, setting};
 
 pub(super) static KIND: Section = Section {
     title: "[documents.<kind>]",
     about: "One kind of document of the app, how to get at them, and the routes on which they come and go.",
     settings: &[
-        setting("hosts", Takes::OneOrMore(&Takes::Text(&HOST)), "The rules hold for these hosts only.")
+        setting("hosts", Accepts::OneOrMore(&Accepts::Text(&HOST)), "The rules hold for these hosts only.")
             .unwritten("for all")
             .example("[\"a.example\"]"),
         setting(
             "upload",
-            Takes::List(&Takes::Table(&UPLOAD)),
+            Accepts::List(&Accepts::Table(&UPLOAD)),
             "New documents. An id that is known already means new bytes for it.",
         )
         .example("[{ route = \"POST /api/files\", file = { part = \"file\" }, id = { json = \"$.data.id\" } }]"),
         setting(
             "replace",
-            Takes::List(&Takes::Table(&UPLOAD)),
+            Accepts::List(&Accepts::Table(&UPLOAD)),
             "New bytes for documents that are known; an unknown id is left alone. The keys are those of `upload`.",
         )
         .example("[{ route = \"PUT /files/{id}\", file = { body = true } }]"),
-        setting("delete", Takes::List(&Takes::Table(&DELETE)), "What the app deletes is deleted at DWS too.")
+        setting("delete", Accepts::List(&Accepts::Table(&DELETE)), "What the app deletes is deleted at DWS too.")
             .example("[{ route = \"DELETE /files/{id}\" }]"),
-        setting("view", Takes::List(&Takes::Table(&VIEW)), "Who gets a session with which request.")
+        setting("view", Accepts::List(&Accepts::Table(&VIEW)), "Who gets a session with which request.")
             .example("[{ route = \"GET /files/{id}\", session = { page = true } }]"),
-        setting("move", Takes::List(&Takes::Table(&MOVE)), "Documents that get another id.")
+        setting("move", Accepts::List(&Accepts::Table(&MOVE)), "Documents that get another id.")
             .later("`move` rules")
             .example("[{ route = \"MOVE /files/{id}\", from = { path = \"id\" }, to = { request_header = \"destination\" } }]"),
         setting(
             "changed",
-            Takes::List(&Takes::Table(&CHANGED)),
+            Accepts::List(&Accepts::Table(&CHANGED)),
             "Documents that change in a way that shows no whole file.",
         )
         .later("`changed` rules")
         .example("[{ route = \"PATCH /files/{id}\" }]"),
         setting(
             "source",
-            Takes::Either(&[Takes::Text(&ROUTE), Takes::Table(&SOURCE)]),
+            Accepts::Either(&[Accepts::Text(&ROUTE), Accepts::Table(&SOURCE)]),
             "The GET request to which the app answers with the document's bytes. Documents that never came by are read \
              there, with the credentials of a caller who may see them.",
         )
@@ -49,7 +49,7 @@ pub(super) static KIND: Section = Section {
         .example("\"GET /files/{id}/content\""),
         setting(
             "probe",
-            Takes::OneOrMore(&Takes::Either(&[Takes::Text(&ROUTE), Takes::Table(&PROBE)])),
+            Accepts::OneOrMore(&Accepts::Either(&[Accepts::Text(&ROUTE), Accepts::Table(&PROBE)])),
             "The request that tells whether a caller may see the document: a 2xx is a yes, unless it is a web page that \
              was not asked for. Of a list, the first yes counts.",
         )
@@ -57,26 +57,26 @@ pub(super) static KIND: Section = Section {
         .example("\"GET /api/files/{id}\""),
         setting(
             "resolve",
-            Takes::Table(&RESOLVE),
+            Accepts::Table(&RESOLVE),
             "Exchanges the id of routes, which may change, for the stable one.",
         )
         .later("exchanging one id for another (`resolve`)")
         .example("{ get = \"/{*id}\", id = { json = \"$.uid\" } }"),
         setting(
             "validate",
-            Takes::Bool,
+            Accepts::Bool,
             "Notices changes that never came by, by the ETag, Last-Modified and length of `source`. Where the probe does \
              not ask for the bytes anyway, that is a request for one byte.",
         )
         .unwritten("where the probe asks for the bytes")
         .example("true"),
-        setting("per_host", Takes::Bool, "The host is a part of a document's name, for tenants by Host.")
+        setting("per_host", Accepts::Bool, "The host is a part of a document's name, for tenants by Host.")
             .default(|| "false".to_owned())
             .example("true"),
     ],
 };
 
-const HEADERS: Takes = Takes::Named(&HEADER, &Takes::Text(&TEXT));
+const HEADERS: Accepts = Accepts::Named(&HEADER, &Accepts::Text(&TEXT));
 
 static PROBE: Section = Section {
     title: "a request of Transom's own",
@@ -85,7 +85,7 @@ static PROBE: Section = Section {
     settings: &[
         setting(
             "route",
-            Takes::Text(&ROUTE),
+            Accepts::Text(&ROUTE),
             "Method and path, with `{id}` or `{*id}` where the id belongs.",
         )
         .required()
@@ -101,14 +101,14 @@ static SOURCE: Section = Section {
     settings: &[
         setting(
             "route",
-            Takes::Text(&ROUTE),
+            Accepts::Text(&ROUTE),
             "Method and path, with `{id}` or `{*id}` where the id belongs.",
         )
         .required()
         .example("\"GET /files/{id}\""),
         setting("headers", HEADERS, "Headers besides: `accept` says which answer is meant.")
             .example("{ accept = \"application/pdf\" }"),
-        setting("url", Takes::Text(&JSON_PATH), "Where the answer has the address of the bytes.")
+        setting("url", Accepts::Text(&JSON_PATH), "Where the answer has the address of the bytes.")
             .later("a source in two steps (`url`)")
             .example("\"$.download_url\""),
     ],
@@ -118,8 +118,9 @@ static RESOLVE: Section = Section {
     title: "[documents.<kind>.resolve]",
     about: "",
     settings: &[
-        setting("get", Takes::Text(&TEXT), "The path to ask.").required().example("\"/{*id}\""),
-        setting("accept", Takes::Text(&TEXT), "The Accept header.").example("\"application/json\""),
+        setting("get", Accepts::Text(&TEXT), "The path to ask.").required().example("\"/{*id}\""),
+        setting("accept", Accepts::Text(&TEXT), "The Accept header.")
+            .example("\"application/json\""),
         setting("id", IDS, "Where the answer has the stable id.")
             .required()
             .example("{ json = \"$.uid\" }"),

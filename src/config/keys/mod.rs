@@ -35,7 +35,7 @@ pub(super) struct Section {
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) key: &'static str,
-    pub(super) takes: Takes,
+    pub(super) takes: Accepts,
     pub(super) unwritten: Unwritten,
     pub(super) meaning: &'static str,
     /// A value in TOML.
@@ -71,7 +71,7 @@ pub(super) enum Unwritten {
 
 /// The values that a key takes.
 #[derive(Debug)]
-pub(super) enum Takes {
+pub(super) enum Accepts {
     Text(&'static Syntax),
     Choice(&'static [Choice]),
     Bool,
@@ -79,13 +79,13 @@ pub(super) enum Takes {
     True,
     /// Both ends belong to it.
     Number(i64, i64),
-    List(&'static Takes),
+    List(&'static Accepts),
     /// A value alone is a list of one.
-    OneOrMore(&'static Takes),
+    OneOrMore(&'static Accepts),
     Table(&'static Section),
     /// Keys that the operator chooses, and what each takes.
-    Named(&'static Syntax, &'static Takes),
-    Either(&'static [Takes]),
+    Named(&'static Syntax, &'static Accepts),
+    Either(&'static [Accepts]),
     /// Any value that JSON has too.
     Json,
 }
@@ -104,24 +104,24 @@ pub(super) static FILE: Section = Section {
     title: "the configuration",
     about: "A file in TOML: `config.toml`, unless `--config` names another. Unknown keys are errors.",
     settings: &[
-        setting("server", Takes::Table(&server::SERVER), "Where Transom listens, and for whom.")
+        setting("server", Accepts::Table(&server::SERVER), "Where Transom listens, and for whom.")
             .example("{ listen = \"127.0.0.1:8080\" }"),
-        setting("app", Takes::Table(&app::APP), "The app behind Transom.")
+        setting("app", Accepts::Table(&app::APP), "The app behind Transom.")
             .required()
             .example("{ url = \"http://127.0.0.1:3000\" }"),
-        setting("dws", Takes::Table(&store::DWS), "Nutrient's DWS Viewer API.")
+        setting("dws", Accepts::Table(&store::DWS), "Nutrient's DWS Viewer API.")
             .required()
             .example("{ api_key = { env = \"NUTRIENT_DWS_VIEWER_API_KEY\" } }"),
-        setting("store", Takes::Table(&store::STORE), "What is kept on disk.")
+        setting("store", Accepts::Table(&store::STORE), "What is kept on disk.")
             .example("{ path = \"transom-data\" }"),
-        setting("viewer", Takes::Table(&store::VIEWER), "Transom's own viewer pages.")
+        setting("viewer", Accepts::Table(&store::VIEWER), "Transom's own viewer pages.")
             .example("{ sdk = \"/assets/nutrient-viewer.js\" }"),
-        setting("audit", Takes::Table(&audit::AUDIT), "A record of the sessions that are handed out.")
+        setting("audit", Accepts::Table(&audit::AUDIT), "A record of the sessions that are handed out.")
             .unwritten("no record is kept")
             .example("{ path = \"audit.jsonl\" }"),
         setting(
             "identity",
-            Takes::List(&Takes::Table(&identity::IDENTITY)),
+            Accepts::List(&Accepts::Table(&identity::IDENTITY)),
             "The issuers of the app's own tokens, one table each.",
         )
         .unwritten("the app's word alone decides")
@@ -130,7 +130,7 @@ pub(super) static FILE: Section = Section {
         ),
         setting(
             "documents",
-            Takes::Named(&syntax::KIND, &Takes::Table(&documents::KIND)),
+            Accepts::Named(&syntax::KIND, &Accepts::Table(&documents::KIND)),
             "The kinds of the app's documents, each with its rules. The name of a kind is letters, digits, `-` and \
              `_`: it is part of addresses, as in /.transom/view/files/7.",
         )
@@ -138,7 +138,7 @@ pub(super) static FILE: Section = Section {
         .example("{ files = { source = \"GET /files/{id}/content\" } }"),
         setting(
             "test",
-            Takes::List(&Takes::Table(&cases::TEST)),
+            Accepts::List(&Accepts::Table(&cases::TEST)),
             "What is expected of requests; `transom check` asks the engine whether it is so.",
         )
         .example("[{ name = \"a stranger gets none\", request = \"GET /\", expect = { lane = \"pass\" } }]"),
@@ -146,7 +146,7 @@ pub(super) static FILE: Section = Section {
 };
 
 /// A key that may be left out.
-const fn setting(key: &'static str, takes: Takes, meaning: &'static str) -> Setting {
+const fn setting(key: &'static str, takes: Accepts, meaning: &'static str) -> Setting {
     let (unwritten, role) = (Unwritten::Means(""), Role::Free);
     Setting { key, takes, unwritten, meaning, example: "", since: "0.1", later: None, role }
 }
@@ -216,7 +216,7 @@ impl Section {
     }
 }
 
-impl Takes {
+impl Accepts {
     /// What messages expect here.
     pub(super) fn expected(&self) -> String {
         match self {

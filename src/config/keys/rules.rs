@@ -4,7 +4,7 @@ use super::super::rules::{DEFAULT_MAX_SIZE, MAX_ATTRIBUTES};
 use super::super::units::written_size;
 use super::locators::IDS;
 use super::syntax::{ATTRIBUTE, CONDITION, EXPRESSION, MEDIA_TYPE, POINTER, ROUTE, SIZE, TEXT};
-use super::{Choice, Section, Setting, Takes, Unwritten, choice, setting};
+use super::{Accepts, Choice, Section, Setting, Unwritten, choice, setting};
 
 pub(super) static UPLOAD: Section = Section {
     title: "[[documents.<kind>.upload]]",
@@ -16,10 +16,10 @@ pub(super) static UPLOAD: Section = Section {
         setting("alias", IDS, "A second name of the document, for views.")
             .later("second names (`alias`)")
             .example("{ json = \"$.url\" }"),
-        setting("mode", Takes::Choice(MODES), "Whether the app gets the bytes.")
+        setting("mode", Accepts::Choice(MODES), "Whether the app gets the bytes.")
             .default(|| "\"tee\"".to_owned())
             .example("\"tee\""),
-        setting("file", Takes::Table(&FILE), "Where the file is in the request.")
+        setting("file", Accepts::Table(&FILE), "Where the file is in the request.")
             .unwritten("each part of a form that has a file name, with a warning")
             .example("{ part = \"file\" }"),
         setting("id", IDS, "Where the document's id is.")
@@ -27,19 +27,19 @@ pub(super) static UPLOAD: Section = Section {
             .example("{ json = \"$.data.id\" }"),
         accepted("any 2xx; with a header pattern that matches, 3xx too", "\"reply.status == 201\""),
         CONFIRM,
-        setting("max_size", Takes::Text(&SIZE), "Larger files still reach the app, and are not captured.")
+        setting("max_size", Accepts::Text(&SIZE), "Larger files still reach the app, and are not captured.")
             .default(|| written_size(DEFAULT_MAX_SIZE))
             .example("\"20 MiB\""),
         setting(
             "types",
-            Takes::OneOrMore(&Takes::Text(&MEDIA_TYPE)),
+            Accepts::OneOrMore(&Accepts::Text(&MEDIA_TYPE)),
             "Types of files that are captured, by what their bytes look like; what the client says does not count.",
         )
         .unwritten("what DWS can show: PDF, PNG, JPEG, TIFF and Office documents")
         .example("[\"application/pdf\", \"image/png\"]"),
         setting(
             "attributes",
-            Takes::Named(&ATTRIBUTE, &Takes::Text(&EXPRESSION)),
+            Accepts::Named(&ATTRIBUTE, &Accepts::Text(&EXPRESSION)),
             "What is remembered of an upload, at most 16 of them, as `document.attributes` in conditions of views.",
         )
         .example("{ tenant = \"claims.tenant\" }"),
@@ -53,27 +53,27 @@ static FILE: Section = Section {
     title: "[documents.<kind>.upload.file]",
     about: "Where the file is in the request.",
     settings: &[
-        setting("part", Takes::Text(&TEXT), "The parts of a multipart form with this name.")
+        setting("part", Accepts::Text(&TEXT), "The parts of a multipart form with this name.")
             .tag()
             .example("\"file\""),
-        setting("body", Takes::True, "The whole body is the file.").tag().example("true"),
-        setting("json", Takes::Text(&POINTER), "A member of a JSON body.")
+        setting("body", Accepts::True, "The whole body is the file.").tag().example("true"),
+        setting("json", Accepts::Text(&POINTER), "A member of a JSON body.")
             .tag()
             .later("files inside JSON (`file = { json = … }`)")
             .example("\"/content\""),
-        setting("tus", Takes::Table(&TUS), "Resumable uploads.")
+        setting("tus", Accepts::Table(&TUS), "Resumable uploads.")
             .tag()
             .later("resumable uploads (`file = { tus = … }`)")
             .example("{ name = \"filename\" }"),
-        setting("name", Takes::Text(&POINTER), "The member with the file's name.")
+        setting("name", Accepts::Text(&POINTER), "The member with the file's name.")
             .beside(&["json"])
             .later("files inside JSON (`file = { json = … }`)")
             .example("\"/name\""),
-        setting("type", Takes::Text(&POINTER), "The member with the file's type.")
+        setting("type", Accepts::Text(&POINTER), "The member with the file's type.")
             .beside(&["json"])
             .later("files inside JSON (`file = { json = … }`)")
             .example("\"/type\""),
-        setting("encoding", Takes::Choice(&[choice("base64", "")]), "How the file is written.")
+        setting("encoding", Accepts::Choice(&[choice("base64", "")]), "How the file is written.")
             .beside(&["json"])
             .later("files inside JSON (`file = { json = … }`)")
             .example("\"base64\""),
@@ -84,9 +84,9 @@ static TUS: Section = Section {
     title: "[documents.<kind>.upload.file.tus]",
     about: "",
     settings: &[
-        setting("name", Takes::Text(&TEXT), "The metadata with the file's name.")
+        setting("name", Accepts::Text(&TEXT), "The metadata with the file's name.")
             .example("\"filename\""),
-        setting("type", Takes::Text(&TEXT), "The metadata with the file's type.")
+        setting("type", Accepts::Text(&TEXT), "The metadata with the file's type.")
             .example("\"filetype\""),
     ],
 };
@@ -99,7 +99,7 @@ pub(super) static DELETE: Section = Section {
         WHEN,
         setting(
             "prefix",
-            Takes::Bool,
+            Accepts::Bool,
             "All documents whose ids begin with this one and a slash go, too.",
         )
         .default(|| "false".to_owned())
@@ -138,14 +138,14 @@ pub(super) static CHANGED: Section = Section {
 };
 
 pub(super) const fn route(example: &'static str) -> Setting {
-    setting("route", Takes::Text(&ROUTE), "The requests that the rule is for.")
+    setting("route", Accepts::Text(&ROUTE), "The requests that the rule is for.")
         .required()
         .example(example)
 }
 
 pub(super) const WHEN: Setting = setting(
     "when",
-    Takes::Text(&CONDITION),
+    Accepts::Text(&CONDITION),
     "A condition over `request` and `form`; the rule is for requests that meet it.",
 )
 .unwritten("each request of the route")
@@ -153,13 +153,13 @@ pub(super) const WHEN: Setting = setting(
 
 const fn accepted(unwritten: &'static str, example: &'static str) -> Setting {
     let meaning = "A condition over `reply`: whether the app has done what it was asked for.";
-    let setting = setting("accepted", Takes::Text(&CONDITION), meaning).example(example);
+    let setting = setting("accepted", Accepts::Text(&CONDITION), meaning).example(example);
     Setting { unwritten: Unwritten::Means(unwritten), ..setting }
 }
 
 const CONFIRM: Setting = setting(
     "confirm",
-    Takes::Either(&[Takes::Bool, Takes::Choice(&[choice("auto", "where the reply proves little")])]),
+    Accepts::Either(&[Accepts::Bool, Accepts::Choice(&[choice("auto", "where the reply proves little")])]),
     "Whether Transom looks at the app before the reply counts: forms are answered with redirects and pages, and so are \
      logins and mistakes.",
 )

@@ -5,7 +5,7 @@ use super::super::server::{DWS_URL, SDK as SDK_URL, STORE_PATH};
 use super::super::units::written_size;
 use super::locators::SECRET;
 use super::syntax::{FILE_PATH, SDK, SIZE, WEB};
-use super::{Section, Takes, setting};
+use super::{Accepts, Section, setting};
 
 pub(super) static DWS: Section = Section {
     title: "[dws]",
@@ -13,7 +13,7 @@ pub(super) static DWS: Section = Section {
     settings: &[
         setting(
             "url",
-            Takes::Text(&WEB),
+            Accepts::Text(&WEB),
             "Its address; `transom sandbox` prints that of a local stand-in.",
         )
         .default(|| format!("\"{DWS_URL}\""))
@@ -28,12 +28,12 @@ pub(super) static STORE: Section = Section {
     title: "[store]",
     about: "What is known of documents, and uploads on their way. One process owns it; all in it is its owner's alone.",
     settings: &[
-        setting("path", Takes::Text(&FILE_PATH), "The directory; it is made where it is missing.")
+        setting("path", Accepts::Text(&FILE_PATH), "The directory; it is made where it is missing.")
             .default(|| format!("\"{STORE_PATH}\""))
             .example("\"/var/lib/transom\""),
         setting(
             "spool",
-            Takes::Table(&SPOOL),
+            Accepts::Table(&SPOOL),
             "How much uploads on their way to DWS may take. Beyond it they still reach the app, and are not captured \
              (`spool_full`).",
         )
@@ -45,20 +45,20 @@ static SPOOL: Section = Section {
     title: "[store.spool]",
     about: "How much uploads on their way to DWS may take of the disk.",
     settings: &[
-        setting("limit", Takes::Text(&SIZE), "All of them.")
+        setting("limit", Accepts::Text(&SIZE), "All of them.")
             .default(|| written_size(SpoolLimits::default().limit))
             .example("\"2 GiB\""),
-        setting("unaccepted", Takes::Text(&SIZE), "Those that the app has not taken yet.")
+        setting("unaccepted", Accepts::Text(&SIZE), "Those that the app has not taken yet.")
             .default(|| written_size(SpoolLimits::default().unaccepted))
             .example("\"1 GiB\""),
         setting(
             "per_client",
-            Takes::Text(&SIZE),
+            Accepts::Text(&SIZE),
             "Of those, what comes from one client's address (IPv6: one /64).",
         )
         .default(|| written_size(SpoolLimits::default().per_client))
         .example("\"200 MiB\""),
-        setting("reserve", Takes::Text(&SIZE), "Free space that is left alone.")
+        setting("reserve", Accepts::Text(&SIZE), "Free space that is left alone.")
             .default(|| written_size(SpoolLimits::default().reserve))
             .example("\"5 GiB\""),
     ],
@@ -70,7 +70,7 @@ pub(super) static VIEWER: Section = Section {
     settings: &[
         setting(
             "sdk",
-            Takes::Text(&SDK),
+            Accepts::Text(&SDK),
             "Where pages load Nutrient's Web SDK from: an absolute address, or a path of the app's own origin.",
         )
         .default(|| format!("\"{SDK_URL}\""))

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::super::{Config, reference};
 use super::*;
+use crate::{extract, inject, locate};
 
 /// A file in which one key is written, beside what has to be.
 struct File {
@@ -76,10 +77,10 @@ fn fewest(section: &'static Section, setting: &Setting) -> Table {
 }
 
 /// The value of a key that has this table somewhere in it.
-fn around(takes: &Takes, table: Table) -> Value {
+fn around(takes: &Accepts, table: Table) -> Value {
     match takes {
-        Takes::List(item) | Takes::OneOrMore(item) => Value::Array(vec![around(item, table)]),
-        Takes::Named(_, item) => {
+        Accepts::List(item) | Accepts::OneOrMore(item) => Value::Array(vec![around(item, table)]),
+        Accepts::Named(_, item) => {
             Value::Table(Table::from_iter([("files".to_owned(), around(item, table))]))
         }
         _ => Value::Table(table),
@@ -311,7 +312,7 @@ fn innermost_is_fixed(path: &str) -> bool {
 
 /// The table that has the last key of `path`.
 fn parent_of<'t>(table: &'t mut Table, path: &str) -> &'t mut Table {
-    let mut takes: &Takes = &Takes::Table(&FILE);
+    let mut takes: &Accepts = &Accepts::Table(&FILE);
     let mut keys: Vec<_> = path.split('.').collect();
     keys.pop();
     let mut at = table;
@@ -324,12 +325,12 @@ fn parent_of<'t>(table: &'t mut Table, path: &str) -> &'t mut Table {
     at
 }
 
-fn inner<'v>(value: &'v mut Value, takes: &Takes) -> &'v mut Table {
+fn inner<'v>(value: &'v mut Value, takes: &Accepts) -> &'v mut Table {
     match (value, takes) {
-        (Value::Array(items), Takes::List(item) | Takes::OneOrMore(item)) => {
+        (Value::Array(items), Accepts::List(item) | Accepts::OneOrMore(item)) => {
             inner(&mut items[0], item)
         }
-        (Value::Table(table), Takes::Named(_, item)) => inner(&mut table["files"], item),
+        (Value::Table(table), Accepts::Named(_, item)) => inner(&mut table["files"], item),
         (Value::Table(table), _) => table,
         (value, _) => panic!("{value}"),
     }
@@ -338,10 +339,8 @@ fn inner<'v>(value: &'v mut Value, takes: &Takes) -> &'v mut Table {
 #[test]
 fn the_shipped_files_are_good_by_the_schema() {
     let schema = Validator::new();
-    for name in ["config.toml"] {
-        let table: Table = shipped(name).parse().unwrap();
-        assert_eq!(schema.check(&table), Ok(()), "{name}");
-    }
+    let table: Table = shipped("config.toml").parse().unwrap();
+    assert_eq!(schema.check(&table), Ok(()));
     let readme = shipped("README.md");
     let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let mut checked = 0;
@@ -355,7 +354,7 @@ fn the_shipped_files_are_good_by_the_schema() {
 /// `config.toml` shows each key once, if only behind a `#`.
 #[test]
 fn config_toml_shows_every_key() {
-    static ROOT: Takes = Takes::Table(&FILE);
+    static ROOT: Accepts = Accepts::Table(&FILE);
     let mut shown = BTreeSet::new();
     let mut header = Vec::new();
     for line in shipped("config.toml").lines() {
@@ -381,17 +380,21 @@ fn config_toml_shows_every_key() {
 }
 
 /// Notes the keys that are written in `value`.
-fn look(takes: &'static Takes, value: &Value, shown: &mut BTreeSet<(&'static str, &'static str)>) {
+fn look(
+    takes: &'static Accepts,
+    value: &Value,
+    shown: &mut BTreeSet<(&'static str, &'static str)>,
+) {
     match (takes, value) {
-        (Takes::List(item) | Takes::OneOrMore(item), Value::Array(items)) => {
+        (Accepts::List(item) | Accepts::OneOrMore(item), Value::Array(items)) => {
             items.iter().for_each(|value| look(item, value, shown));
         }
-        (Takes::List(item) | Takes::OneOrMore(item), value) => look(item, value, shown),
-        (Takes::Either(all), value) => all.iter().for_each(|takes| look(takes, value, shown)),
-        (Takes::Named(_, item), Value::Table(table)) => {
+        (Accepts::List(item) | Accepts::OneOrMore(item), value) => look(item, value, shown),
+        (Accepts::Either(all), value) => all.iter().for_each(|takes| look(takes, value, shown)),
+        (Accepts::Named(_, item), Value::Table(table)) => {
             table.values().for_each(|value| look(item, value, shown));
         }
-        (Takes::Table(section), Value::Table(table)) => {
+        (Accepts::Table(section), Value::Table(table)) => {
             for (key, value) in table {
                 if let Some(setting) = section.setting(key) {
                     shown.insert((section.title, setting.key));
@@ -439,6 +442,30 @@ fn every_key_is_in_the_reference_and_in_the_schema() {
             let line = format!("\n  {}\n", setting.key);
             assert!(text.contains(&line), "{line}");
         }
+    }
+}
+
+/// Kinds of locators, files and deliveries are registered in their rooms, and described here.
+#[test]
+fn what_is_registered_is_in_the_table() {
+    let section = |title: &str| {
+        let found = reference::sections().into_iter().find(|section| section.title == title);
+        found.unwrap_or_else(|| panic!("{title}"))
+    };
+    let now = |title: &str| {
+        let tags = section(title).tags().filter(|tag| tag.later.is_none());
+        BTreeSet::from_iter(tags.map(|tag| tag.key))
+    };
+    let locators = || locate::NOTATIONS.iter();
+    assert_eq!(now("a locator"), locators().map(|notation| notation.key).collect());
+    let files = extract::NOTATIONS.iter().map(|notation| notation.key);
+    assert_eq!(now("[documents.<kind>.upload.file]"), files.collect());
+    let ways = inject::WAYS.iter().map(|way| way.key);
+    assert_eq!(now("[documents.<kind>.view.session]"), ways.collect());
+    let pattern = section("a locator").setting("pattern").unwrap();
+    let Role::Beside(beside) = pattern.role else { panic!() };
+    for notation in locators() {
+        assert_eq!(beside.contains(&notation.key), notation.takes_pattern, "{}", notation.key);
     }
 }
 

@@ -14,7 +14,7 @@ use std::fmt;
 pub(super) use schema::name;
 
 use super::Config;
-use super::keys::{Choice, FILE, Role, Section, Setting, Takes, Unwritten};
+use super::keys::{Accepts, Choice, FILE, Role, Section, Setting, Unwritten};
 use super::problem::alternatives;
 
 /// How [`Config::reference`] is written.
@@ -184,7 +184,7 @@ impl Entry {
         let unwritten = match setting.unwritten {
             _ if setting.is_tag() => "one of these keys".to_owned(),
             Unwritten::Refused => "required".to_owned(),
-            Unwritten::Means("") if matches!(setting.takes, Takes::Table(_)) => {
+            Unwritten::Means("") if matches!(setting.takes, Accepts::Table(_)) => {
                 "the defaults of its keys".to_owned()
             }
             Unwritten::Means("") => "nothing".to_owned(),
@@ -219,7 +219,7 @@ impl fmt::Display for Choice {
 }
 
 /// The type, for people.
-impl fmt::Display for Takes {
+impl fmt::Display for Accepts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(syntax) => f.write_str(syntax.name),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::keys::{FILE, Role, Section, Setting, Takes, Unwritten};
+use super::super::keys::{Accepts, FILE, Role, Section, Setting, Unwritten};
 use super::plain;
 
 pub(super) fn schema() -> Value {
@@ -67,36 +67,36 @@ fn property(setting: &'static Setting) -> Value {
     property.into()
 }
 
-fn takes(takes: &'static Takes) -> Map<String, Value> {
+fn takes(takes: &'static Accepts) -> Map<String, Value> {
     let schema = match takes {
-        Takes::Text(syntax) if syntax.pattern.is_empty() => json!({ "type": "string" }),
-        Takes::Text(syntax) => json!({ "type": "string", "pattern": syntax.pattern }),
-        Takes::Choice(choices) => {
+        Accepts::Text(syntax) if syntax.pattern.is_empty() => json!({ "type": "string" }),
+        Accepts::Text(syntax) => json!({ "type": "string", "pattern": syntax.pattern }),
+        Accepts::Choice(choices) => {
             let now = choices.iter().filter(|choice| choice.later.is_none());
             json!({ "enum": now.map(|choice| choice.word).collect::<Vec<_>>() })
         }
-        Takes::Bool => json!({ "type": "boolean" }),
-        Takes::True => json!({ "const": true }),
-        Takes::Number(least, most) => {
+        Accepts::Bool => json!({ "type": "boolean" }),
+        Accepts::True => json!({ "const": true }),
+        Accepts::Number(least, most) => {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
-        Takes::List(item) => json!({ "type": "array", "items": self::takes(item) }),
-        Takes::OneOrMore(item) => {
+        Accepts::List(item) => json!({ "type": "array", "items": self::takes(item) }),
+        Accepts::OneOrMore(item) => {
             let item = self::takes(item);
             json!({ "anyOf": [item, { "type": "array", "items": item }] })
         }
-        Takes::Table(section) => json!({ "$ref": format!("#/$defs/{}", name(section)) }),
-        Takes::Named(syntax, item) => {
+        Accepts::Table(section) => json!({ "$ref": format!("#/$defs/{}", name(section)) }),
+        Accepts::Named(syntax, item) => {
             let mut table = json!({ "type": "object", "additionalProperties": self::takes(item) });
             if !syntax.pattern.is_empty() {
                 table["propertyNames"] = json!({ "pattern": syntax.pattern });
             }
             table
         }
-        Takes::Either(all) => {
+        Accepts::Either(all) => {
             json!({ "anyOf": all.iter().map(self::takes).collect::<Vec<_>>() })
         }
-        Takes::Json => json!({}),
+        Accepts::Json => json!({}),
     };
     match schema {
         Value::Object(schema) => schema,
