@@ -30,7 +30,7 @@
 //! A handler behind a view route whose `session` names a `request_header` finds
 //! `Extension<`[`ViewerSession`]`>`.
 //!
-//! The configuration language and the reason codes are described in the README; [`Reason`] lists the codes.
+//! [`Config::reference`] describes the configuration language; the reason codes are in the README, and in [`Reason`].
 //!
 //! [tower]: https://docs.rs/tower
 
@@ -87,7 +87,7 @@ mod viewer;
 mod weight;
 
 pub use body::{RequestBody, ResponseBody};
-pub use config::{Config, ConfigError, ConfigWarning};
+pub use config::{Config, ConfigError, ConfigWarning, ReferenceFormat};
 pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};

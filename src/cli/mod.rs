@@ -7,6 +7,7 @@ mod explain;
 mod guide;
 mod mappings;
 mod outbox;
+mod reference;
 mod run;
 mod sandbox;
 mod store;
@@ -68,6 +69,12 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// Check the record of the sessions that were handed out
     Audit(audit::AuditArgs),
+    /// Print every key of the configuration: type, default, meaning, example
+    ///
+    /// With a name only that section, key or chapter of the grammar.
+    Reference(reference::ReferenceArgs),
+    /// Print a JSON Schema of the configuration file, for editors
+    Schema,
     /// Get documents into DWS that the app had before Transom came
     Backfill(BackfillArgs),
 }
@@ -92,6 +99,8 @@ impl Cli {
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
             Command::Audit(args) => args.run(),
+            Command::Reference(args) => args.run(),
+            Command::Schema => reference::schema(),
             Command::Backfill(_) => not_available("backfill"),
         }
     }

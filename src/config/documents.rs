@@ -170,16 +170,15 @@ fn outgoing(value: &Value<'_>, is_source: bool) -> Option<Outgoing> {
         false => None,
     };
     let route = match &table {
-        Some(table) => table.require("route", "\"GET /files/{id}\""),
+        Some(table) => table.require("route"),
         None => Some(value.clone()),
     };
     let outgoing = route.and_then(|route| template(&route, is_source));
     let Some(table) = table else { return outgoing };
     let headers = table.get("headers").and_then(|value| value.table("`headers`"));
     let headers = headers.map(|table| given_headers(&table)).unwrap_or_default();
-    if is_source && let Some(url) = table.get("url") {
-        url.text();
-        url.not_yet("a source in two steps (`url`)");
+    if is_source {
+        table.get("url").and_then(|url| url.text());
     }
     table.finish();
     let mut outgoing = outgoing?;
@@ -278,16 +277,15 @@ fn by_id_alone(placed: &Placed) -> Option<Outgoing> {
 
 fn resolve(value: &Value<'_>) {
     if let Some(table) = value.table("`resolve`") {
-        if let Some(get) = table.require("get", "\"/{*id}\"") {
+        if let Some(get) = table.require("get") {
             get.parse(|path| Outgoing::parse(&format!("GET {path}")));
         }
         table.get("accept").and_then(|accept| accept.text());
-        if let Some(id) = table.require("id", "{ json = \"$.uid\" }") {
+        if let Some(id) = table.require("id") {
             locators(&id, None);
         }
         table.finish();
     }
-    value.not_yet("exchanging one id for another (`resolve`)");
 }
 
 const NOT_GIVEN: &[http::HeaderName] = &[

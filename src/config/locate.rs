@@ -32,8 +32,7 @@ pub(super) fn locators(value: &Value<'_>, route: Option<&Pattern>) -> Vec<Locato
 
 fn locator(value: &Value<'_>, route: Option<&Pattern>) -> Option<Locator> {
     let table = value.table("a locator")?;
-    let keys: Vec<_> = NOTATIONS.iter().map(|notation| notation.key).chain(["html"]).collect();
-    let place = table.one_of(&keys);
+    let place = table.one_of();
     let locator =
         place.and_then(|place| match NOTATIONS.iter().find(|notation| notation.key == place.key) {
             Some(notation) => read(notation, &place, &table, route),
@@ -84,6 +83,5 @@ fn html(place: &Value<'_>, table: &Table<'_>) -> Option<Locator> {
     place.text()?;
     table.get("attribute").and_then(|value| value.text());
     table.get("pattern").map(|value| value.parse(UrlPattern::parse));
-    place.not_yet("locators in HTML (`html`)");
     None
 }

@@ -53,7 +53,7 @@ pub(super) fn rules(
             let Some(table) = item.table(format!("`[[documents.{kind_name}.{action}]]`")) else {
                 continue;
             };
-            let route = table.require("route", "\"GET /files/{id}\"");
+            let route = table.require("route");
             let parsed = route.as_ref().and_then(|value| read_route(value, reading));
             let pattern = parsed.as_ref().map(|(_, pattern)| pattern);
             let when = table.get("when").and_then(|value| condition(&value, &["request", "form"]));
@@ -129,12 +129,9 @@ fn check_method(route: &Value<'_>, method: &Method, action: &Action) {
 fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> UploadRule {
     if let Some(value) = table.get("alias") {
         locators(&value, route);
-        value.not_yet("second names (`alias`)");
     }
-    if let Some(value) = table.get("mode")
-        && value.choice(&[("tee", false), ("divert", true)]) == Some(true)
-    {
-        value.not_yet("keeping the bytes from the app (`mode = \"divert\"`)");
+    if let Some(value) = table.get("mode") {
+        value.choice(&[("tee", ())]);
     }
     if table.get("file").is_none() {
         let message = "any part of a form with a file name is taken";
@@ -191,13 +188,11 @@ fn later(table: &Table<'_>, route: Option<&Pattern>, action: &str) {
         ids(table, route);
     } else {
         for key in ["from", "to"] {
-            if let Some(value) = table.require(key, "{ path = \"id\" }") {
+            if let Some(value) = table.require(key) {
                 locators(&value, route);
             }
         }
     }
-    let problem = Problem::not_yet(table.span.clone(), format!("`{action}` rules"));
-    table.reader.problems.push(problem);
 }
 
 fn accepted(table: &Table<'_>) -> Option<Condition> {
@@ -217,8 +212,7 @@ fn confirm(table: &Table<'_>) -> Confirm {
 fn file(value: &Value<'_>) -> Option<FileSource> {
     let table = value.table("`file`")?;
     let known = extract::NOTATIONS;
-    let keys: Vec<_> = known.iter().map(|notation| notation.key).chain(["json", "tus"]).collect();
-    let source = table.one_of(&keys);
+    let source = table.one_of();
     let file = source.and_then(|source| {
         let notation = known.iter().find(|notation| notation.key == source.key);
         match notation.map(|notation| &notation.takes) {
@@ -244,7 +238,6 @@ fn later_file(source: &Value<'_>, table: &Table<'_>) -> Option<FileSource> {
         if let Some(encoding) = table.get("encoding") {
             encoding.choice(&[("base64", ())]);
         }
-        source.not_yet("files inside JSON (`file = { json = … }`)");
         return None;
     }
     if let Some(names) = source.table("`tus`") {
@@ -253,7 +246,6 @@ fn later_file(source: &Value<'_>, table: &Table<'_>) -> Option<FileSource> {
         }
         names.finish();
     }
-    source.not_yet("resumable uploads (`file = { tus = … }`)");
     None
 }
 
@@ -284,5 +276,5 @@ pub(super) fn viewable() -> Vec<String> {
 }
 
 /// Of one document; each rests in the store with it.
-const MAX_ATTRIBUTES: usize = 16;
+pub(super) const MAX_ATTRIBUTES: usize = 16;
 pub(super) const DEFAULT_MAX_SIZE: u64 = 100 << 20;

@@ -52,7 +52,7 @@ fn apart(ways: &[Value<'_>], session: &Deliveries) {
 }
 
 pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading<'_>) -> ViewRule {
-    let session = table.require("session", "{ json = \"/viewer_session\" }");
+    let session = table.require("session");
     let mut rule = ViewRule { id: ids(table, route), ..default_view(reading) };
     if let Some(value) = session {
         let ways = value.at_least_one("a session that reaches nobody");
@@ -123,23 +123,19 @@ pub(super) fn default_view(reading: &Reading<'_>) -> ViewRule {
         allow: None,
         permissions: Permissions { read: true, ..Permissions::default() },
         grant: Vec::new(),
-        ttl: Duration::from_secs(15 * 60),
-        wait: Duration::from_secs(5),
+        ttl: TTL,
+        wait: WAIT,
         serves_bytes: false,
     }
 }
 
 fn delivery(value: &Value<'_>, reading: &Reading<'_>) -> Option<Delivery> {
     let table = value.table("`session`")?;
-    let later = WAYS.len() - 1;
-    let mut keys: Vec<_> = WAYS.iter().map(|way| way.key).collect();
-    keys.insert(later, "html");
-    let place = table.one_of(&keys);
+    let place = table.one_of();
     table.finish();
     let place = place?;
     let Some(way) = WAYS.iter().find(|way| way.key == place.key) else {
         place.text()?;
-        place.not_yet("mounting the viewer in the app's own pages (`html`)");
         return None;
     };
     let delivery = match way.reads {
@@ -207,7 +203,7 @@ fn identity(value: &Value<'_>, reading: &Reading<'_>) -> Option<String> {
 fn grant(value: &Value<'_>) -> Option<Grant> {
     let table = value.table("`grant`")?;
     let when = table.get("when").map(|value| condition(&value, ASKED));
-    let permissions = table.require("permissions", "[\"download\"]").map(|v| permissions(&v));
+    let permissions = table.require("permissions").map(|v| permissions(&v));
     table.finish();
     // A condition that can't be read must not become none.
     let when = match when {
@@ -243,4 +239,6 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
+pub(super) const TTL: Duration = Duration::from_secs(15 * 60);
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 const ASKED: &[&str] = &["claims", "document", "request"];
