@@ -229,3 +229,53 @@ pub(crate) enum Reads {
     /// `true`
     Flag(fn() -> Delivery),
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::inject::WAYS;
+
+    fn delivery(key: &str, text: &str) -> Delivery {
+        match &WAYS.iter().find(|way| way.key == key).unwrap().reads {
+            Reads::Header(delivery) => delivery(text.parse().unwrap()),
+            Reads::Name(delivery) => delivery(text.to_owned()),
+            Reads::Text(delivery) => delivery(text).unwrap(),
+            Reads::Flag(delivery) => delivery(),
+        }
+    }
+
+    #[test]
+    fn a_request_is_changed_as_far_as_its_deliveries_need_it() {
+        let (head, json) = (("response_header", "x-s"), ("json", "/s"));
+        for (ways, whole, plain) in [
+            (&[("request_header", "x-s")][..], false, false),
+            (&[head, ("cookie", "s")], false, false),
+            (&[("page", "")], false, false),
+            (&[head, json], true, true),
+        ] {
+            let all: Deliveries = ways.iter().map(|(key, text)| delivery(key, text)).collect();
+            assert_eq!(all.asks, Asks { whole, plain }, "{all:?}");
+            assert_eq!(all.is_page_alone(), ways[0].0 == "page");
+        }
+    }
+
+    #[test]
+    fn every_delivery_tells_what_it_did_and_never_the_session() {
+        for (way, text, told) in [
+            ("request_header", "x-s", "x-s: <session>, in the request to the app"),
+            ("response_header", "x-s", "x-s: <session>, in the reply"),
+            ("cookie", "s", "set-cookie: s=<session>, in the reply"),
+            ("json", "/a/1/s", r#"{"a":[…,{"s":"<session>"}]}, in the reply's JSON"#),
+            ("page", "", "a viewer page, instead of the app's document"),
+        ] {
+            let done = match delivery(way, text) {
+                Delivery::Request(delivery) => delivery.done(),
+                Delivery::Head(delivery) => delivery.done(),
+                Delivery::Body(delivery) => delivery.done(),
+                Delivery::Instead(delivery) => delivery.done(),
+            };
+            assert_eq!(done, told);
+        }
+    }
+}

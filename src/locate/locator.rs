@@ -202,3 +202,63 @@ impl fmt::Debug for Locator {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::locate::locator;
+    use crate::route::Captures;
+
+    #[test]
+    fn what_a_request_names_to_some_reader_before_its_app_answers() {
+        let headers = HeaderMap::from_iter([("x-doc".parse().unwrap(), "5".parse().unwrap())]);
+        let fields = [("doc[]".to_owned(), " 7 ".to_owned()), ("other".to_owned(), "8".to_owned())];
+        let json = json!({ "id": 9 });
+        let request = RequestFacts {
+            captures: &Captures::default(),
+            path: "/files",
+            query: Some("doc=6"),
+            headers: &headers,
+            fields: &fields,
+            json: Some(&json),
+        };
+        let before = RequestFacts { fields: &[], json: None, ..request };
+        for (key, text, in_head, in_body) in [
+            ("path", "id", "", None),
+            ("query", "doc", "6", Some("7")),
+            ("field", "doc", "6", Some("7")),
+            ("request_header", "x-doc", "5", None),
+            ("body_json", "$.id", "", Some("9")),
+            ("header", "location", "", None),
+            ("json", "$.id", "", None),
+            ("text", "{id}", "", None),
+        ] {
+            let locator = locator(key, text, None);
+            assert_eq!(locator.ids_in_head(&before).join(" "), in_head, "{locator}");
+            assert_eq!(locator.may_be_in_body(), in_body.is_some(), "{locator}");
+            let found = locator.ids_in_body(&request).join(" ");
+            assert_eq!(found, in_body.unwrap_or_default(), "{locator}");
+        }
+    }
+
+    #[test]
+    fn a_locator_is_told_as_it_was_written() {
+        for (key, text, pattern, told) in [
+            ("path", "id", None, r#"{ path = "id" }"#),
+            ("json", "$.data[*].id", None, r#"{ json = "$.data[*].id" }"#),
+            (
+                "header",
+                "Location",
+                Some("/d/{id}"),
+                r#"{ header = "location", pattern = "/d/{id}" }"#,
+            ),
+            ("text", "at {id}.", Some("d/{id}"), r#"{ text = "at {id}.", pattern = "d/{id}" }"#),
+        ] {
+            let pattern = pattern.map(|pattern| UrlPattern::parse(pattern).unwrap());
+            assert_eq!(locator(key, text, pattern).to_string(), told);
+        }
+    }
+}

@@ -32,7 +32,7 @@ impl Parts {
     fn asked_for(sources: &[&FileSource]) -> Option<Self> {
         let names = sources.iter().filter_map(|source| match source {
             FileSource::Part(name) => Some(name.clone()),
-            FileSource::AnyPart | FileSource::Body => None,
+            _ => None,
         });
         match names.collect::<Vec<_>>() {
             _ if sources.contains(&&FileSource::AnyPart) => Some(Self::AnyFile),

@@ -6,9 +6,9 @@ use http::request::Parts;
 use http::{Extensions, StatusCode};
 use tracing::{debug, info, warn};
 
-use super::Needs;
 use super::exchange::as_upload;
 use super::in_body::InBody;
+use super::needs::Needs;
 use crate::config::{Action, Kind};
 use crate::deliver::{Circumstances, WriteUnderWay};
 use crate::document::DocumentKey;

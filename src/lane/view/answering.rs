@@ -74,7 +74,7 @@ impl View {
 impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S, B> {
     fn finish(mut self: Box<Self>, reply: Response<S::Reply>) -> Finished<S::Reply, S::Error> {
         let status = reply.status();
-        let word = own_word(&reply, &self.asker);
+        let word = own_word(status, reply.headers(), self.asker.caller.is_some());
         if let Asked::Kept(head) = &self.asked {
             tell::own_answer(status, word, head);
         }
@@ -356,10 +356,11 @@ pub(in crate::lane) enum OwnWord {
     AskTheProbe,
 }
 
-fn own_word<R>(reply: &Response<R>, asker: &Asker) -> OwnWord {
-    match judge(reply.status(), reply.headers(), &HeaderMap::new()) {
+/// `recognised`: the caller has a valid token.
+fn own_word(status: StatusCode, reply: &HeaderMap, recognised: bool) -> OwnWord {
+    match judge(status, reply, &HeaderMap::new()) {
         Answer::Yes => OwnWord::Yes,
-        Answer::No(Refusal::Page) if asker.caller.is_some() => OwnWord::Yes,
+        Answer::No(Refusal::Page) if recognised => OwnWord::Yes,
         Answer::No(Refusal::Page) => OwnWord::AskTheProbe,
         Answer::No(_) => OwnWord::No(Reason::DeniedByApp),
         Answer::Unknown(_) => OwnWord::No(Reason::AppUnavailable),
@@ -375,3 +376,32 @@ fn came_over_tls(asked: &Parts) -> bool {
 }
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    #[test]
+    fn the_apps_own_answer_counts_by_status_type_and_caller() {
+        let (denied, unknown) =
+            (OwnWord::No(Reason::DeniedByApp), OwnWord::No(Reason::AppUnavailable));
+        for (status, content_type, of_a_stranger, of_a_caller) in [
+            (200, "application/json", OwnWord::Yes, OwnWord::Yes),
+            (206, "application/pdf", OwnWord::Yes, OwnWord::Yes),
+            (200, "text/html", OwnWord::AskTheProbe, OwnWord::Yes),
+            (302, "text/html", denied, denied),
+            (304, "application/pdf", denied, denied),
+            (404, "application/json", denied, denied),
+            (429, "application/json", unknown, unknown),
+            (500, "text/html", unknown, unknown),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let reply = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+            assert_eq!(own_word(status, &reply, false), of_a_stranger, "{status} {content_type}");
+            assert_eq!(own_word(status, &reply, true), of_a_caller, "{status} {content_type}");
+        }
+    }
+}
