@@ -4,7 +4,7 @@ use rand::seq::IndexedRandom as _;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::super::locate::Place;
+use super::super::walk::Place;
 use super::{Edit, Pointer, SpliceError};
 use crate::fuzz::feed;
 
