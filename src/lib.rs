@@ -34,6 +34,10 @@
 //!
 //! [tower]: https://docs.rs/tower
 
+// The layer alone reads the whole configuration but serves nobody: what only listeners and the admin page use
+// is unused then.
+#![cfg_attr(not(feature = "server"), allow(dead_code))]
+
 mod audit;
 mod auth;
 mod backend;

@@ -68,7 +68,7 @@ fn read(pieces: &[&[u8]]) -> Result<Option<Reply>, String> {
             Next::Frame(frame) => match frame.into_data() {
                 Ok(data) => reply.content.extend_from_slice(&data),
                 Err(frame) => {
-                    reply.trailers += frame.into_trailers().map_or(0, |fields| fields.len())
+                    reply.trailers += frame.into_trailers().map_or(0, |fields| fields.len());
                 }
             },
             Next::End => return Ok(Some(reply)),
