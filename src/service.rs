@@ -74,21 +74,25 @@ where
             cookies::join(request.headers_mut());
         }
         engine.watch.look(&mut request);
-        let (mut lane, found) = choose(&engine, &request);
+        // Looked for once, since next to no request is explained.
+        let told = Trail::of(request.extensions()).is_some();
+        let (mut lane, found) = choose(&engine, &request, told);
         let mut again = false;
         if let (Lane::Capture, Some(mount)) = (lane, &self.mount)
             && mount.takes_again(request.extensions_mut())
         {
             (lane, again) = (Lane::Pass, true);
         }
-        Trail::lane(request.extensions(), lane.name());
+        if told {
+            Trail::lane(request.extensions(), lane.name());
+        }
         if let Some(mount) = &self.mount
             && let Some(misplaced) =
                 mount.look(request.extensions(), request.uri().path(), lane != Lane::Pass)
         {
             request.extensions_mut().insert(misplaced);
         }
-        if Trail::of_asked(request.extensions()).is_none() {
+        if !told || Trail::of_asked(request.extensions()).is_none() {
             engine.metrics.request(lane);
         } else if matches!(lane, Lane::Capture | Lane::Pass) {
             // Whatever the app did with it would be done for real. A capture is decided on when app and body
@@ -118,7 +122,7 @@ where
         let engine = Guard::into_inner(engine);
         let future: LaneFuture<R, S::Error> = match lane {
             Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
-            Lane::View => return lane::view(&engine, inner, request, found),
+            Lane::View => return lane::view(&engine, inner, request, found, told),
             Lane::Own | Lane::Pass => Box::pin(lane::own(engine, inner, request)),
         };
         ResponseFuture::Lane { future }
@@ -147,13 +151,18 @@ impl<S: Service<Request<RequestBody<B>>>, B> Service<Request<RequestBody<B>>> fo
 }
 
 /// The lane; and for a view, its rules with what they captured, so that all of it is decided on one reading.
-fn choose<B: Body>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, Captures)>) {
+/// `told`: somebody has the request explained.
+fn choose<B: Body>(
+    engine: &Engine,
+    request: &Request<B>,
+    told: bool,
+) -> (Lane, Vec<(usize, Captures)>) {
     let (path, query) = (request.uri().path(), request.uri().query());
     if lane::is_own(&engine.config.server.prefix, path) {
         return (Lane::Own, Vec::new());
     }
     let mut candidates = engine.config.routes.candidates(path, query);
-    if Trail::of(request.extensions()).is_some() {
+    if told {
         tell_of_other_routes(engine, request, &candidates);
     }
     if engine.config.routes.is_unclear(path, query, &candidates) {
@@ -169,7 +178,7 @@ fn choose<B: Body>(engine: &Engine, request: &Request<B>) -> (Lane, Vec<(usize, 
     if candidates.is_empty() {
         return (Lane::Pass, Vec::new());
     }
-    match choose_among(engine, request, &candidates) {
+    match choose_among(engine, request, &candidates, told) {
         Lane::View => {
             let found = candidates.into_iter().map(|found| (found.index, found.captures));
             (Lane::View, found.collect())
@@ -182,6 +191,7 @@ fn choose_among<B: Body>(
     engine: &Engine,
     request: &Request<B>,
     candidates: &[Candidate<'_>],
+    told: bool,
 ) -> Lane {
     let (method, headers) = (request.method(), request.headers());
     let Ok(effective) = effective(method, headers, request.uri().query(), &[]) else {
@@ -209,10 +219,12 @@ fn choose_among<B: Body>(
     };
     let chosen = candidates.iter().find_map(|candidate| {
         let lane = lane_of(candidate);
-        tell_route(request, candidate.rule, if lane.is_some() { "" } else { "another method" });
+        if told {
+            tell_route(request, candidate.rule, if lane.is_some() { "" } else { "another method" });
+        }
         lane
     });
-    if chosen == Some(Lane::View) && has_body(request) && candidates.iter().any(reads_query) {
+    if chosen == Some(Lane::View) && candidates.iter().any(reads_query) && has_body(request) {
         tell_unclear(engine, request, Reason::ParameterUnclear, PARAMETER);
         return Lane::Pass;
     }

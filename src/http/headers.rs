@@ -81,9 +81,10 @@ pub(crate) fn tell_client(headers: &mut HeaderMap, peer: SocketAddr, tls: bool, 
 /// Removes every name that tells of the client, in every spelling. A trailer has them from nobody who may be
 /// believed: proxies put them into headers.
 pub(crate) fn strip_forwarding(headers: &mut HeaderMap) {
-    // Most names are neither.
+    // Most names are neither, and our own for the request's id, which is nearly always there, is not either.
     let unwanted = |name: &str| is_forwarding(name) || is_misspelled(name);
-    strip(headers, |name| name.starts_with(['x', 'f']) && unwanted(name));
+    let may_be = |name: &str| name.starts_with("x") || name.starts_with("f");
+    strip(headers, |name| may_be(name) && name != "x-request-id" && unwanted(name));
 }
 
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {

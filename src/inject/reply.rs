@@ -36,18 +36,18 @@ pub(crate) fn describe_edited(headers: &mut HeaderMap, length: usize) {
 
 /// Whether the client has something already, or wants a part: the app may answer with less than the whole.
 pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
-    [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE].iter().any(|name| headers.contains_key(name))
+    headers.keys().any(|name| tells_what_is_held(name) || *name == RANGE)
 }
 
 /// Has the app answer with the whole of it, whatever the client holds: a 304 would hide the session. With `edited`,
 /// a part of the body is of no use either; otherwise `Range` stays, with the `If-Range` that guards it.
 pub(crate) fn ask_for_all(headers: &mut HeaderMap, edited: bool) {
-    headers.remove(IF_NONE_MATCH);
-    headers.remove(IF_MODIFIED_SINCE);
-    if edited {
-        headers.remove(RANGE);
-        headers.remove(IF_RANGE);
-    }
+    let of_a_part = |name: &HeaderName| *name == RANGE || *name == IF_RANGE;
+    remove(headers, |name| tells_what_is_held(name) || (edited && of_a_part(name)));
+}
+
+fn tells_what_is_held(name: &HeaderName) -> bool {
+    *name == IF_NONE_MATCH || *name == IF_MODIFIED_SINCE
 }
 
 /// Tells caches that this address gives a page to some and bytes to others (RFC 9110, section 12.5.5). `Vary: *`

@@ -8,6 +8,11 @@ use percent_encoding::percent_decode_str;
 /// `..` (also between encoded slashes and backslashes), a broken percent sequence, invalid UTF-8, control characters,
 /// a backslash that is not encoded.
 pub(crate) fn segment(raw: &str) -> Option<Cow<'_, str>> {
+    // As most are.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !raw.is_empty() && raw.bytes().all(is_plain) {
+        return Some(Cow::Borrowed(raw));
+    }
     let text = strict(raw)?;
     if raw.contains('\\') {
         return None;

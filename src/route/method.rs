@@ -62,10 +62,15 @@ pub(crate) fn effective(
 ///
 /// One that repeats the request's own target says nothing else.
 pub(crate) fn is_path_overridden(headers: &HeaderMap, uri: &Uri) -> bool {
+    let is_path_override = |name: &HeaderName| is_one_of(name, &PATH_HEADERS);
+    // As with nearly every request.
+    if !headers.keys().any(is_path_override) {
+        return false;
+    }
     let own = uri.path_and_query().map(|target| target.as_str().as_bytes());
-    headers.iter().any(|(name, value)| {
-        is_one_of(name, &PATH_HEADERS) && Some(value.as_bytes().trim_ascii()) != own
-    })
+    headers
+        .iter()
+        .any(|(name, value)| is_path_override(name) && Some(value.as_bytes().trim_ascii()) != own)
 }
 
 /// The paths that headers name instead of the request's own.
@@ -85,11 +90,15 @@ fn may_hold_field(query: &str) -> bool {
     !query.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'&' | b'-'))
 }
 
-/// One look at the length of each name there is costs less than a search for each of these.
+/// One look at the length and the beginning of each name there is costs less than a search for each of these.
 #[inline]
 fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
     let name = name.as_str();
-    matches!(name.len(), 13 | 14 | 17 | 22) && names.iter().any(|known| same_in_cgi(name, known))
+    matches!(name.len(), 13 | 14 | 17 | 22) && name.starts_with("x") && folds_into(name, names)
+}
+
+fn folds_into(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| name.len() == known.len() && same_in_cgi(name, known))
 }
 
 const METHOD_HEADERS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];

@@ -192,7 +192,7 @@ impl Pattern {
         let (head, tail) = self.segments.split_at(head);
         for segment in head {
             let Some(text) = left else { return false };
-            let (raw, next) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+            let (raw, next) = first_segment(text);
             if !visit(segment, raw) {
                 return false;
             }
@@ -238,6 +238,14 @@ impl Pattern {
             None => Ok(()),
         }
     }
+}
+
+/// Up to the first slash, and what is behind it. Segments are short, so that a search made for long texts would cost
+/// several times as much.
+fn first_segment(text: &str) -> (&str, Option<&str>) {
+    let slash = text.bytes().position(|byte| byte == b'/');
+    let parts = slash.and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?)));
+    parts.map_or((text, None), |(first, rest)| (first, Some(rest)))
 }
 
 impl Segment {

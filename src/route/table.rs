@@ -18,7 +18,7 @@ pub(crate) struct RouteTable {
     /// In order of precedence.
     rules: Vec<Rule>,
     /// Rules by the first segment of the path, with those of `others` among them.
-    by_first: HashMap<String, Vec<usize>>,
+    by_first: HashMap<String, Vec<usize>, ahash::RandomState>,
     /// Rules whose path does not start with a literal.
     others: Vec<usize>,
     /// The patterns of `rules` for an app that sees neither case nor trailing slashes.

@@ -1,5 +1,7 @@
 //! The one judge of the app's word. Pure.
 
+use std::borrow::Cow;
+
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
@@ -70,34 +72,39 @@ pub(crate) fn judge(status: StatusCode, reply: &HeaderMap, asked: &HeaderMap) ->
         _ => {}
     }
     let Some(content_type) = essence(reply) else { return Answer::Yes };
-    let accepted: Vec<String> = ranges(asked).collect();
-    if PAGES.contains(&content_type.as_str()) && !accepted.contains(&content_type) {
+    let content_type = content_type.trim();
+    let is_page = PAGES.iter().any(|page| page.eq_ignore_ascii_case(content_type));
+    if is_page && !ranges(asked).any(|range| range.eq_ignore_ascii_case(content_type)) {
         return Answer::No(Refusal::Page);
     }
-    if accepted.is_empty() || accepted.iter().any(|range| covers(range, &content_type)) {
+    let mut accepted = ranges(asked).peekable();
+    if accepted.peek().is_none() || accepted.any(|range| covers(range, content_type)) {
         return Answer::Yes;
     }
     Answer::No(Refusal::OtherType)
 }
 
-/// `type/subtype` in lower case.
-fn essence(headers: &HeaderMap) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
-    Some(value.split(';').next().unwrap_or_default().trim().to_owned())
+/// `type/subtype`, in the case and with the blanks that the app gave it. Every view asks for it.
+fn essence(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let value = headers.get(CONTENT_TYPE)?.as_bytes();
+    value.split(|byte| *byte == b';').next().map(String::from_utf8_lossy)
 }
 
-fn ranges(headers: &HeaderMap) -> impl Iterator<Item = String> {
+fn ranges(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     let ranges = values.flat_map(|value| value.split(','));
     let ranges = ranges.map(|range| range.split(';').next().unwrap_or_default());
-    ranges.map(|range| range.trim().to_ascii_lowercase()).filter(|range| !range.is_empty())
+    ranges.map(str::trim).filter(|range| !range.is_empty())
 }
 
 fn covers(range: &str, content_type: &str) -> bool {
     match range.strip_suffix("/*") {
         Some("*") => true,
-        Some(family) => content_type.split('/').next() == Some(family),
-        None => range == content_type,
+        Some(family) => {
+            let of = content_type.split('/').next();
+            of.is_some_and(|of| of.eq_ignore_ascii_case(family))
+        }
+        None => range.eq_ignore_ascii_case(content_type),
     }
 }
 
@@ -145,6 +152,9 @@ mod tests {
             ("Text/HTML; charset=utf-8", "", false),
             ("application/xhtml+xml", "*/*", false),
             ("text/html", "text/*", false),
+            (" Text/HTML ;charset=utf-8", "TEXT/html", true),
+            ("Image/PNG", "IMAGE/*", true),
+            ("text/html\u{a0}", "", false),
             ("text/html; charset=utf-8", "application/xml, text/html;q=0.9", true),
             ("application/json", "application/json", true),
             ("application/problem+json", "application/json", false),

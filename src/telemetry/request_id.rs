@@ -12,10 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Keeps the id that the request came with if it is one, and gives it a new one otherwise.
 #[cfg(feature = "server")]
 pub(crate) fn assign(headers: &mut HeaderMap) -> HeaderValue {
-    let mut given = headers.get_all(HEADER).iter();
-    if let (Some(id), None) = (given.next(), given.next())
-        && is_valid(id)
-    {
+    if let Some(id) = given(headers) {
         return id.clone();
     }
     let id = generate();
@@ -23,12 +20,24 @@ pub(crate) fn assign(headers: &mut HeaderMap) -> HeaderValue {
     id
 }
 
+#[cfg(feature = "server")]
+fn given(headers: &HeaderMap) -> Option<&HeaderValue> {
+    // Most clients give none, and to look at the few names that are there costs less than to look this one up.
+    if !headers.keys().any(|name| name.as_str() == NAME) {
+        return None;
+    }
+    let mut given = headers.get_all(HEADER).iter();
+    let id = given.next()?;
+    (given.next().is_none() && is_valid(id)).then_some(id)
+}
+
 /// The id of the request with these headers, `-` if it has none.
 pub(crate) fn of(headers: &HeaderMap) -> &str {
     headers.get(HEADER).and_then(|id| id.to_str().ok()).unwrap_or("-")
 }
 
-pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const HEADER: HeaderName = HeaderName::from_static(NAME);
+const NAME: &str = "x-request-id";
 
 /// 1 to 128 visible ASCII characters that need no quoting in a log line or a list.
 fn is_valid(id: &HeaderValue) -> bool {
@@ -53,11 +62,13 @@ fn batch() -> Bytes {
     static PROCESS: LazyLock<u64> = LazyLock::new(rand::random);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let first = COUNT.fetch_add(BATCH, Ordering::Relaxed);
-    let process = hex(*PROCESS);
+    let (process, beginning) = (hex(*PROCESS), hex(first));
     let mut ids = Vec::with_capacity(ID_LENGTH * BATCH as usize);
     for count in first..first + BATCH {
         ids.extend_from_slice(&process);
-        ids.extend_from_slice(&hex(count));
+        // A batch begins at a multiple of its size, so that no other digits differ within it.
+        ids.extend_from_slice(&beginning[..14]);
+        ids.extend_from_slice(&[digit(count >> 4), digit(count)]);
     }
     ids.into()
 }
@@ -65,9 +76,14 @@ fn batch() -> Bytes {
 fn hex(number: u64) -> [u8; 16] {
     let mut digits = [b'0'; 16];
     for (place, digit) in digits.iter_mut().rev().enumerate() {
-        *digit = HEX[(number >> (4 * place) & 15) as usize];
+        *digit = self::digit(number >> (4 * place));
     }
     digits
+}
+
+/// Of the last four bits.
+fn digit(number: u64) -> u8 {
+    HEX[(number & 15) as usize]
 }
 
 const ID_LENGTH: usize = 32;
@@ -96,6 +112,16 @@ mod tests {
         for id in ["7", "Root=1-67891233-abcdef012345678912345678", longest.as_str()] {
             assert_eq!(assigned(&[id.as_bytes()]), id);
         }
+    }
+
+    #[test]
+    fn each_is_another_also_from_batch_to_batch() {
+        let ids: Vec<_> = (0..10 * BATCH).map(|_| generate()).collect();
+        let different: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(different.len(), ids.len());
+        let counts = ids.iter().map(|id| id.to_str().unwrap()[16..].to_owned());
+        let counts: Vec<_> = counts.map(|hex| u64::from_str_radix(&hex, 16).unwrap()).collect();
+        assert!(counts.chunks(BATCH as usize).all(<[u64]>::is_sorted), "{counts:?}");
     }
 
     #[test]

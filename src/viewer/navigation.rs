@@ -1,5 +1,5 @@
 use http::header::{ACCEPT, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 /// Whether this is a browser's top-level navigation: `Sec-Fetch-Mode: navigate` and
 /// `Sec-Fetch-Dest: document` (Fetch Metadata); without them, which browsers send to trustworthy
@@ -56,6 +56,10 @@ impl<'h> Shown<'h> {
 /// standard; `prefetch;prerender` for a whole page, with all that its scripts ask for), and the headers of browsers
 /// before that.
 pub(crate) fn is_ahead(headers: &HeaderMap) -> bool {
+    // To look at the few names that are there costs less than to look each of these up.
+    if !headers.keys().any(|name| AHEAD.contains(&name.as_str())) {
+        return false;
+    }
     let lines = AHEAD.into_iter().flat_map(|name| headers.get_all(name));
     lines.filter_map(|line| line.to_str().ok()).any(|line| {
         let mut words = line.split([',', ';']).map(str::trim);
@@ -67,12 +71,7 @@ pub(crate) fn is_ahead(headers: &HeaderMap) -> bool {
     })
 }
 
-const AHEAD: [HeaderName; 4] = [
-    HeaderName::from_static("sec-purpose"),
-    HeaderName::from_static("purpose"),
-    HeaderName::from_static("x-purpose"),
-    HeaderName::from_static("x-moz"),
-];
+const AHEAD: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
 fn asks_for_download(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default();
@@ -104,6 +103,8 @@ fn is_zero_weight(parameter: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn judged(method: &str, uri: &str, lines: &[(&'static str, &'static str)]) -> bool {

@@ -40,12 +40,14 @@ use crate::viewer::is_ahead;
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
 ///
-/// The app is asked at once where nobody has to be waited for before, as for nearly every view.
+/// The app is asked at once where nobody has to be waited for before, as for nearly every view. `told`: somebody has
+/// the request explained.
 pub(crate) fn view<S: Inner<B>, B>(
     engine: &Arc<Engine>,
     inner: S,
     request: Request<B>,
     found: Vec<(usize, Captures)>,
+    told: bool,
 ) -> ResponseFuture<S::Future, S::Reply, S::Error>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -53,7 +55,7 @@ where
     let (parts, body) = request.into_parts();
     let varies = found.iter().any(|(index, _)| gives_pages(engine, *index));
     let placed = Misplaced::check(&parts.extensions);
-    let view = match placed.and_then(|()| View::of(engine, &parts, found)) {
+    let view = match placed.and_then(|()| View::of(engine, &parts, found, told)) {
         Ok(Some(view)) => view,
         Ok(None) => return pass(inner, parts, body, Marks { varies, ..Marks::default() }),
         Err(reason) => {
@@ -114,6 +116,7 @@ impl View {
         engine: &Arc<Engine>,
         parts: &Parts,
         found: Vec<(usize, Captures)>,
+        told: bool,
     ) -> Result<Option<Self>, Reason> {
         for (index, captures) in found {
             let Some(Rule { action: Action::View(rule), method, when, kind, .. }) =
@@ -136,7 +139,6 @@ impl View {
                 let kind = engine.config.kinds.get(*kind).ok_or(Reason::DocumentUnknown)?;
                 let key = document(rule, kind, captures, parts)?;
                 let (engine, rule, kind) = (engine.clone(), rule.clone(), kind.clone());
-                let told = Trail::of(&parts.extensions).is_some();
                 let Parts { method, uri, headers, .. } = parts;
                 let instead = rule.session.instead.as_ref();
                 let page = instead.is_some_and(|page| page.is_for(method, uri, headers));
