@@ -7,7 +7,7 @@ use crate::health::State;
 use super::admin::{Dependency, Health, Status};
 use super::follow;
 use super::stack::Stacks;
-use crate::http::downstream::tls::Certificate;
+use crate::proxy::tls::Certificate;
 
 /// The engine and the way to the app.
 pub(super) struct ProxyHealth {

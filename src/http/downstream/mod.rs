@@ -13,8 +13,9 @@ mod limit_tests;
 pub(crate) mod limits;
 mod linger;
 mod listen;
+mod observer;
 pub(crate) mod pace;
-mod proxy_protocol;
+pub(crate) mod proxy_protocol;
 #[cfg(test)]
 mod proxy_protocol_tests;
 mod replying;
@@ -25,9 +26,9 @@ pub(crate) mod signal;
 mod speak;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tls;
 mod watch;
 pub(crate) mod workers;
 
-pub(crate) use limits::Limits;
+pub(crate) use limits::{ClientLimits, Limit, Limits};
 pub(crate) use listen::{Entrance, serve};
+pub(crate) use observer::{Observer, ReplyObserver};

@@ -11,8 +11,8 @@ use pin_project_lite::pin_project;
 
 use super::expect::Expectation;
 use super::interim::Interim;
+use super::observer::ReplyObserver;
 use super::watch::{Answered, Answering};
-use crate::proxy::access_log::Visitor;
 
 pin_project! {
     /// Ends with the reply, once what the app has said before it is on its way.
@@ -34,8 +34,7 @@ pub(super) struct Asked {
     pub(super) version: Version,
     pub(super) answering: Answering,
     pub(super) expectation: Option<Expectation>,
-    /// Where there is an access log.
-    pub(super) visitor: Option<Box<Visitor>>,
+    pub(super) followed_by: Option<Box<dyn ReplyObserver>>,
 }
 
 impl<F, B> Replying<F, B> {
@@ -80,7 +79,7 @@ where
 
 impl Asked {
     fn answer<B: Body>(self, mut reply: Response<B>) -> Response<Answered<B>> {
-        let Self { version, answering, expectation, mut visitor } = self;
+        let Self { version, answering, expectation, mut followed_by } = self;
         let without_body = expectation.and_then(|expected| expected.replied(reply.status()));
         if without_body.is_some() {
             // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
@@ -89,9 +88,9 @@ impl Asked {
         if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
             answering.switches();
         }
-        if let Some(visitor) = &mut visitor {
-            visitor.answered(&reply);
+        if let Some(followed_by) = &mut followed_by {
+            followed_by.answered(reply.status(), reply.extensions());
         }
-        reply.map(|body| Answered::new(body, answering, version, without_body, visitor))
+        reply.map(|body| Answered::new(body, answering, version, without_body, followed_by))
     }
 }

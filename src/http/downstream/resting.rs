@@ -18,9 +18,8 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use crate::http::guard::Guarded;
 use crate::http::write::poll_write_slices;
-use crate::telemetry::Metrics;
 
-use super::limits::Limit;
+use super::observer::Observer;
 use super::signal::Shutdown;
 use super::watch::Watch;
 use crate::http::ClientInfo;
@@ -62,14 +61,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         &self,
         watch: &Watch,
         client: ClientInfo,
-        metrics: &Metrics,
+        observer: &dyn Observer,
         shutdown: &mut Shutdown,
     ) -> bool {
         loop {
             let check = match watch.check(Instant::now()) {
                 Ok(check) => check,
                 Err(limit) => {
-                    limit.strike(metrics, Some(client.peer));
+                    observer.limit_reached(limit, Some(client.peer));
                     break;
                 }
             };
@@ -83,7 +82,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
                 () = sleep_until(check) => {}
                 () = shutdown.requested() => break,
                 () = watch.left() => {
-                    Limit::Connections.make_way(metrics, client.peer);
+                    observer.evicted(client.peer);
                     return false;
                 }
             }
@@ -207,27 +206,26 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 mod tests {
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
-    use crate::config::ServerLimits;
-
     use crate::http::guard::Tunnel;
 
-    use super::super::{Limits, signal};
+    use super::super::observer::testing::unheard;
+    use super::super::{ClientLimits, Limits, signal};
     use super::*;
 
     const CLIENT: ([u8; 4], u16) = ([192, 0, 2, 7], 4711);
 
     fn line() -> (Line<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        (Line::new(Guarded::new(ours, CLIENT.into(), Tunnel::default()), None), theirs)
+        (Line::new(Guarded::new(ours, CLIENT.into(), Tunnel::default(), unheard()), None), theirs)
     }
 
     async fn rest(line: &Line<DuplexStream>, keep_alive: Duration) -> bool {
-        let of_clients = ServerLimits { keep_alive, ..ServerLimits::default() };
+        let of_clients = ClientLimits { keep_alive, ..ClientLimits::default() };
         let watch = Watch::new(&Limits { of_clients, drain: Duration::ZERO });
         drop(watch.request(http::Version::HTTP_11));
         let client = ClientInfo { peer: CLIENT.into(), tls: false };
         let (_trigger, mut shutdown) = signal::shutdown();
-        line.rest(&watch, client, &Metrics::new(), &mut shutdown).await
+        line.rest(&watch, client, &*unheard(), &mut shutdown).await
     }
 
     #[tokio::test]

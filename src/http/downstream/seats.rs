@@ -75,13 +75,11 @@ const SHARE: usize = 64;
 mod tests {
     use http::Version;
 
-    use crate::config::ServerLimits;
-
-    use super::super::Limits;
+    use super::super::{ClientLimits, Limits};
     use super::*;
 
     fn watch() -> Watch {
-        Watch::new(&Limits { of_clients: ServerLimits::USUAL, drain: Duration::ZERO })
+        Watch::new(&Limits { of_clients: ClientLimits::USUAL, drain: Duration::ZERO })
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -16,34 +17,31 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-use crate::config::ServerLimits;
 use crate::http::BoxError;
 use crate::http::guard::Guarded;
 use crate::http::interim::OnInterim;
-use crate::telemetry::Metrics;
 
 use super::arriving::Arriving;
 use super::attended::{Attended, Unattended};
 use super::expect::Expectation;
 use super::http2;
 use super::interim::{Interim, Interposed};
-use super::limits::{Limit, Limits};
+use super::limits::{ClientLimits, Limit, Limits};
 use super::linger::linger;
+use super::observer::Observer;
 use super::replying::{Asked, Replying};
 use super::resting::Line;
 use super::signal::Shutdown;
 use super::watch::{REST_AFTER, Watch, Watched};
 use crate::http::ClientInfo;
-use crate::proxy::access_log::{AccessLog, Visitor};
 
 /// A client's connection, which is served to its end or to the first limit.
 pub(super) struct Conversation<'e, I> {
     line: Line<I>,
     watch: Watch,
     client: ClientInfo,
-    of_clients: &'e ServerLimits,
-    metrics: &'e Metrics,
-    access_log: Option<&'e AccessLog>,
+    of_clients: &'e ClientLimits,
+    observer: &'e Arc<dyn Observer>,
     shutdown: Shutdown,
 }
 
@@ -82,14 +80,15 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         client: ClientInfo,
         admitted: Admitted,
         limits: &'e Limits,
-        metrics: &'e Metrics,
-        access_log: Option<&'e AccessLog>,
+        observer: &'e Arc<dyn Observer>,
         shutdown: Shutdown,
     ) -> Self {
         let Admitted { watch, permit } = admitted;
         let of_clients = &limits.of_clients;
-        let line = Line::new(Guarded::new(io, client.peer, watch.tunnel()), permit);
-        Self { line, watch, client, of_clients, metrics, access_log, shutdown }
+        let guarded =
+            Guarded::new(io, client.peer, watch.tunnel(), Arc::<dyn Observer>::clone(observer));
+        let line = Line::new(guarded, permit);
+        Self { line, watch, client, of_clients, observer, shutdown }
     }
 
     pub(super) async fn hold<M, S, B>(mut self, make: M)
@@ -102,7 +101,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         B::Error: Into<BoxError>,
     {
         // It begins with a rest, since nobody knows yet what it will speak.
-        while self.line.rest(&self.watch, self.client, self.metrics, &mut self.shutdown).await {
+        while self.line.rest(&self.watch, self.client, &**self.observer, &mut self.shutdown).await {
             // Boxed, so that nothing of it is left while the connection rests.
             if let Spoken::All = Box::pin(self.speak(make.clone())).await {
                 break;
@@ -124,7 +123,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     {
         let io = Watched::new(TokioIo::new(self.line.clone()), self.watch.clone());
         let (watch, client) = (self.watch.clone(), self.client);
-        let access_log = self.access_log.cloned();
+        let observer = Arc::clone(self.observer);
         let answer = move |mut request: Request<Arriving>, interim, expectation: Option<_>| {
             let version = request.version();
             let answering = watch.request(version);
@@ -132,9 +131,9 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             if let Some(expectation) = &expectation {
                 request.extensions_mut().insert(Expectation::clone(expectation));
             }
-            let visitor = access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
+            let followed_by = observer.request(&mut request, client);
             let stack = make().call(request);
-            Replying::new(stack, interim, Asked { version, answering, expectation, visitor })
+            Replying::new(stack, interim, Asked { version, answering, expectation, followed_by })
         };
         if self.line.begins_http2() {
             let answer = move |mut request: Request<Arriving>, on_interim: OnInterim| {
@@ -207,7 +206,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                 }
                 Event::Leave => {
                     if self.watch.leaves() {
-                        Limit::Connections.make_way(self.metrics, self.client.peer);
+                        self.observer.evicted(self.client.peer);
                         return Spoken::All;
                     }
                 }
@@ -268,11 +267,11 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     }
 
     fn strike(&self, limit: Limit) {
-        limit.strike(self.metrics, Some(self.client.peer));
+        self.observer.limit_reached(limit, Some(self.client.peer));
     }
 }
 
-fn http1_builder(limits: &ServerLimits) -> http1::Builder {
+fn http1_builder(limits: &ClientLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         // The watch does this, for less than a timer per request.
@@ -298,6 +297,7 @@ mod tests {
     use tokio::task::consume_budget;
     use tokio::time::{Duration, sleep, timeout};
 
+    use super::super::observer::testing::unheard;
     use super::super::signal;
     use super::*;
     use crate::proxy::testing::{PATIENCE, PATIENT};
@@ -308,12 +308,12 @@ mod tests {
         for used in [0, 127, 128] {
             for shuts in [true, false] {
                 let (trigger, shutdown) = signal::shutdown();
-                let (metrics, client) = (Metrics::new(), ([192, 0, 2, 7], 4711).into());
+                let (observer, client) = (unheard(), ([192, 0, 2, 7], 4711).into());
                 let client = ClientInfo { peer: client, tls: false };
                 let io = duplex(1024).0;
                 let admitted = Admitted { watch: Watch::new(&PATIENT), permit: None };
                 let mut conversation =
-                    Conversation::new(io, client, admitted, &PATIENT, &metrics, None, shutdown);
+                    Conversation::new(io, client, admitted, &PATIENT, &observer, shutdown);
                 let mut left = used;
                 let serving = pin!(poll_fn(|context| -> Poll<Result<(), Unattended>> {
                     while left > 0 && pin!(consume_budget()).poll(context).is_ready() {

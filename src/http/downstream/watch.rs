@@ -24,8 +24,8 @@ use crate::http::guard::Tunnel;
 
 use super::expect;
 use super::limits::{Limit, Limits};
+use super::observer::ReplyObserver;
 use super::pace::Pace;
-use crate::proxy::access_log::Visitor;
 
 /// What one connection is at.
 #[derive(Clone, Debug)]
@@ -302,8 +302,7 @@ pin_project! {
         without_body: Option<expect::Reply>,
         // Of HTTP/1.1: what is asked for is given to the client at once.
         given_when_asked: bool,
-        // Where there is an access log.
-        visitor: Option<Box<Visitor>>,
+            followed_by: Option<Box<dyn ReplyObserver>>,
     }
 }
 
@@ -313,21 +312,21 @@ impl<B: Body> Answered<B> {
         answering: Answering,
         version: Version,
         without_body: Option<expect::Reply>,
-        mut visitor: Option<Box<Visitor>>,
+        mut followed_by: Option<Box<dyn ReplyObserver>>,
     ) -> Self {
-        if let Some(visitor) = &mut visitor {
-            visitor.sent(0, inner.is_end_stream());
+        if let Some(followed_by) = &mut followed_by {
+            followed_by.sent(0, inner.is_end_stream());
         }
         let given_when_asked = version != Version::HTTP_2;
-        Self { inner, answering, without_body, given_when_asked, visitor }
+        Self { inner, answering, without_body, given_when_asked, followed_by }
     }
 }
 
 impl<B> Answered<B> {
     /// The connection has taken this much more of it, and its end.
     pub(super) fn given(self: Pin<&mut Self>, bytes: usize, is_last: bool) {
-        if let Some(visitor) = self.project().visitor {
-            visitor.sent(bytes, is_last);
+        if let Some(followed_by) = self.project().followed_by {
+            followed_by.sent(bytes, is_last);
         }
     }
 }
@@ -342,14 +341,14 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         let polled = this.inner.as_mut().poll_frame(context);
-        if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
+        if let (Some(followed_by), Poll::Ready(frame)) = (this.followed_by, &polled) {
             match frame {
-                Some(Err(_)) => visitor.failed(),
+                Some(Err(_)) => followed_by.failed(),
                 _ if !*this.given_when_asked => {}
-                None => visitor.sent(0, true),
+                None => followed_by.sent(0, true),
                 Some(Ok(frame)) => {
                     let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    visitor.sent(bytes, this.inner.is_end_stream());
+                    followed_by.sent(bytes, this.inner.is_end_stream());
                 }
             }
         }

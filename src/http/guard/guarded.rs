@@ -12,15 +12,14 @@ use bytes::BytesMut;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::reason::Reason;
-
 use super::framing::{Framing, Part, Unclear};
+use super::{Refusal, RefusalObserver};
 
 pin_project! {
     /// A stream on which a request with unclear framing is refused.
     ///
     /// A refused head is made unreadable with a NUL, so that the server above answers 400 as it does to
-    /// everything that is not HTTP, and closes. One with an unclear target becomes a head that [`strict`](super::strict)
+    /// everything that is not HTTP, and closes. One with an unclear target becomes a head that [`head`](super::head)
     /// refuses.
     /// A body breaks off. Nothing behind it is read.
     #[derive(Debug)]
@@ -28,6 +27,7 @@ pin_project! {
         #[pin]
         inner: S,
         peer: SocketAddr,
+        observer: Arc<dyn RefusalObserver>,
         framing: Framing,
         refused: Option<Refused>,
         tunnel: Tunnel,
@@ -52,9 +52,14 @@ impl Tunnel {
 }
 
 impl<S> Guarded<S> {
-    pub(crate) fn new(inner: S, peer: SocketAddr, tunnel: Tunnel) -> Self {
+    pub(crate) fn new(
+        inner: S,
+        peer: SocketAddr,
+        tunnel: Tunnel,
+        observer: Arc<dyn RefusalObserver>,
+    ) -> Self {
         let (framing, held) = (Framing::default(), BytesMut::new());
-        Self { inner, peer, framing, refused: None, tunnel, held }
+        Self { inner, peer, observer, framing, refused: None, tunnel, held }
     }
 
     /// Whether requests are watched here, and all that came belongs to ones that are complete.
@@ -131,11 +136,11 @@ impl<S: AsyncRead> AsyncRead for Guarded<S> {
             }
             Ok(_) => {}
             Err(Unclear { what, at, part }) => {
-                let code = match part {
-                    Part::Target => Reason::TargetUnclear,
-                    Part::Head | Part::Body => Reason::FramingUnclear,
+                let refusal = match part {
+                    Part::Target => Refusal::Target,
+                    Part::Head | Part::Body => Refusal::Framing,
                 };
-                tracing::info!(%code, peer = %this.peer, what, "request refused");
+                this.observer.refused(*this.peer, refusal, what);
                 buffer.set_filled(before + at);
                 let rest = match part {
                     Part::Target => UNCLEAR_TARGET,
@@ -209,12 +214,12 @@ const MOST_HELD: usize = 4096;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::strict;
+    use super::super::head;
     use super::*;
 
     #[test]
     fn an_unclear_target_is_told_to_those_who_judge_requests() {
         let told = std::str::from_utf8(UNCLEAR_TARGET).unwrap();
-        assert!(told.starts_with(&format!("\n{}: ", strict::UNCLEAR_TARGET)));
+        assert!(told.starts_with(&format!("\n{}: ", head::UNCLEAR_TARGET)));
     }
 }

@@ -17,12 +17,12 @@ use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::config::ServerLimits;
 use crate::http::BoxError;
-use crate::http::guard::strict::UNCLEAR_TARGET;
+use crate::http::guard::head::UNCLEAR_TARGET;
 use crate::http::interim::OnInterim;
 
 use super::arriving::Arriving;
+use super::limits::ClientLimits;
 use super::watch::{Answered, Watch};
 
 use reply::reply;
@@ -47,7 +47,7 @@ enum State<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin, A> Serving<I, A> {
-    pub(super) fn new(io: I, limits: &ServerLimits, watch: Watch, answer: A) -> Self {
+    pub(super) fn new(io: I, limits: &ClientLimits, watch: Watch, answer: A) -> Self {
         let mut http = Builder::new();
         http.initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
