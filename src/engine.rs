@@ -12,20 +12,20 @@ use tower::Layer;
 
 use crate::audit::Audit;
 use crate::auth::Authenticator;
-use crate::capture::Spool;
+use crate::backend::{self, Backend, Current};
 use crate::config::{Config, Delivery};
 use crate::deliver::Outbox;
-use crate::dws::DwsClient;
 use crate::explain::Watch;
-use crate::health::DwsHealth;
+use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
-use crate::mapping::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::mount::Told;
 use crate::private;
 use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
+use crate::spool::Spool;
+use crate::store::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::telemetry::Metrics;
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.
@@ -52,9 +52,9 @@ pub(crate) struct Engine {
     pub(crate) owned: Arc<Owned>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: Arc<dyn MappingStore>,
-    /// The DWS of new deliveries. All engines of one Transom share it, as they do the outbox.
-    pub(crate) dws: Arc<ArcSwap<DwsClient>>,
-    pub(crate) dws_health: Arc<DwsHealth>,
+    /// That of new deliveries. All engines of one Transom share it, as they do the outbox.
+    pub(crate) backend: Arc<Current>,
+    pub(crate) backend_health: Arc<BackendHealth>,
     pub(crate) watch: Arc<Watch>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
@@ -102,7 +102,7 @@ impl Transom {
         let (spool, keys) = (spool_path(&config.store.path), keys_path(&config.store.path));
         let authenticator = Authenticator::start(&config.identities, Some(&keys));
         let authenticator = authenticator.map_err(StartError)?;
-        Self::assemble(config, store, &spool, authenticator, DwsHealth::watch).await
+        Self::assemble(config, store, &spool, authenticator, BackendHealth::watch).await
     }
 
     /// An engine of which only decisions are asked: nobody is told that it is there. Without `tokens`, every
@@ -118,7 +118,7 @@ impl Transom {
         config.audit = None;
         let identities = if tokens { &config.identities[..] } else { &[] };
         let authenticator = Authenticator::start(identities, None).map_err(StartError)?;
-        let health = |_| DwsHealth::unwatched();
+        let health = |_| BackendHealth::unwatched();
         Self::assemble(config, store, spool, authenticator, health).await
     }
 
@@ -127,7 +127,7 @@ impl Transom {
         store: Arc<dyn MappingStore>,
         spool_dir: &Path,
         authenticator: Authenticator,
-        health: impl FnOnce(Arc<DwsClient>) -> DwsHealth,
+        health: impl FnOnce(Arc<dyn Backend>) -> BackendHealth,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let spool = Spool::open(spool_dir).map_err(|error| {
@@ -136,13 +136,13 @@ impl Transom {
         let spool = spool.within(config.store.spool, metrics.clone());
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, metrics.clone()));
         let audit = audit.transpose().map_err(StartError)?;
-        let dws = Arc::new(DwsClient::new(&config.dws, metrics.clone()).map_err(StartError)?);
-        let deliver_to = Arc::new(ArcSwap::new(dws.clone()));
+        let backend = backend::connect(&config.backend, metrics.clone()).map_err(StartError)?;
+        let deliver_to = Arc::new(Current::new(backend.clone()));
         let outbox =
             Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), metrics.clone())
                 .await?;
-        let dws_health = Arc::new(health(dws.clone()));
-        let broker = Broker::new(dws, metrics.clone(), config.identities.len() > 1);
+        let backend_health = Arc::new(health(backend.clone()));
+        let broker = Broker::new(backend, metrics.clone(), config.identities.len() > 1);
         let decisions = Decisions::new(&config.app.remember);
         let owned = Arc::new(Owned::new(&owned_headers(&config)));
         authenticator.ready().await;
@@ -158,8 +158,8 @@ impl Transom {
             owned,
             metrics,
             store,
-            dws: deliver_to,
-            dws_health,
+            backend: deliver_to,
+            backend_health,
             watch: Arc::default(),
             background: Handle::current(),
         };
@@ -219,12 +219,12 @@ impl Engine {
     /// An engine for the same documents under another configuration. What was granted under this one
     /// is not known to it: no session, no decision, no verified token.
     pub(crate) async fn renewed(&self, config: Config) -> Result<Self, StartError> {
-        let (dws, dws_health) = if config.dws.is_same(&self.config.dws) {
-            (self.dws.load_full(), self.dws_health.clone())
+        let (backend, backend_health) = if config.backend.is_same(&self.config.backend) {
+            (self.backend.get(), self.backend_health.clone())
         } else {
-            let dws = DwsClient::new(&config.dws, self.metrics.clone()).map_err(StartError)?;
-            let dws = Arc::new(dws);
-            (dws.clone(), Arc::new(DwsHealth::watch(dws)))
+            let backend = backend::connect(&config.backend, self.metrics.clone());
+            let backend = backend.map_err(StartError)?;
+            (backend.clone(), Arc::new(BackendHealth::watch(backend)))
         };
         let keys_dir = keys_path(&config.store.path);
         let authenticator = self.authenticator.renewed(&config.identities, &keys_dir);
@@ -232,7 +232,7 @@ impl Engine {
         authenticator.ready().await;
         self.spool.set_limits(config.store.spool);
         Ok(Self {
-            broker: Broker::new(dws, self.metrics.clone(), config.identities.len() > 1),
+            broker: Broker::new(backend, self.metrics.clone(), config.identities.len() > 1),
             decisions: self.decisions.renewed(&config.app.remember),
             owned: Arc::new(Owned::new(&owned_headers(&config))),
             config,
@@ -242,8 +242,8 @@ impl Engine {
             sources: self.sources.clone(),
             metrics: self.metrics.clone(),
             store: self.store.clone(),
-            dws: self.dws.clone(),
-            dws_health,
+            backend: self.backend.clone(),
+            backend_health,
             audit: self.audit.clone(),
             watch: self.watch.clone(),
             background: self.background.clone(),

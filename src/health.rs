@@ -7,11 +7,11 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::dws::{DwsClient, DwsErrorKind};
+use crate::backend::{Backend, BackendErrorKind};
 
 /// What the last check of the DWS key said. Ends its checks when dropped.
 #[derive(Debug)]
-pub(crate) struct DwsHealth {
+pub(crate) struct BackendHealth {
     state: Arc<ArcSwap<State>>,
     task: JoinHandle<()>,
 }
@@ -24,11 +24,11 @@ pub(crate) enum State {
     Bad(String),
 }
 
-impl DwsHealth {
+impl BackendHealth {
     /// Starts checking on the current runtime.
-    pub(crate) fn watch(dws: Arc<DwsClient>) -> Self {
+    pub(crate) fn watch(backend: Arc<dyn Backend>) -> Self {
         let state = Arc::new(ArcSwap::from_pointee(State::NotAsked));
-        let task = tokio::spawn(check_until_good(dws, state.clone()));
+        let task = tokio::spawn(check_until_good(backend, state.clone()));
         Self { state, task }
     }
 
@@ -44,15 +44,15 @@ impl DwsHealth {
     }
 }
 
-impl Drop for DwsHealth {
+impl Drop for BackendHealth {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn check_until_good(dws: Arc<DwsClient>, state: Arc<ArcSwap<State>>) {
+async fn check_until_good(backend: Arc<dyn Backend>, state: Arc<ArcSwap<State>>) {
     loop {
-        match dws.check().await {
+        match backend.check().await {
             Ok(()) => {
                 info!("DWS accepts the key");
                 state.store(Arc::new(State::Good));
@@ -63,7 +63,7 @@ async fn check_until_good(dws: Arc<DwsClient>, state: Arc<ArcSwap<State>>) {
                 // Said once, not every half minute.
                 if *state.load_full() != told {
                     match error.kind {
-                        DwsErrorKind::KeyRefused | DwsErrorKind::Forbidden => {
+                        BackendErrorKind::KeyRefused | BackendErrorKind::Forbidden => {
                             error!(
                                 "{}; uploads wait in the journal until this is mended",
                                 error.detail

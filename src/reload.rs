@@ -72,8 +72,8 @@ impl Transom {
 
     pub(crate) fn commit(&self, next: Next) -> Reloaded {
         let before = self.engine.swap(next.engine.clone());
-        if !next.engine.config.dws.is_same(&before.config.dws) {
-            next.engine.dws.store(next.engine.broker.dws());
+        if !next.engine.config.backend.is_same(&before.config.backend) {
+            next.engine.backend.set(next.engine.broker.backend());
             next.engine.outbox.begin_anew();
         }
         next.engine.sources.forget_failures();

@@ -89,7 +89,7 @@ impl Stage {
         let app = on_port(3000, |at| LegacyApp::start(at, &secrets.app));
         let app = app.await.map_err(start("the app"))?;
         let sandbox = on_port(8090, |listen| {
-            let key = secrets.dws.clone();
+            let key = secrets.backend.clone();
             Sandbox::start(SandboxOptions { listen, key, ..SandboxOptions::default() })
         });
         let sandbox = sandbox.await.map_err(start("the sandbox"))?;
@@ -97,8 +97,8 @@ impl Stage {
         config.server.drain = Duration::from_secs(2);
         config.app.socket = None;
         config.app.url = format!("http://{}", app.address()).parse().map_err(start("the app"))?;
-        config.dws.url = sandbox.url();
-        config.dws.api_key = SecretString::from(secrets.dws.clone());
+        config.backend.url = sandbox.url();
+        config.backend.api_key = SecretString::from(secrets.backend.clone());
         config.store.path = scratch.path.join("store");
         config.viewer.sdk = args.sdk.clone().unwrap_or_else(|| sandbox.sdk_url());
         let kind = config.kinds.first().map_or(String::new(), |kind| kind.name.clone());
@@ -139,7 +139,7 @@ fn configure(path: Option<&Path>, secrets: &Secrets) -> Result<Config, Failure> 
     };
     let text = text.map_err(start(&format!("can't read {}", path.display())))?;
     let environment = |name: &str| match name {
-        "NUTRIENT_DWS_VIEWER_API_KEY" => Some(secrets.dws.clone()),
+        "NUTRIENT_DWS_VIEWER_API_KEY" => Some(secrets.backend.clone()),
         "APP_JWT_SECRET" => Some(secrets.app.clone()),
         name => std::env::var(name).ok(),
     };
@@ -186,13 +186,13 @@ fn failed(error: &dyn Display) -> ExitCode {
 /// Good for one demo.
 struct Secrets {
     app: String,
-    dws: String,
+    backend: String,
 }
 
 impl Secrets {
     fn new() -> Self {
         let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        Self { app: random(), dws: random() }
+        Self { app: random(), backend: random() }
     }
 }
 

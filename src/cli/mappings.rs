@@ -11,8 +11,8 @@ use clap::Subcommand;
 use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
 use crate::deliver::forget;
 use crate::document::DocumentKey;
-use crate::mapping::transfer::{self, Line, Pass, TransferError};
-use crate::mapping::{MappingStore, now_ms};
+use crate::store::transfer::{self, Line, Pass, TransferError};
+use crate::store::{MappingStore, now_ms};
 
 /// Lists, moves and removes mappings. Needs the store for itself: stop `transom run` first.
 #[derive(Debug, clap::Args)]

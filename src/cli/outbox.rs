@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::store::{CommandError, StoreArgs, exit_code, print_line};
 use crate::deliver::{Undecided, discard, retry};
-use crate::mapping::{JobId, MappingStore, now_ms};
+use crate::store::{JobId, MappingStore, now_ms};
 
 /// Shows and decides what is on its way to DWS. Needs the store for itself: stop `transom run`
 /// first.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
-use super::{AuditConfig, Config, DwsConfig, TlsConfig};
+use super::{AuditConfig, BackendConfig, Config, TlsConfig};
 
 /// What a configuration says, to be compared. Hashes only, since values may be secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,9 +91,11 @@ impl TlsConfig {
     }
 }
 
-impl DwsConfig {
+impl BackendConfig {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.url == other.url && self.api_key.expose_secret() == other.api_key.expose_secret()
+        self.name == other.name
+            && self.url == other.url
+            && self.api_key.expose_secret() == other.api_key.expose_secret()
     }
 }
 

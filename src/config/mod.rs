@@ -140,7 +140,7 @@ impl Config {
 fn read(root: Table<'_>) -> Option<Config> {
     let server = server::server(&root);
     let app = server::app(&root, server.listen);
-    let dws = server::dws(&root);
+    let backend = server::backend(&root);
     let store = server::store(&root);
     let viewer = server::viewer(&root);
     let audit = audit::audit(&root);
@@ -158,11 +158,11 @@ fn read(root: Table<'_>) -> Option<Config> {
     let tests = cases::tests(&root, &reading);
     let routes = routes::table(rules, &kinds, app.as_ref(), &root.reader.problems);
     root.finish();
-    let (app, dws, warnings, written) = (app?, dws?, Vec::new(), Written::default());
+    let (app, backend, warnings, written) = (app?, backend?, Vec::new(), Written::default());
     Some(Config {
         server,
         app,
-        dws,
+        backend,
         store,
         viewer,
         audit,

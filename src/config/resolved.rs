@@ -13,9 +13,9 @@ use secrecy::SecretString;
 
 use super::SpoolLimits;
 use crate::condition::Condition;
-use crate::correlate::Locator;
 use crate::document::DocumentKey;
 use crate::inject::Pointer;
+use crate::locate::Locator;
 use crate::reason::Reason;
 use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
 
@@ -24,7 +24,7 @@ use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
 pub struct Config {
     pub(crate) server: ServerConfig,
     pub(crate) app: AppConfig,
-    pub(crate) dws: DwsConfig,
+    pub(crate) backend: BackendConfig,
     pub(crate) store: StoreConfig,
     pub(crate) viewer: ViewerConfig,
     /// `None`: no record is kept of grants.
@@ -215,8 +215,11 @@ impl Default for Remember {
     }
 }
 
+/// The service that stores documents for viewing.
 #[derive(Debug, Clone)]
-pub(crate) struct DwsConfig {
+pub(crate) struct BackendConfig {
+    /// Its section of the configuration.
+    pub(crate) name: &'static str,
     /// Without a trailing slash.
     pub(crate) url: String,
     pub(crate) api_key: SecretString,
@@ -415,7 +418,7 @@ pub(crate) struct UploadRule {
     pub(crate) accepted: Option<Condition>,
     pub(crate) confirm: Confirm,
     pub(crate) max_size: u64,
-    /// Content types by sniffing; see `capture::sniff`.
+    /// Content types by sniffing; see `extract::sniff`.
     pub(crate) types: Vec<String>,
     /// What is remembered of an upload, by name, for `document.attributes`.
     pub(crate) attributes: Vec<(String, Condition)>,

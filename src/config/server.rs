@@ -14,7 +14,7 @@ use super::tree::{Table, Value};
 use super::units::duration;
 use super::upstream;
 use super::{
-    AccessLogTo, AppConfig, DwsConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
+    AccessLogTo, AppConfig, BackendConfig, Remember, RuntimeModel, ServerConfig, ServerLimits,
     StoreConfig, TlsConfig, ViewerConfig,
 };
 use crate::route::Pattern;
@@ -153,14 +153,14 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
     Some(config)
 }
 
-pub(super) fn dws(root: &Table<'_>) -> Option<DwsConfig> {
+pub(super) fn backend(root: &Table<'_>) -> Option<BackendConfig> {
     let key = "{ env = \"NUTRIENT_DWS_VIEWER_API_KEY\" }";
     let table = section(root, "dws", "[dws]", &format!("{{ api_key = {key} }}"))?;
     let url = table.get("url").and_then(|value| value.parse(|text| web(text).map(|_| text)));
     let url = url.unwrap_or("https://api.nutrient.io/viewer").trim_end_matches('/').to_owned();
     let api_key = table.require("api_key", key).and_then(|value| api_key(&value));
     table.finish();
-    Some(DwsConfig { url, api_key: api_key? })
+    Some(BackendConfig { name: "dws", url, api_key: api_key? })
 }
 
 pub(super) fn store(root: &Table<'_>) -> StoreConfig {

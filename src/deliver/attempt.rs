@@ -11,10 +11,10 @@ use super::clock::{due_at, millis};
 use super::conclude::{Ending, conclude, hand_back, park, retry_later, surely};
 use super::core::Core;
 use super::schedule::{Pace, delay};
-use super::verdict::{self, Verdict, blames_dws};
-use crate::dws::{DwsError, DwsErrorKind, Upload};
-use crate::mapping::{Applied, Batch, Job, JobId, Mapping, Progress, StoreError, Task, find_job};
+use super::verdict::{self, Verdict, blames_backend};
+use crate::backend::{BackendError, BackendErrorKind, Upload};
 use crate::reason::Reason;
+use crate::store::{Applied, Batch, Job, JobId, Mapping, Progress, StoreError, Task, find_job};
 use crate::telemetry::Step;
 
 /// How an attempt ended, as far as the lane is concerned.
@@ -84,8 +84,8 @@ async fn upload(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreEr
         Verdict::Done => {}
     }
     Ok(match error.kind {
-        DwsErrorKind::File => Outcome::NotAsked,
-        kind if blames_dws(kind) => Outcome::Closed(at),
+        BackendErrorKind::File => Outcome::NotAsked,
+        kind if blames_backend(kind) => Outcome::Closed(at),
         _ => Outcome::Works,
     })
 }
@@ -178,18 +178,18 @@ async fn check_file(core: &Core, name: &str, size: u64) -> Result<(), String> {
     }
 }
 
-async fn send(core: &Core, job: &Job) -> Result<String, DwsError> {
+async fn send(core: &Core, job: &Job) -> Result<String, BackendError> {
     let Task::Upload { spool, title, content_type, size, .. } = &job.task else {
         return Ok(String::new());
     };
     let path = core.files.path(spool);
     let upload = Upload { path: &path, title: title.as_deref(), content_type, size: *size };
-    core.dws.upload(upload).await
+    core.backend.get().upload(upload).await
 }
 
 async fn remove(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError> {
     let Task::Remove { document_id, key } = &job.task else { return Ok(Outcome::NotAsked) };
-    let error = match core.dws.remove(document_id).await {
+    let error = match core.backend.get().remove(document_id).await {
         Err(error) if verdict::remove(error.kind) != Verdict::Done => error,
         _ => {
             let batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
@@ -202,15 +202,15 @@ async fn remove(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreEr
     let at = next_try(core, verdict::remove(error.kind), &error, &job, failures);
     let job = Job { attempts: job.attempts.saturating_add(1), ..job };
     retry_later(core, &job, at, &error).await;
-    Ok(if blames_dws(error.kind) { Outcome::Closed(at) } else { Outcome::Later(at) })
+    Ok(if blames_backend(error.kind) { Outcome::Closed(at) } else { Outcome::Later(at) })
 }
 
-fn next_try(core: &Core, verdict: Verdict, error: &DwsError, job: &Job, failures: u32) -> u64 {
+fn next_try(core: &Core, verdict: Verdict, error: &BackendError, job: &Job, failures: u32) -> u64 {
     let pace = match verdict {
         Verdict::Retry(pace) => pace,
         _ => Pace::Quick,
     };
-    let failures = if blames_dws(error.kind) { failures } else { job.attempts };
+    let failures = if blames_backend(error.kind) { failures } else { job.attempts };
     let wait = delay(pace, failures.saturating_add(1), error.retry_after, rand::random());
     core.clock.now().saturating_add(millis(wait))
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::core::Core;
-use crate::dws::DwsError;
-use crate::mapping::{
+use crate::backend::BackendError;
+use crate::reason::Reason;
+use crate::store::{
     Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingState, Progress, StoreError, find_job,
 };
-use crate::reason::Reason;
 use crate::telemetry::Step;
 
 /// An upload's last word.
@@ -42,7 +42,7 @@ pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
 
 /// Back to `Due`. If the document has been replaced or deleted meanwhile, the next attempt drops
 /// it.
-pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &DwsError) {
+pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &BackendError) {
     let detail = bounded(&error.to_string());
     let next =
         Job { progress: Progress::Due { at }, last_error: Some(detail.clone()), ..job.clone() };

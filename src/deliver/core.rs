@@ -7,15 +7,16 @@ use tokio::task::spawn_blocking;
 
 use super::clock::Clock;
 use super::hints::Hints;
-use super::remote::{Dws, Files};
+use super::remote::Files;
 use super::writes::Writes;
-use crate::mapping::MappingStore;
+use crate::backend::Current;
+use crate::store::MappingStore;
 use crate::telemetry::Metrics;
 
 pub(super) struct Core {
     pub(super) store: Arc<dyn MappingStore>,
     pub(super) files: Arc<dyn Files>,
-    pub(super) dws: Arc<dyn Dws>,
+    pub(super) backend: Arc<Current>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) hints: Hints,

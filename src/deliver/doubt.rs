@@ -10,8 +10,8 @@ use super::core::Core;
 use super::intake::{Failure, MAX_CONFLICTS};
 use super::{Outbox, Shared};
 use crate::document::DocumentKey;
-use crate::mapping::{Applied, Batch, Doubt, JobId, Mapping, Validators, find_job};
 use crate::reason::Reason;
+use crate::store::{Applied, Batch, Doubt, JobId, Mapping, Validators, find_job};
 
 /// A writing request that names documents before the app has answered. From its beginning to its end they are in
 /// doubt, and afterwards unless the end is known.

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::lane::Kind;
 use crate::document::DocumentKey;
-use crate::mapping::{Job, JobId};
+use crate::store::{Job, JobId};
 
 #[derive(Debug, Default)]
 pub(super) struct Hints {

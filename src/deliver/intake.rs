@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::core::Core;
 use super::doubt::Circumstances;
 use crate::document::DocumentKey;
-use crate::mapping::{
+use crate::reason::Reason;
+use crate::store::{
     Applied, Batch, Doubt, Job, JobId, Mapping, MappingState, MappingStore, Progress, Provenance,
     StoreError, Task, Validators, find_job,
 };
-use crate::reason::Reason;
 use crate::telemetry::Step;
 
 /// A captured file that rests in the spool for good.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::document::DocumentKey;
-use crate::mapping::{Job, JobId, Task};
+use crate::store::{Job, JobId, Task};
 
 /// Uploads and removals wait apart: a full plan stops uploads, and removals are what makes room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,6 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -45,15 +44,15 @@ use self::intake::forget;
 use self::intake::{Failure, Kept};
 #[cfg(feature = "cli")]
 pub(crate) use self::parked::{Undecided, discard, retry};
-use self::remote::{Dws, Files};
+use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
 use self::writes::Writes;
-use crate::capture::{Spool, SpooledFile};
+use crate::backend::Current;
 use crate::document::DocumentKey;
-use crate::dws::DwsClient;
-use crate::mapping::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::reason::Reason;
+use crate::spool::{Spool, SpooledFile};
+use crate::store::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
@@ -76,21 +75,21 @@ impl Outbox {
     pub(crate) async fn start(
         store: Arc<dyn MappingStore>,
         spool: Spool,
-        dws: Arc<ArcSwap<DwsClient>>,
+        backend: Arc<Current>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, Arc::new(spool), dws, metrics, Clock::start()).await
+        Self::start_with(store, Arc::new(spool), backend, metrics, Clock::start()).await
     }
 
     async fn start_with(
         store: Arc<dyn MappingStore>,
         files: Arc<dyn Files>,
-        dws: Arc<dyn Dws>,
+        backend: Arc<Current>,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let (hints, writes, settled) = (Hints::default(), Writes::default(), Notify::new());
-        let core = Arc::new(Core { store, files, dws, metrics, clock, hints, writes, settled });
+        let core = Arc::new(Core { store, files, backend, metrics, clock, hints, writes, settled });
         recover::recover(&core).await.map_err(|failure| match failure {
             Failure::Store(error) => error,
             other => StoreError::Io(other.to_string()),

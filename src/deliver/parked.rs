@@ -1,6 +1,6 @@
 //! What an operator decides about a parked upload, after a look at DWS.
 
-use crate::mapping::{Applied, Batch, Job, JobId, MappingStore, Progress, StoreError, find_job};
+use crate::store::{Applied, Batch, Job, JobId, MappingStore, Progress, StoreError, find_job};
 
 /// DWS does not have it: send it (again).
 pub(crate) async fn retry(store: &dyn MappingStore, id: JobId, now: u64) -> Result<(), Undecided> {

@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 use super::core::Core;
 use super::doubt::withdraw;
 use super::intake::Failure;
-use crate::mapping::{Batch, Job, Progress, Task};
 use crate::reason::Reason;
+use crate::store::{Batch, Job, Progress, Task};
 use crate::telemetry::Step;
 
 /// Parks uploads that were being sent, since DWS may have stored them, and sweeps the spool. To be

@@ -5,13 +5,13 @@ use super::Outbox;
 use super::core::Core;
 use super::doubt::Circumstances;
 use super::intake::{Failure, Kept, Known, MAX_CONFLICTS, new_job, unneeded_uploads};
-use crate::capture::SpooledFile;
 use crate::document::DocumentKey;
-use crate::mapping::{
+use crate::reason::Reason;
+use crate::spool::SpooledFile;
+use crate::store::{
     Applied, Batch, Doubt, Job, JobId, Mapping, MappingState, Progress, Provenance, Task,
     Unconfirmed, Validators, find_job,
 };
-use crate::reason::Reason;
 
 /// An unconfirmed capture.
 #[derive(Clone, Debug)]

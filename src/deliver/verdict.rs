@@ -1,7 +1,7 @@
 //! What the end of an attempt means for its job.
 
 use super::schedule::Pace;
-use crate::dws::DwsErrorKind;
+use crate::backend::BackendErrorKind;
 use crate::reason::Reason;
 
 /// What is to be done with a job whose attempt failed.
@@ -19,46 +19,46 @@ pub(super) enum Verdict {
 
 /// An upload is repeated only when it is certain that DWS did not store it: nothing makes a second
 /// one harmless.
-pub(super) fn upload(kind: DwsErrorKind) -> Verdict {
+pub(super) fn upload(kind: BackendErrorKind) -> Verdict {
     match kind {
-        DwsErrorKind::Unreachable | DwsErrorKind::RateLimited | DwsErrorKind::Busy => {
+        BackendErrorKind::Unreachable | BackendErrorKind::RateLimited | BackendErrorKind::Busy => {
             Verdict::Retry(Pace::Quick)
         }
         // The key, the plan or the address is wrong, not the document.
-        DwsErrorKind::KeyRefused
-        | DwsErrorKind::Forbidden
-        | DwsErrorKind::Quota
-        | DwsErrorKind::NotFound => Verdict::Retry(Pace::Slow),
-        DwsErrorKind::Refused => Verdict::Refuse,
-        DwsErrorKind::File => Verdict::Park(Reason::SpoolLost),
-        DwsErrorKind::Unclear | DwsErrorKind::TooWide | DwsErrorKind::Unreadable => {
+        BackendErrorKind::KeyRefused
+        | BackendErrorKind::Forbidden
+        | BackendErrorKind::Quota
+        | BackendErrorKind::NotFound => Verdict::Retry(Pace::Slow),
+        BackendErrorKind::Refused => Verdict::Refuse,
+        BackendErrorKind::File => Verdict::Park(Reason::SpoolLost),
+        BackendErrorKind::Unclear | BackendErrorKind::TooWide | BackendErrorKind::Unreadable => {
             Verdict::Park(Reason::OutcomeUnknown)
         }
     }
 }
 
 /// A removal can be repeated as often as need be.
-pub(super) fn remove(kind: DwsErrorKind) -> Verdict {
+pub(super) fn remove(kind: BackendErrorKind) -> Verdict {
     match kind {
-        DwsErrorKind::NotFound => Verdict::Done,
-        DwsErrorKind::Unreachable
-        | DwsErrorKind::RateLimited
-        | DwsErrorKind::Busy
-        | DwsErrorKind::Unclear => Verdict::Retry(Pace::Quick),
-        DwsErrorKind::KeyRefused
-        | DwsErrorKind::Forbidden
-        | DwsErrorKind::Quota
-        | DwsErrorKind::Refused
-        | DwsErrorKind::TooWide
-        | DwsErrorKind::Unreadable
-        | DwsErrorKind::File => Verdict::Retry(Pace::Slow),
+        BackendErrorKind::NotFound => Verdict::Done,
+        BackendErrorKind::Unreachable
+        | BackendErrorKind::RateLimited
+        | BackendErrorKind::Busy
+        | BackendErrorKind::Unclear => Verdict::Retry(Pace::Quick),
+        BackendErrorKind::KeyRefused
+        | BackendErrorKind::Forbidden
+        | BackendErrorKind::Quota
+        | BackendErrorKind::Refused
+        | BackendErrorKind::TooWide
+        | BackendErrorKind::Unreadable
+        | BackendErrorKind::File => Verdict::Retry(Pace::Slow),
     }
 }
 
 /// Whether the next job of the same lane would most likely end the same way, so that it had better
 /// wait too. An unclear end counts: an outage must not park a whole backlog.
-pub(super) fn blames_dws(kind: DwsErrorKind) -> bool {
-    !matches!(kind, DwsErrorKind::Refused | DwsErrorKind::File)
+pub(super) fn blames_backend(kind: BackendErrorKind) -> bool {
+    !matches!(kind, BackendErrorKind::Refused | BackendErrorKind::File)
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn an_upload_is_repeated_only_when_nothing_was_stored() {
-        use DwsErrorKind::*;
+        use BackendErrorKind::*;
         let repeated = |kind| matches!(upload(kind), Verdict::Retry(_));
         assert!(
             [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, NotFound]
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_removal_goes_on_until_the_document_is_gone() {
-        use DwsErrorKind::*;
+        use BackendErrorKind::*;
         assert_eq!(remove(NotFound), Verdict::Done);
         let rest =
             [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, Unclear, Refused, File];

@@ -14,7 +14,7 @@ use super::conclude::STORE_PAUSE;
 use super::core::Core;
 use super::lane::{Kind, Lane};
 use crate::document::DocumentKey;
-use crate::mapping::{Job, JobId, Progress, StoreError};
+use crate::store::{Job, JobId, Progress, StoreError};
 
 /// Knows a bounded part of the journal: up to a lane's worth of due jobs, and when the next one
 /// will be. The journal is read through only when that is used up.

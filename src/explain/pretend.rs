@@ -15,7 +15,7 @@ use crate::body::RequestBody;
 use crate::config::{Action, Config, Delivery, ViewRule};
 use crate::document::DocumentKey;
 use crate::inject::Pointer;
-use crate::mapping::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
+use crate::store::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
 use crate::viewer::is_navigation;
 
 /// Answers everything with the same status, and a body that could take a session.

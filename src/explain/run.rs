@@ -14,7 +14,7 @@ use crate::auth::{Caller, Refusal};
 use crate::config::Config;
 use crate::document::DocumentKey;
 use crate::engine::{Engine, Transom};
-use crate::mapping::{JobId, Mapping, MappingState, MappingStore, Provenance, Validators, now_ms};
+use crate::store::{JobId, Mapping, MappingState, MappingStore, Provenance, Validators, now_ms};
 
 /// A request, and what is to be assumed about the rest of the world.
 pub(crate) struct Case {

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::auth::{Caller, Refusal};
+use crate::backend::SessionToken;
 use crate::config::Permissions;
-use crate::dws::Session;
 use crate::reason::Reason;
-use crate::session::{OnRecord, Wanted};
+use crate::session::{OnRecord, Session, Wanted};
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its
 /// extensions.
@@ -149,15 +149,15 @@ impl Trail {
 
     /// What stands for the session that DWS would be asked for; none is minted for a question.
     pub(crate) fn session(wanted: &Wanted<'_>, expires: u64) -> Arc<Session> {
-        Arc::new(Session {
+        let token = SessionToken {
             jwt: "the-session".to_owned().into(),
             header: HeaderValue::from_static("the-session"),
             document_id: wanted.document_id.to_owned(),
             expires,
             permissions: wanted.permissions,
             server_url: None,
-            on_record: OnRecord::default(),
-        })
+        };
+        Arc::new(Session { token, on_record: OnRecord::default() })
     }
 
     pub(crate) fn told(&self) -> MutexGuard<'_, Explanation> {

@@ -17,12 +17,11 @@ use crate::audit::{Audit, Entry, Who, token_hash};
 use crate::auth::{Caller, Refusal};
 use crate::config::{AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
-use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::Trail;
-use crate::mapping::{Mapping, Observed, now_ms};
 use crate::reason::Reason;
-use crate::session::Holder;
+use crate::session::{Holder, Session};
+use crate::store::{Mapping, Observed, now_ms};
 use crate::telemetry::{Rfc3339, request_id};
 use crate::viewer::is_ahead;
 
@@ -241,7 +240,7 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
             session
         }
     };
-    Trail::granted(&parts.extensions, session.permissions);
+    Trail::granted(&parts.extensions, session.token.permissions);
     Ok(session)
 }
 
@@ -272,12 +271,12 @@ async fn record(
         kind: key.kind(),
         host: key.host(),
         id: key.id(),
-        document_id: &session.document_id,
-        permissions: session.permissions.names(),
+        document_id: &session.token.document_id,
+        permissions: session.token.permissions.names(),
         rule: &rule.name,
         yes: asked.into_iter().filter_map(|(yes, who)| yes.then_some(who)).collect(),
-        until: Rfc3339(Duration::from_secs(session.expires)),
-        session: token_hash(session.jwt.expose_secret()),
+        until: Rfc3339(Duration::from_secs(session.token.expires)),
+        session: token_hash(session.token.jwt.expose_secret()),
         via,
         again,
         request_id: request_id::of(&parts.headers),

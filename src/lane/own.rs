@@ -20,15 +20,15 @@ use super::probe::probe;
 use crate::body::ResponseBody;
 use crate::config::{AppSays, Config, Kind, ViewRule, serves};
 use crate::document::DocumentKey;
-use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mapping::Mapping;
 use crate::mount::Misplaced;
 use crate::problem::problem;
 use crate::reading::{Parameter, parameter};
 use crate::reason::Reason;
 use crate::route::effective;
+use crate::session::Session;
+use crate::store::Mapping;
 use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::{Page, is_ahead, refusal};
 
@@ -193,7 +193,7 @@ async fn serve<S: Inner<B>, B: Send + 'static>(
     }
     let session = grant(sought, inner, Via::Endpoint).await?;
     Trail::step(&parts.extensions, "sent", || {
-        let permissions = session.permissions.names();
+        let permissions = session.token.permissions.names();
         let detail = format!(
             "{{\"session\":\"<session>\",\"document_id\":…,\"expires_at\":…,\"permissions\":{permissions:?}}}"
         );
@@ -210,10 +210,10 @@ fn asks_anew(parts: &Parts) -> bool {
 
 fn told(session: &Session) -> Response<Bytes> {
     let body = json!({
-        "session": session.jwt.expose_secret(),
-        "document_id": session.document_id,
-        "expires_at": session.expires,
-        "permissions": session.permissions.names(),
+        "session": session.token.jwt.expose_secret(),
+        "document_id": session.token.document_id,
+        "expires_at": session.token.expires,
+        "permissions": session.token.permissions.names(),
     });
     json_reply(Bytes::from(body.to_string()))
 }
@@ -235,7 +235,7 @@ fn page(engine: &Engine, document: &Document<'_>, mapping: &Mapping) -> Response
         view: &document.rule.view,
         title: mapping.title.as_deref(),
         data_planes: &engine.broker.data_planes(),
-        dws: &engine.config.dws.url,
+        backend: &engine.config.backend.url,
         original: None,
     };
     page.reply().map(Bytes::from)

@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::grant::Asker;
 use super::tell;
 use crate::config::ViewRule;
-use crate::correlate::request_value;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mapping::{Mapping, MappingState};
+use crate::locate::request_value;
 use crate::reason::Reason;
 use crate::session::{Variables, Wanted, allowed, document_value, permissions};
+use crate::store::{Mapping, MappingState};
 
 /// A rule, and what it looks at of one request.
 pub(super) struct Policy<'a> {

@@ -15,10 +15,10 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::http::ClientInfo;
-use crate::mapping::Observed;
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::session::{Answer, Question, Refusal, judge};
+use crate::store::Observed;
 use crate::telemetry::request_id;
 
 /// Whether the app answers one of the kind's probes with a yes (see [`judge`]), now or a moment ago; and what it

@@ -8,16 +8,16 @@ use serde_json::Value;
 use super::behalf::CREDENTIALS;
 use super::view::OwnWord;
 use crate::auth::{Caller, Refusal, places};
-use crate::capture::FilePart;
 use crate::condition::Condition;
 use crate::config::{Delivery, Identity, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail, looked_at};
+use crate::extract::FilePart;
 use crate::inject::Pointer;
-use crate::mapping::{Mapping, MappingState, now_ms};
 use crate::reason::Reason;
 use crate::session::Variables;
+use crate::store::{Mapping, MappingState, now_ms};
 
 pub(super) fn caller(
     engine: &Engine,

@@ -23,7 +23,7 @@ impl Health for ProxyHealth {
             store(engine.store.health()),
             spool(engine.spool.trouble()),
             app(forwarder.answers()),
-            dws(&engine.dws_health.state()),
+            backend(engine.config.backend.name, &engine.backend_health.state()),
             keys(engine.authenticator.health()),
         ];
         dependencies.extend(certificate.as_ref().map(tls));
@@ -75,13 +75,13 @@ fn app(answers: Option<bool>) -> Dependency {
     Dependency { name: "app", status, detail: detail.to_owned() }
 }
 
-fn dws(state: &State) -> Dependency {
+fn backend(name: &'static str, state: &State) -> Dependency {
     let (status, detail) = match state {
         State::NotAsked => (Status::Unknown, "not asked yet".to_owned()),
         State::Good => (Status::Ok, "the key is accepted".to_owned()),
         State::Bad(told) => (Status::Degraded, told.clone()),
     };
-    Dependency { name: "dws", status, detail }
+    Dependency { name, status, detail }
 }
 
 fn keys<'a>(identities: impl Iterator<Item = (&'a str, bool, bool)>) -> Dependency {

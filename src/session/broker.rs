@@ -16,19 +16,19 @@ use tracing::warn;
 use super::flights::Flights;
 use super::liveness::Liveness;
 use super::renewals::Renewals;
-use super::{on_record, renewals};
+use super::{OnRecord, Session, on_record, renewals};
+use crate::backend::{Backend, BackendError, BackendErrorKind, SessionRequest, SessionToken};
 use crate::cache::Cache;
 use crate::config::Permissions;
-use crate::dws::{DwsClient, DwsError, DwsErrorKind, Session, SessionRequest};
-use crate::mapping::now_ms;
 use crate::reason::Reason;
+use crate::store::now_ms;
 use crate::telemetry::Metrics;
 use crate::weight;
 
 /// Mints sessions, one at a time for the same holder, document and permissions.
 #[derive(Clone, Debug)]
 pub(crate) struct Broker {
-    dws: Arc<DwsClient>,
+    backend: Arc<dyn Backend>,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Key, Minted>>,
     flights: Flights<Key, Result<Minted, Reason>>,
@@ -125,8 +125,8 @@ impl Minted {
     fn is_good(&self, now: u64, until: u64, anew: bool) -> bool {
         let Self { session, at } = self;
         let age = at.elapsed();
-        let lasts = session.expires.saturating_sub(now) >= (until - now) / 2 && age < LONGEST;
-        session.expires <= until && lasts && !(anew && age >= renewals::FIRST)
+        let lasts = session.token.expires.saturating_sub(now) >= (until - now) / 2 && age < LONGEST;
+        session.token.expires <= until && lasts && !(anew && age >= renewals::FIRST)
     }
 }
 
@@ -136,16 +136,16 @@ impl Broker {
     /// # Panics
     /// Must be called within a tokio runtime.
     pub(crate) fn new(
-        dws: Arc<DwsClient>,
+        backend: Arc<dyn Backend>,
         metrics: Arc<Metrics>,
         several_identities: bool,
     ) -> Self {
         let cache = Arc::new(Cache::new(CACHE_BYTES, weight));
-        let liveness = Liveness::new(dws.clone());
+        let liveness = Liveness::new(backend.clone());
         let (pause, background) = (Arc::default(), Handle::current());
         let (flights, renewals) = (Flights::default(), Arc::new(Renewals::new()));
         Self {
-            dws,
+            backend,
             metrics,
             cache,
             flights,
@@ -158,13 +158,13 @@ impl Broker {
     }
 
     /// Whom sessions are asked for.
-    pub(crate) fn dws(&self) -> Arc<DwsClient> {
-        self.dws.clone()
+    pub(crate) fn backend(&self) -> Arc<dyn Backend> {
+        self.backend.clone()
     }
 
     /// Where the viewers of its sessions connect to, as far as is known.
     pub(crate) fn data_planes(&self) -> Arc<Vec<String>> {
-        self.dws.data_planes()
+        self.backend.data_planes()
     }
 
     /// Whether DWS gave a session when it was last asked for one. Asks nobody.
@@ -270,16 +270,17 @@ impl Broker {
         let session = self.session_of_what_is_there(request, trust).await;
         let session = session.and_then(|session| match session.permissions.read {
             true => Ok(session),
-            false => Err(DwsError {
-                kind: DwsErrorKind::Unreadable,
+            false => Err(BackendError {
+                kind: BackendErrorKind::Unreadable,
                 status: None,
                 retry_after: None,
                 detail: "the session does not let its holder read".to_owned(),
             }),
         });
         match session {
-            Ok(session) => {
+            Ok(token) => {
                 self.metrics.minted();
+                let session = Session { token, on_record: OnRecord::default() };
                 let minted = Minted { session: Arc::new(session), at: Instant::now() };
                 self.cache.insert(key, minted.clone());
                 self.pause.end();
@@ -299,23 +300,23 @@ impl Broker {
         &self,
         request: SessionRequest<'_>,
         trust: Trust,
-    ) -> Result<Session, DwsError> {
+    ) -> Result<SessionToken, BackendError> {
         let document_id = request.document_id;
         let is_lost = async |suspected: bool| {
             trust != Trust::JustStored && self.liveness.is_lost(document_id, suspected).await
         };
         // At the same time, so that it costs the caller nothing.
         let (session, lost) =
-            tokio::join!(self.dws.session(request), is_lost(trust == Trust::Suspected));
+            tokio::join!(self.backend.session(request), is_lost(trust == Trust::Suspected));
         match session {
-            session if lost => Err(DwsError {
-                kind: DwsErrorKind::NotFound,
+            session if lost => Err(BackendError {
+                kind: BackendErrorKind::NotFound,
                 status: session.err().and_then(|error| error.status),
                 retry_after: None,
                 detail: "DWS no longer has the document".to_owned(),
             }),
-            Err(error) if error.kind == DwsErrorKind::NotFound && !is_lost(true).await => {
-                Err(DwsError { kind: DwsErrorKind::Unclear, ..error })
+            Err(error) if error.kind == BackendErrorKind::NotFound && !is_lost(true).await => {
+                Err(BackendError { kind: BackendErrorKind::Unclear, ..error })
             }
             session => session,
         }
@@ -368,12 +369,12 @@ impl Holder {
     }
 }
 
-fn reason_of(error: &DwsError) -> Reason {
+fn reason_of(error: &BackendError) -> Reason {
     match error.kind {
-        DwsErrorKind::TooWide => Reason::SessionTooWide,
-        DwsErrorKind::Unreadable => Reason::SessionUnreadable,
-        DwsErrorKind::Quota => Reason::QuotaExhausted,
-        DwsErrorKind::NotFound => Reason::DocumentLost,
+        BackendErrorKind::TooWide => Reason::SessionTooWide,
+        BackendErrorKind::Unreadable => Reason::SessionUnreadable,
+        BackendErrorKind::Quota => Reason::QuotaExhausted,
+        BackendErrorKind::NotFound => Reason::DocumentLost,
         _ => Reason::DwsUnavailable,
     }
 }
@@ -430,7 +431,7 @@ fn weight(key: &Key, minted: &Minted) -> u32 {
         Some(Holder::User { user, .. }) => user.len() + ARC,
         _ => on_record::MOST_BYTES,
     };
-    let Session { jwt, header, document_id, server_url, .. } = &*minted.session;
+    let SessionToken { jwt, header, document_id, server_url, .. } = &minted.session.token;
     let session = size_of::<Session>() + ARC + jwt.expose_secret().len() + header.len();
     let session = session + document_id.len() + server_url.as_ref().map_or(0, String::len);
     let fixed = weight::ENTRY + size_of::<(Key, Minted)>();
@@ -465,15 +466,15 @@ mod tests {
                 document_id: document_id.to_owned(),
                 permissions: Permissions { read: true, write: false, download: false },
             };
-            let session = Session {
+            let token = SessionToken {
                 jwt: jwt.to_owned().into(),
                 header: HeaderValue::from_str(jwt).unwrap(),
                 document_id: document_id.to_owned(),
                 expires: 0,
                 permissions: key.permissions,
                 server_url: None,
-                on_record: crate::session::OnRecord::default(),
             };
+            let session = Session { token, on_record: OnRecord::default() };
             weight(&key, &Minted { session: Arc::new(session), at: Instant::now() })
         };
         let (nothing, text) = (weight("", "", ""), "x".repeat(1000));

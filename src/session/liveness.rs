@@ -7,12 +7,12 @@ use moka::future::Cache;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::dws::{DwsClient, DwsError};
+use crate::backend::{Backend, BackendError};
 
 /// Asks once where many ask the same, and remembers for a while what it was told.
 #[derive(Clone, Debug)]
 pub(super) struct Liveness {
-    dws: Arc<DwsClient>,
+    backend: Arc<dyn Backend>,
     there: Cache<String, ()>,
     lost: Cache<String, ()>,
 }
@@ -20,13 +20,13 @@ pub(super) struct Liveness {
 /// Why a document is not known to be there.
 enum Doubt {
     Lost,
-    Unknown(DwsError),
+    Unknown(BackendError),
 }
 
 impl Liveness {
-    pub(super) fn new(dws: Arc<DwsClient>) -> Self {
+    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
         let cache = |life| Cache::builder().max_capacity(REMEMBERED).time_to_live(life).build();
-        Self { dws, there: cache(THERE), lost: cache(LOST) }
+        Self { backend, there: cache(THERE), lost: cache(LOST) }
     }
 
     /// `true` only where that is certain. `suspected`: somebody has met with its absence, so that what
@@ -39,7 +39,7 @@ impl Liveness {
             self.there.invalidate(document_id).await;
         }
         let ask = self.there.try_get_with_by_ref(document_id, async {
-            match self.dws.has_lost(document_id).await {
+            match self.backend.has_lost(document_id).await {
                 Ok(false) => Ok(()),
                 Ok(true) => {
                     self.lost.insert(document_id.to_owned(), ()).await;
@@ -65,7 +65,7 @@ impl Liveness {
         if self.lost.contains_key(document_id) {
             return false;
         }
-        let asked = timeout(AT_MOST, self.dws.has_lost(document_id)).await;
+        let asked = timeout(AT_MOST, self.backend.has_lost(document_id)).await;
         match asked {
             Ok(Ok(false)) => true,
             _ => {

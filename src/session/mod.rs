@@ -16,3 +16,13 @@ pub(crate) use decisions::{Decisions, Question};
 pub(crate) use on_record::OnRecord;
 pub(crate) use policy::{Variables, allowed, document_value, permissions};
 pub use viewer_session::ViewerSession;
+
+use crate::backend::SessionToken;
+
+/// A session that is handed out for as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) token: SessionToken,
+    /// Whom the audit log tells of, where there is one.
+    pub(crate) on_record: OnRecord,
+}

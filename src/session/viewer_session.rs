@@ -4,8 +4,8 @@ use std::fmt;
 
 use secrecy::ExposeSecret;
 
+use super::Session;
 use crate::document::DocumentKey;
-use crate::dws::Session;
 
 /// The caller's session for the document of this request, as a request extension.
 ///
@@ -25,7 +25,7 @@ impl ViewerSession {
     /// The JWT for `NutrientViewer.load({ session })`.
     #[must_use]
     pub fn token(&self) -> &str {
-        self.session.jwt.expose_secret()
+        self.session.token.jwt.expose_secret()
     }
 
     /// The app's name for the document.
@@ -37,19 +37,19 @@ impl ViewerSession {
     /// DWS's name for the document.
     #[must_use]
     pub fn document_id(&self) -> &str {
-        &self.session.document_id
+        &self.session.token.document_id
     }
 
     /// The end of the session, in Unix seconds.
     #[must_use]
     pub fn expires_at(&self) -> u64 {
-        self.session.expires
+        self.session.token.expires
     }
 
     /// `read`, `write`, `download`.
     #[must_use]
     pub fn permissions(&self) -> Vec<&'static str> {
-        self.session.permissions.names()
+        self.session.token.permissions.names()
     }
 }
 

@@ -28,8 +28,7 @@ pub(crate) struct Metrics {
     outbox_oldest: Gauge<f64, AtomicU64>,
     sessions_minted: Counter,
     session_cache: [Counter; 2],
-    dws_requests: Family<DwsLabels, Histogram>,
-    dws_request: [[OnceLock<Histogram>; DWS_STATUS.len()]; DwsCall::COUNT],
+    backend_requests: Family<BackendLabels, Histogram>,
     dependencies: Family<DependencyLabels, Gauge>,
     limits: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
@@ -61,9 +60,9 @@ pub(crate) enum Step {
     Source,
 }
 
-/// Which DWS call was made.
+/// Which call of a backend was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum DwsCall {
+pub(crate) enum BackendCall {
     Upload,
     Remove,
     Session,
@@ -87,7 +86,7 @@ impl Metrics {
         let outbox_oldest = Gauge::<f64, AtomicU64>::default();
         let sessions_minted = Counter::default();
         let session_cache = Family::<ResultLabels, Counter>::default();
-        let dws_requests = Family::<DwsLabels, Histogram>::new_with_constructor(|| {
+        let backend_requests = Family::<BackendLabels, Histogram>::new_with_constructor(|| {
             Histogram::new(exponential_buckets(0.01, 2.0, 14)) // 10 ms to 82 s
         });
         let dependencies = Family::<DependencyLabels, Gauge>::default();
@@ -138,10 +137,10 @@ impl Metrics {
         );
         registry.register("session_cache", "Lookups of cached sessions", session_cache.clone());
         registry.register_with_unit(
-            "dws_request",
+            "backend_request",
             "Duration of calls to DWS, by call and class of status",
             Unit::Seconds,
-            dws_requests.clone(),
+            backend_requests.clone(),
         );
         registry.register(
             "dependency_up",
@@ -206,8 +205,7 @@ impl Metrics {
             sessions_minted,
             session_cache: ["miss", "hit"]
                 .map(|result| session_cache.get_or_create_owned(&ResultLabels { result })),
-            dws_requests,
-            dws_request: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
+            backend_requests,
             dependencies,
             limits,
             reloads,
@@ -268,19 +266,21 @@ impl Metrics {
         self.session_cache[usize::from(hit)].inc();
     }
 
-    /// `transom_dws_request_seconds{call,status}`: histogram; status is a class such as `2xx`, or `none`
-    /// when no reply came.
-    pub(crate) fn dws(&self, call: DwsCall, status: Option<u16>, took: Duration) {
+    /// `transom_backend_request_seconds{backend,call,status}`: histogram; status is a class such as `2xx`, or
+    /// `none` when no reply came.
+    pub(crate) fn backend(
+        &self,
+        backend: &'static str,
+        call: BackendCall,
+        status: Option<u16>,
+        took: Duration,
+    ) {
         let class = match status.map(|status| status / 100) {
             Some(class @ 1..=5) => usize::from(class),
             _ => 0,
         };
-        self.dws_request[call as usize][class]
-            .get_or_init(|| {
-                let labels = DwsLabels { call: call.name(), status: DWS_STATUS[class] };
-                self.dws_requests.get_or_create_owned(&labels)
-            })
-            .observe(took.as_secs_f64());
+        let labels = BackendLabels { backend, call: call.name(), status: STATUS_CLASS[class] };
+        self.backend_requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// `transom_dependency_up{dependency}`
@@ -369,9 +369,7 @@ impl Step {
     }
 }
 
-impl DwsCall {
-    const COUNT: usize = Self::Properties as usize + 1;
-
+impl BackendCall {
     fn name(self) -> &'static str {
         match self {
             Self::Upload => "upload",
@@ -416,7 +414,8 @@ struct ResultLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DwsLabels {
+struct BackendLabels {
+    backend: &'static str,
     call: &'static str,
     status: &'static str,
 }
@@ -441,7 +440,7 @@ fn unix_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-const DWS_STATUS: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+const STATUS_CLASS: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 #[cfg(test)]
 mod tests {
@@ -457,8 +456,8 @@ mod tests {
         metrics.outbox(3, 1, 2, Duration::from_millis(1500));
         metrics.minted();
         metrics.session_cache(true);
-        metrics.dws(DwsCall::Upload, Some(503), Duration::from_millis(15));
-        metrics.dws(DwsCall::List, None, Duration::from_millis(15));
+        metrics.backend("dws", BackendCall::Upload, Some(503), Duration::from_millis(15));
+        metrics.backend("dws", BackendCall::List, None, Duration::from_millis(15));
         metrics.dependency("dws", false);
         metrics.limit("server.limits.rate");
         let answering = metrics.in_flight();
@@ -478,9 +477,9 @@ mod tests {
             "transom_sessions_minted_total 1",
             "transom_session_cache_total{result=\"hit\"} 1",
             "transom_session_cache_total{result=\"miss\"} 0",
-            "transom_dws_request_seconds_count{call=\"upload\",status=\"5xx\"} 1",
-            "transom_dws_request_seconds_count{call=\"list\",status=\"none\"} 1",
-            "transom_dws_request_seconds_bucket{le=\"0.02\",call=\"upload\",status=\"5xx\"} 1",
+            "transom_backend_request_seconds_count{backend=\"dws\",call=\"upload\",status=\"5xx\"} 1",
+            "transom_backend_request_seconds_count{backend=\"dws\",call=\"list\",status=\"none\"} 1",
+            "transom_backend_request_seconds_bucket{le=\"0.02\",backend=\"dws\",call=\"upload\",status=\"5xx\"} 1",
             "transom_dependency_up{dependency=\"dws\"} 0",
             "transom_limits_reached_total{limit=\"server.limits.rate\"} 1",
         ] {

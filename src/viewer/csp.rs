@@ -15,10 +15,15 @@ pub(super) fn nonce() -> String {
 /// The policy of the viewer page. `sdk` is an address or a path of our own origin; `data_planes` are
 /// where the SDK may connect to. Before one is known, that is any of the service's tenants, and the DWS itself, as of
 /// one that serves both.
-pub(super) fn of_page(nonce: &str, sdk: &str, data_planes: &[String], dws: &str) -> HeaderValue {
+pub(super) fn of_page(
+    nonce: &str,
+    sdk: &str,
+    data_planes: &[String],
+    backend: &str,
+) -> HeaderValue {
     let mut places: BTreeSet<_> = data_planes.iter().filter_map(|url| origin(url)).collect();
     if places.is_empty() {
-        places.extend(origin(dws).filter(|dws| dws != SERVICE));
+        places.extend(origin(backend).filter(|backend| backend != SERVICE));
         places.insert(ANY_TENANT.to_owned());
     }
     // "http" becomes "ws" and "https" "wss".

@@ -21,7 +21,7 @@ pub(crate) struct Page<'a> {
     /// Where viewers connect to, as far as sessions have told.
     pub(crate) data_planes: &'a [String],
     /// `[dws] url`.
-    pub(crate) dws: &'a str,
+    pub(crate) backend: &'a str,
     /// Where the app's own bytes are, for the page's download link.
     pub(crate) original: Option<&'a str>,
 }
@@ -59,7 +59,7 @@ impl Page<'_> {
         let mut reply = Response::new(page);
         describe_page(
             reply.headers_mut(),
-            csp::of_page(&nonce, self.sdk, self.data_planes, self.dws),
+            csp::of_page(&nonce, self.sdk, self.data_planes, self.backend),
         );
         reply
     }
@@ -107,8 +107,8 @@ mod tests {
         let key = DocumentKey::new("files", id).unwrap();
         let sdk = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";
         let (prefix, view) = ("/.transom", "detail");
-        let dws = "https://api.nutrient.io/viewer";
-        Page { sdk, prefix, key: &key, view, title, data_planes: &[], dws, original }.reply()
+        let backend = "https://api.nutrient.io/viewer";
+        Page { sdk, prefix, key: &key, view, title, data_planes: &[], backend, original }.reply()
     }
 
     /// The data block as the page's script reads it.

@@ -15,7 +15,7 @@ use super::store::{CommandError, exit_code};
 use crate::auth::as_if_signed;
 use crate::config::{Config, nearest};
 use crate::explain::{Asked, Case, Document, Explainer, Explanation, Wanted, case_of};
-use crate::mapping::{MappingStore, SledStore, StoreError, sled_path};
+use crate::store::{MappingStore, SledStore, StoreError, sled_path};
 
 /// Tells which lane a request takes, and each decision on its way
 ///

@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::correlate::Locator;
 use crate::inject::Pointer;
+use crate::locate::Locator;
 
 const BASE: &str = r#"
 app = { url = "http://127.0.0.1:3000" }
@@ -68,8 +68,8 @@ fn defaults() {
             && !config.app.fold_trailing_slash
             && !config.app.encoded_slash
     );
-    assert_eq!(config.dws.url, "https://api.nutrient.io/viewer");
-    assert_eq!(config.dws.api_key.expose_secret(), "pdf_live_key");
+    assert_eq!(config.backend.url, "https://api.nutrient.io/viewer");
+    assert_eq!(config.backend.api_key.expose_secret(), "pdf_live_key");
     assert_eq!(config.store.path, Path::new("transom-data"));
     assert!(config.viewer.sdk.ends_with("/nutrient-viewer.js"));
     assert_eq!(
@@ -199,7 +199,7 @@ fn files_are_found_beside_the_configuration() {
     let path = directory.path().join("c.toml");
     std::fs::write(&path, text).unwrap();
     let config = Config::load(&path).unwrap();
-    assert_eq!(config.dws.api_key.expose_secret(), "from-a-file");
+    assert_eq!(config.backend.api_key.expose_secret(), "from-a-file");
     assert_eq!(config.store.path, directory.path().join("s"));
     let missing = Config::load(directory.path().join("none.toml")).unwrap_err().to_string();
     assert!(missing.starts_with("error: can't read the configuration: "), "{missing}");
@@ -221,7 +221,7 @@ fn what_editors_put_around_a_key_is_no_part_of_it() {
             .unwrap();
         std::fs::write(&path, text).unwrap();
         let config = Config::load(&path).unwrap();
-        assert_eq!(config.dws.api_key.expose_secret(), "pdf_live_1", "{before:?} {after:?}");
+        assert_eq!(config.backend.api_key.expose_secret(), "pdf_live_1", "{before:?} {after:?}");
         let KeySource::Secret(key) = &config.identities[0].key else { panic!() };
         assert_eq!(key.expose_secret(), secret.as_bytes());
         assert_eq!(config.audit.unwrap().key.unwrap().expose_secret(), secret);

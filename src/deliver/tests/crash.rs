@@ -6,9 +6,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::support::{Act, World, key};
-use crate::dws::DwsErrorKind;
-use crate::mapping::{MappingStore, Progress, SledStore};
+use crate::backend::BackendErrorKind;
 use crate::reason::Reason;
+use crate::store::{MappingStore, Progress, SledStore};
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_before_sending_loses_nothing_and_one_while_sending_doubles_nothing() {
@@ -37,7 +37,7 @@ async fn a_crash_before_sending_loses_nothing_and_one_while_sending_doubles_noth
 #[tokio::test(start_paused = true)]
 async fn an_outage_may_span_restarts() {
     let mut world = World::new().await;
-    world.dws.set_down(Some(DwsErrorKind::Unreachable));
+    world.dws.set_down(Some(BackendErrorKind::Unreachable));
     for id in 0..50 {
         world.capture(&key(&id.to_string()), b"x").await;
     }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::support::{Act, World, key};
+use crate::backend::BackendErrorKind;
 use crate::deliver::Known;
-use crate::dws::DwsErrorKind;
-use crate::mapping::{MappingState, Progress, Task};
 use crate::reason::Reason;
+use crate::store::{MappingState, Progress, Task};
 
 #[tokio::test(start_paused = true)]
 async fn a_capture_arrives_and_its_file_goes() {
@@ -30,7 +30,7 @@ async fn a_replacement_retires_the_document_before_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_stored_is_repeated_until_it_is() {
-    use DwsErrorKind::*;
+    use BackendErrorKind::*;
     let mut world = World::new().await;
     let failures = [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, NotFound];
     world.dws.script_uploads(failures.map(Act::Fail));
@@ -60,7 +60,7 @@ async fn a_refusal_ends_it_and_takes_the_old_document_along() {
     let mut world = World::new().await;
     world.capture(&key("1"), b"one").await;
     world.settle().await;
-    world.dws.script_uploads([Act::Fail(DwsErrorKind::Refused)]);
+    world.dws.script_uploads([Act::Fail(BackendErrorKind::Refused)]);
     world.capture(&key("1"), b"not a document").await;
     world.settle().await;
     let state = world.mapping(&key("1")).await.unwrap().state;
@@ -91,7 +91,7 @@ async fn lost_or_changed_bytes_are_parked_unsent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_removal_goes_on_through_every_failure() {
-    use DwsErrorKind::*;
+    use BackendErrorKind::*;
     let mut world = World::new().await;
     world.capture(&key("1"), b"one").await;
     world.settle().await;
@@ -108,7 +108,7 @@ async fn a_removal_of_what_is_gone_already_is_done() {
     let mut world = World::new().await;
     world.capture(&key("1"), b"one").await;
     world.settle().await;
-    world.dws.script_removals([Act::Fail(DwsErrorKind::NotFound)]);
+    world.dws.script_removals([Act::Fail(BackendErrorKind::NotFound)]);
     world.outbox().delete(&key("1"), false).await.unwrap();
     world.settle().await;
     assert_eq!(world.jobs().await, []);
@@ -117,7 +117,7 @@ async fn a_removal_of_what_is_gone_already_is_done() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_costs_few_calls_and_the_backlog_arrives_after_it() {
     let mut world = World::new().await;
-    world.dws.set_down(Some(DwsErrorKind::Unreachable));
+    world.dws.set_down(Some(BackendErrorKind::Unreachable));
     for id in 0..2000 {
         world.capture(&key(&id.to_string()), id.to_string().as_bytes()).await;
     }
@@ -136,7 +136,7 @@ async fn an_outage_costs_few_calls_and_the_backlog_arrives_after_it() {
 #[tokio::test(start_paused = true)]
 async fn another_dws_is_tried_at_once() {
     let mut world = World::new().await;
-    world.dws.set_down(Some(DwsErrorKind::KeyRefused));
+    world.dws.set_down(Some(BackendErrorKind::KeyRefused));
     for id in ["1", "2", "3"] {
         world.capture(&key(id), b"x").await;
     }
@@ -150,7 +150,7 @@ async fn another_dws_is_tried_at_once() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_unclear_answers_does_not_park_the_backlog() {
     let mut world = World::new().await;
-    world.dws.set_down(Some(DwsErrorKind::Unclear));
+    world.dws.set_down(Some(BackendErrorKind::Unclear));
     for id in 0..500 {
         world.capture(&key(&id.to_string()), b"x").await;
     }
@@ -167,7 +167,7 @@ async fn removals_go_on_while_the_plan_takes_no_uploads() {
     let mut world = World::new().await;
     world.capture(&key("1"), b"one").await;
     world.settle().await;
-    world.dws.script_uploads([Act::Fail(DwsErrorKind::Quota); 50]);
+    world.dws.script_uploads([Act::Fail(BackendErrorKind::Quota); 50]);
     world.capture(&key("2"), b"two").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     world.outbox().delete(&key("1"), false).await.unwrap();

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::support::{World, key};
 use crate::document::DocumentKey;
-use crate::mapping::{
+use crate::store::{
     Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, MemoryStore, StoreError,
 };
 

@@ -9,8 +9,8 @@ use rand::{Rng, SeedableRng};
 
 use super::flaky::Flaky;
 use super::support::{Act, World, key};
-use crate::dws::DwsErrorKind;
-use crate::mapping::MappingState;
+use crate::backend::BackendErrorKind;
+use crate::store::MappingState;
 
 /// Without unclear outcomes: every document is at DWS exactly once, with its last bytes, and
 /// nothing else is.
@@ -76,7 +76,7 @@ impl History {
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
             70..90 => {
-                use DwsErrorKind::*;
+                use BackendErrorKind::*;
                 let kinds = [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota];
                 let kind = kinds[self.random.random_range(0..kinds.len())];
                 self.world.dws.script_uploads([Act::Fail(kind)]);

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::support::{World, key};
+use crate::backend::BackendErrorKind;
 use crate::deliver::Known;
 use crate::document::DocumentKey;
-use crate::dws::DwsErrorKind;
-use crate::mapping::{Mapping, MappingState};
 use crate::reason::Reason;
+use crate::store::{Mapping, MappingState};
 
 #[tokio::test(start_paused = true)]
 async fn several_files_are_captured_together_or_not_at_all() {
@@ -57,7 +57,7 @@ async fn a_newer_version_takes_the_place_of_one_that_waits() {
     let mut world = World::new().await;
     world.capture(&key("1"), b"one").await;
     world.settle().await;
-    world.dws.set_down(Some(DwsErrorKind::Unreachable));
+    world.dws.set_down(Some(BackendErrorKind::Unreachable));
     world.capture(&key("1"), b"two").await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     world.capture(&key("1"), b"three").await;

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::backend::{
+    Backend, BackendError, BackendErrorKind, Capabilities, Current, SessionRequest, SessionToken,
+    Upload,
+};
 use crate::deliver::clock::Clock;
 use crate::deliver::intake::{self, Kept};
-use crate::deliver::remote::{Dws, Files};
+use crate::deliver::remote::Files;
 use crate::deliver::{Circumstances, Known, Outbox, Shared};
 use crate::document::DocumentKey;
-use crate::dws::{DwsError, DwsErrorKind, Upload};
-use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
 use crate::reason::Reason;
+use crate::store::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
 use crate::telemetry::Metrics;
 
 /// How DWS is to behave at the next call; when the script is used up it simply works.
@@ -21,38 +24,38 @@ use crate::telemetry::Metrics;
 pub(super) enum Act {
     Work,
     /// Nothing is stored or removed.
-    Fail(DwsErrorKind),
+    Fail(BackendErrorKind),
     /// As much, and it asks to be left alone for an hour.
     PutOff,
     /// It is stored or removed, and the answer is lost.
     LoseReply,
 }
 
-#[derive(Default)]
-pub(super) struct FakeDws {
+#[derive(Debug, Default)]
+pub(super) struct FakeBackend {
     inner: Mutex<Inner>,
     files: Arc<FakeFiles>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Inner {
     documents: BTreeMap<String, Vec<u8>>,
     uploads: VecDeque<Act>,
     removals: VecDeque<Act>,
-    down: Option<DwsErrorKind>,
+    down: Option<BackendErrorKind>,
     latency: Duration,
     calls: usize,
     stored: usize,
 }
 
-impl FakeDws {
+impl FakeBackend {
     pub(super) fn script_uploads(&self, acts: impl IntoIterator<Item = Act>) {
         self.inner.lock().unwrap().uploads.extend(acts);
     }
     pub(super) fn script_removals(&self, acts: impl IntoIterator<Item = Act>) {
         self.inner.lock().unwrap().removals.extend(acts);
     }
-    pub(super) fn set_down(&self, kind: Option<DwsErrorKind>) {
+    pub(super) fn set_down(&self, kind: Option<BackendErrorKind>) {
         self.inner.lock().unwrap().down = kind;
     }
     pub(super) fn set_latency(&self, latency: Duration) {
@@ -78,7 +81,7 @@ impl FakeDws {
     }
 
     /// The second half of a call, after what it does is done.
-    async fn answer<T>(&self, act: Act, answer: T) -> Result<T, DwsError> {
+    async fn answer<T>(&self, act: Act, answer: T) -> Result<T, BackendError> {
         let latency = self.inner.lock().unwrap().latency;
         tokio::time::sleep(latency / 2).await;
         match act {
@@ -86,24 +89,57 @@ impl FakeDws {
             Act::Fail(kind) => Err(error(kind)),
             Act::PutOff => {
                 let retry_after = Some(Duration::from_secs(3600));
-                Err(DwsError { retry_after, ..error(DwsErrorKind::Busy) })
+                Err(BackendError { retry_after, ..error(BackendErrorKind::Busy) })
             }
-            Act::LoseReply => Err(error(DwsErrorKind::Unclear)),
+            Act::LoseReply => Err(error(BackendErrorKind::Unclear)),
         }
     }
 }
 
-fn error(kind: DwsErrorKind) -> DwsError {
-    DwsError { kind, status: None, retry_after: None, detail: "scripted".to_owned() }
+fn error(kind: BackendErrorKind) -> BackendError {
+    BackendError { kind, status: None, retry_after: None, detail: "scripted".to_owned() }
 }
 
-impl Dws for FakeDws {
-    fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, DwsError>> {
+impl Backend for FakeBackend {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            honours_ids: false,
+            honours_titles: false,
+            mints_locally: false,
+            max_size: None,
+            types: &[],
+        }
+    }
+
+    fn session<'a>(
+        &'a self,
+        _: SessionRequest<'a>,
+    ) -> BoxFuture<'a, Result<SessionToken, BackendError>> {
+        Box::pin(async { Err(error(BackendErrorKind::Forbidden)) })
+    }
+
+    fn has_lost<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(async { Ok(!self.documents().contains_key(document_id)) })
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn data_planes(&self) -> Arc<Vec<String>> {
+        Arc::default()
+    }
+
+    fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>> {
         Box::pin(async move {
             let act = self.act(true).await;
             let name = upload.path.to_string_lossy().into_owned();
             let Some(bytes) = self.files.bytes(&name) else {
-                return Err(error(DwsErrorKind::File));
+                return Err(error(BackendErrorKind::File));
             };
             let mut id = String::new();
             if !matches!(act, Act::Fail(_) | Act::PutOff) {
@@ -116,7 +152,7 @@ impl Dws for FakeDws {
         })
     }
 
-    fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), DwsError>> {
+    fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
             let act = self.act(false).await;
             if !matches!(act, Act::Fail(_) | Act::PutOff) {
@@ -127,7 +163,7 @@ impl Dws for FakeDws {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct FakeFiles {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
 }
@@ -168,7 +204,7 @@ impl Files for FakeFiles {
 pub(super) struct World {
     pub(super) store: Arc<dyn MappingStore>,
     pub(super) files: Arc<FakeFiles>,
-    pub(super) dws: Arc<FakeDws>,
+    pub(super) dws: Arc<FakeBackend>,
     clock: Clock,
     outbox: Option<Outbox>,
     spooled: usize,
@@ -181,7 +217,7 @@ impl World {
 
     pub(super) async fn on(store: Arc<dyn MappingStore>) -> Self {
         let files = Arc::new(FakeFiles::default());
-        let dws = Arc::new(FakeDws { files: Arc::clone(&files), ..FakeDws::default() });
+        let dws = Arc::new(FakeBackend { files: Arc::clone(&files), ..FakeBackend::default() });
         let mut world = Self { store, files, dws, clock: Clock::start(), outbox: None, spooled: 0 };
         world.restart().await;
         world
@@ -194,7 +230,7 @@ impl World {
         tokio::task::yield_now().await;
         let (store, files) = (Arc::clone(&self.store), Arc::clone(&self.files));
         let metrics = Arc::new(Metrics::new());
-        let dws = self.dws.clone();
+        let dws = Arc::new(Current::new(self.dws.clone()));
         let outbox = Outbox::start_with(store, files, dws, metrics, self.clock).await;
         self.outbox = Some(outbox.unwrap());
     }
@@ -251,7 +287,7 @@ impl World {
     /// The bytes that DWS has for this document.
     pub(super) async fn delivered(&self, key: &DocumentKey) -> Option<Vec<u8>> {
         let mapping = self.mapping(key).await?;
-        let crate::mapping::MappingState::Ready { document_id } = mapping.state else {
+        let crate::store::MappingState::Ready { document_id } = mapping.state else {
             return None;
         };
         self.dws.documents().get(&document_id).cloned()
@@ -260,8 +296,7 @@ impl World {
     /// Lets hours pass until nothing but parked jobs is left.
     pub(super) async fn settle(&self) {
         for _ in 0..2000 {
-            let parked =
-                |job: &Job| matches!(job.progress, crate::mapping::Progress::Parked { .. });
+            let parked = |job: &Job| matches!(job.progress, crate::store::Progress::Parked { .. });
             if self.jobs().await.iter().all(parked) {
                 // The spool file goes after the job.
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -13,7 +13,6 @@ use super::viewed::{Finish, Finished, Marks};
 use super::{View, is_in_head, note, pointer, say};
 use crate::body::ResponseBody;
 use crate::config::{AppSays, Delivery};
-use crate::dws::Session;
 use crate::http::ClientInfo;
 use crate::http::nominated;
 use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing, set_cookie};
@@ -22,9 +21,9 @@ use crate::lane::grant::{Asker, Via, admit, grant, grant_at_once};
 use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
 use crate::lane::{Inner, tell};
-use crate::mapping::{Mapping, Observed};
 use crate::reason::Reason;
-use crate::session::{Answer, Refusal, judge};
+use crate::session::{Answer, Refusal, Session, judge};
+use crate::store::{Mapping, Observed};
 use crate::telemetry::{Visit, request_id};
 use crate::viewer::Page;
 
@@ -182,7 +181,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         };
         let mut sent = Vec::new();
         if let (Some(text), Some((place, pointer, edit)), Ok(session)) = (&text, found, &granted) {
-            let jwt = session.jwt.expose_secret();
+            let jwt = session.token.jwt.expose_secret();
             let mut edited = edit.put(text, pointer, jwt);
             let mut tell = |place| {
                 if self.view.told {
@@ -302,7 +301,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             view: &rule.view,
             title: mapping.title.as_deref(),
             data_planes: &engine.broker.data_planes(),
-            dws: &engine.config.dws.url,
+            backend: &engine.config.backend.url,
             original: asked.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
         };
         page.reply().map(ResponseBody::full)
@@ -312,12 +311,12 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         for delivery in &self.view.rule.session {
             match delivery {
                 Delivery::ResponseHeader(name) => {
-                    headers.insert(name.clone(), session.header.clone());
+                    headers.insert(name.clone(), session.token.header.clone());
                 }
                 Delivery::Cookie(name) => {
-                    let now = crate::mapping::now_ms() / 1000;
-                    let life = session.expires.saturating_sub(now);
-                    let jwt = session.jwt.expose_secret();
+                    let now = crate::store::now_ms() / 1000;
+                    let life = session.token.expires.saturating_sub(now);
+                    let jwt = session.token.jwt.expose_secret();
                     let over_tls = match &self.asked {
                         Asked::Kept(head) => came_over_tls(head),
                         Asked::Noted { over_tls, .. } => *over_tls,

@@ -25,17 +25,16 @@ use super::probe::probe;
 use super::{Inner, ask_for_identity, tell};
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
-use crate::correlate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::document::DocumentKey;
-use crate::dws::Session;
 use crate::engine::Engine;
 use crate::explain::Trail;
 use crate::inject::{Pointer, ask_for_all, is_conditional};
+use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
-use crate::session::ViewerSession;
+use crate::session::{Session, ViewerSession};
 use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::{is_ahead, is_navigation};
 
@@ -217,7 +216,7 @@ impl View {
         }
         for delivery in &self.rule.session {
             if let Delivery::RequestHeader(name) = delivery {
-                parts.headers.insert(name.clone(), session.header.clone());
+                parts.headers.insert(name.clone(), session.token.header.clone());
             }
         }
         parts.extensions.insert(ViewerSession::new(session.clone(), self.key.clone()));

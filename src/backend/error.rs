@@ -1,0 +1,45 @@
+use std::time::Duration;
+
+/// What went wrong at the backend. `detail` is bounded and holds no secret.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{kind:?}: {detail}")]
+pub(crate) struct BackendError {
+    pub(crate) kind: BackendErrorKind,
+    pub(crate) status: Option<u16>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BackendErrorKind {
+    /// Nothing was taken: name, connect, TLS, or a redirect instead of an answer.
+    Unreachable,
+    /// 401.
+    KeyRefused,
+    /// 403: another product's key, a missing right, or quota.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// 402, or a reply that names a quota.
+    Quota,
+    /// 429.
+    RateLimited,
+    /// 503 with `Retry-After`.
+    Busy,
+    /// 400, 406, 411, 413, 415, 422 and other 4xx: this request will never be taken.
+    Refused,
+    /// Sent, and no clear answer: time-out, reset, 408, 5xx, 2xx without an id.
+    Unclear,
+    /// A session wider than asked for.
+    TooWide,
+    /// A session that can't be read with certainty, or without `read`.
+    Unreadable,
+    /// The spooled file could not be read.
+    File,
+}
+
+impl BackendError {
+    pub(crate) fn new(kind: BackendErrorKind, status: Option<u16>, detail: String) -> Self {
+        Self { kind, status, retry_after: None, detail }
+    }
+}

@@ -1,0 +1,128 @@
+//! The services that store documents for viewing and mint sessions.
+//!
+//! The rest of the crate knows [`Backend`] alone. Another one is a folder here, a line in [`BACKENDS`] and its
+//! section of the configuration.
+
+mod capabilities;
+mod current;
+mod dws;
+mod error;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use secrecy::SecretString;
+use tracing::debug;
+
+pub(crate) use self::capabilities::Capabilities;
+pub(crate) use self::current::Current;
+pub(crate) use self::error::{BackendError, BackendErrorKind};
+use crate::config::{BackendConfig, Permissions};
+use crate::telemetry::Metrics;
+
+/// A service that stores documents for viewing and mints sessions.
+///
+/// Each call is one attempt: who calls decides whether it is repeated.
+pub(crate) trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// Its section of the configuration, its name in `/readyz` and its label in metrics.
+    fn name(&self) -> &'static str;
+
+    /// What can be relied on.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Stores a file; the id that the backend gave it.
+    ///
+    /// # Errors
+    /// [`BackendErrorKind::Unclear`] where the document may be stored all the same.
+    fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>>;
+
+    /// Removes a document; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// Any of them leaves the document in place, or in doubt: the removal can be repeated.
+    fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Mints a session and reads back what it grants, which is never more than was asked for.
+    ///
+    /// A session does not prove that the document exists.
+    ///
+    /// # Errors
+    /// [`BackendErrorKind::TooWide`] and [`BackendErrorKind::Unreadable`] for sessions that are thrown away.
+    fn session<'a>(
+        &'a self,
+        request: SessionRequest<'a>,
+    ) -> BoxFuture<'a, Result<SessionToken, BackendError>>;
+
+    /// Whether a document that was once stored is certainly gone.
+    ///
+    /// # Errors
+    /// It can't be known now.
+    fn has_lost<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<bool, BackendError>>;
+
+    /// Whether address and key are right.
+    ///
+    /// # Errors
+    /// The detail is a sentence for the operator that tells wrong key, wrong product and unreachable apart.
+    fn check(&self) -> BoxFuture<'_, Result<(), BackendError>>;
+
+    /// Where the viewers of its sessions connect to; empty before the first session.
+    fn data_planes(&self) -> Arc<Vec<String>>;
+}
+
+/// The backend that the configuration names.
+///
+/// # Errors
+/// A sentence for the operator: an address or a key that can't be used.
+pub(crate) fn connect(
+    config: &BackendConfig,
+    metrics: Arc<Metrics>,
+) -> Result<Arc<dyn Backend>, String> {
+    let (_, connect) = BACKENDS
+        .iter()
+        .find(|(name, _)| *name == config.name)
+        .ok_or_else(|| format!("there is no backend `{}`", config.name))?;
+    let backend = connect(config, metrics)?;
+    debug!(backend = backend.name(), can = %backend.capabilities(), "where documents go");
+    Ok(backend)
+}
+
+type Connect = fn(&BackendConfig, Arc<Metrics>) -> Result<Arc<dyn Backend>, String>;
+
+/// One line for each backend, by its section of the configuration.
+const BACKENDS: &[(&str, Connect)] = &[(dws::NAME, dws::connect)];
+
+/// A file to be stored.
+#[derive(Debug)]
+pub(crate) struct Upload<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) title: Option<&'a str>,
+    pub(crate) content_type: &'a str,
+    pub(crate) size: u64,
+}
+
+/// A session to be asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionRequest<'a> {
+    pub(crate) document_id: &'a str,
+    pub(crate) permissions: Permissions,
+    /// Unix seconds.
+    pub(crate) expires: u64,
+    pub(crate) user_id: Option<&'a str>,
+}
+
+/// A session that was read back and is no wider than asked.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionToken {
+    pub(crate) jwt: SecretString,
+    /// The same, ready to be sent; marked as sensitive, so that it is never shown.
+    pub(crate) header: HeaderValue,
+    pub(crate) document_id: String,
+    /// Unix seconds, as the token says.
+    pub(crate) expires: u64,
+    pub(crate) permissions: Permissions,
+    /// Where its viewer connects to, for the viewer page's policy.
+    pub(crate) server_url: Option<String>,
+}
