@@ -6,14 +6,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode};
-use memchr::memchr;
+use bytes::{Bytes, BytesMut};
+use http::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::super::pool::Reusable;
 use super::super::stream::AppStream;
 use super::head::{self, Framed};
+use super::partial::PartialHead;
 use super::{Asked, BareError};
 
 pub(super) struct Line {
@@ -21,7 +21,7 @@ pub(super) struct Line {
     /// How much of the request the connection has taken.
     written: usize,
     /// What has come in reply and is in no head yet.
-    begun: Bytes,
+    begun: PartialHead,
     /// Something has come in reply to this request.
     heard: bool,
     /// A reply has come over it before.
@@ -38,7 +38,7 @@ impl Line {
         Self {
             stream,
             written: 0,
-            begun: Bytes::new(),
+            begun: PartialHead::default(),
             heard: false,
             served: false,
             room: BytesMut::new(),
@@ -57,7 +57,7 @@ impl Line {
         let sent = self.poll_send(context, &asked.head)?.is_ready();
         loop {
             ready!(self.poll_hear(context))?;
-            while let Some(mut reply) = self.take_head(&mut asked.headers)? {
+            while let Some(mut reply) = self.begun.take(&mut asked.headers)? {
                 if is_interim(reply.status()) {
                     if let Some(on_interim) = &asked.on_interim {
                         on_interim.hear(reply.status(), reply.headers());
@@ -67,7 +67,7 @@ impl Line {
                 let mut framed = head::frame(&mut reply, asked.without_body)?;
                 framed.reusable &= sent;
                 (self.written, self.heard, self.served) = (0, false, true);
-                let ahead = std::mem::take(&mut self.begun);
+                let ahead = self.begun.rest();
                 return Poll::Ready(Ok((reply.map(|()| framed), ahead)));
             }
         }
@@ -98,21 +98,8 @@ impl Line {
             }));
         }
         self.heard = true;
-        self.begun = match self.begun.is_empty() {
-            true => Bytes::copy_from_slice(fresh),
-            false => [&self.begun, fresh].concat().into(),
-        };
+        self.begun.push(fresh);
         Poll::Ready(Ok(()))
-    }
-
-    /// A head that has come in full. `headers` is empty, and becomes the head's.
-    fn take_head(&mut self, headers: &mut HeaderMap) -> Result<Option<Response<()>>, BareError> {
-        if memchr(b'\n', &self.begun).is_none() && self.begun.len() <= AT_ONCE {
-            return Ok(None);
-        }
-        let Some((reply, length)) = head::read(&self.begun, headers)? else { return Ok(None) };
-        self.begun.advance(length);
-        Ok(Some(reply))
     }
 
     /// More of a body; nothing at the connection's end.

@@ -7,6 +7,7 @@
 mod frames;
 mod head;
 mod line;
+mod partial;
 mod reply;
 
 #[cfg(test)]
