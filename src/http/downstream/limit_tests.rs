@@ -10,7 +10,7 @@ use crate::config::AppLimits;
 use crate::http::downstream::ClientLimits;
 
 use super::Limits;
-use super::watch::REST_AFTER;
+use super::activity::REST_AFTER;
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Peer, Proxy, tls};
 
 async fn proxy(app: &App, clients: ClientLimits, of_app: AppLimits) -> Proxy {

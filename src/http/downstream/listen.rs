@@ -18,15 +18,15 @@ use tower::Service;
 
 use crate::http::BoxError;
 
+use super::activity::ConnectionActivity;
 use super::arriving::Arriving;
+use super::connection::{Admitted, ClientConnection};
 use super::limits::{Limit, Limits};
 use super::observer::Observer;
 use super::proxy_protocol::{self, Unreadable};
 use super::room::Room;
 use super::seats::Seats;
 use super::signal::Shutdown;
-use super::speak::{Admitted, Conversation};
-use super::watch::Watch;
 use crate::http::ClientInfo;
 
 /// The terms on which connections are taken. Clones count together.
@@ -142,11 +142,11 @@ pub(crate) async fn serve<M, S, B>(
                 let client = ClientInfo { peer, tls: false };
                 let (make, shutdown) = (make.clone(), shutdown.clone());
                 let (entrance, terms) = (Arc::clone(&entrance), entrance.terms.load_full());
-                let watch = Watch::new(&terms.limits);
-                let seat = entrance.seats.take(&watch);
+                let activity = ConnectionActivity::new(&terms.limits);
+                let seat = entrance.seats.take(&activity);
                 connections.spawn(async move {
-                    watch.attend().await;
-                    let admitted = Admitted { watch, permit: Some(permit) };
+                    activity.attend().await;
+                    let admitted = Admitted { activity, permit: Some(permit) };
                     greet(stream, client, admitted, make, &entrance, &terms, shutdown).await;
                     drop(seat);
                 });
@@ -199,7 +199,7 @@ async fn greet<M, S, B>(
         let introduced = tokio::select! {
             introduced = introduction => introduced,
             () = shutdown.requested() => return,
-            () = admitted.watch.left() => {
+            () = admitted.activity.left() => {
                 return observer.evicted(client.peer);
             }
         };
@@ -213,7 +213,7 @@ async fn greet<M, S, B>(
             .await;
     }
     let limits = &terms.limits;
-    Conversation::new(stream, client, admitted, limits, observer, shutdown).hold(make).await;
+    ClientConnection::new(stream, client, admitted, limits, observer, shutdown).hold(make).await;
 }
 
 /// HTTP behind a handshake.
@@ -240,13 +240,13 @@ async fn secure<M, S, B>(
     let shaken = tokio::select! {
         shaken = handshake => shaken,
         () = shutdown.requested() => return,
-        () = admitted.watch.left() => return observer.evicted(client.peer),
+        () = admitted.activity.left() => return observer.evicted(client.peer),
     };
     match shaken {
         Ok(Ok(stream)) => {
             let client = ClientInfo { tls: true, ..client };
             let conversation =
-                Conversation::new(stream, client, admitted, limits, observer, shutdown);
+                ClientConnection::new(stream, client, admitted, limits, observer, shutdown);
             conversation.hold(make).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),

@@ -9,10 +9,10 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use hyper::body::Body;
 use pin_project_lite::pin_project;
 
+use super::activity::{Answered, Answering};
 use super::expect::Expectation;
 use super::interim::Interim;
 use super::observer::ReplyObserver;
-use super::watch::{Answered, Answering};
 
 pin_project! {
     /// Ends with the reply, once what the app has said before it is on its way.
@@ -25,12 +25,12 @@ pin_project! {
         held: Option<Response<B>>,
         // Of HTTP/1.1.
         interim: Option<Interim>,
-        asked: Option<Asked>,
+        asked: Option<ReplyContext>,
     }
 }
 
 /// What the reply's body is followed by.
-pub(super) struct Asked {
+pub(super) struct ReplyContext {
     pub(super) version: Version,
     pub(super) answering: Answering,
     pub(super) expectation: Option<Expectation>,
@@ -38,7 +38,7 @@ pub(super) struct Asked {
 }
 
 impl<F, B> Replying<F, B> {
-    pub(super) fn new(stack: F, interim: Option<Interim>, asked: Asked) -> Self {
+    pub(super) fn new(stack: F, interim: Option<Interim>, asked: ReplyContext) -> Self {
         if let Some(interim) = &interim {
             interim.begin();
         }
@@ -77,7 +77,7 @@ where
     }
 }
 
-impl Asked {
+impl ReplyContext {
     fn answer<B: Body>(self, mut reply: Response<B>) -> Response<Answered<B>> {
         let Self { version, answering, expectation, mut followed_by } = self;
         let without_body = expectation.and_then(|expected| expected.replied(reply.status()));

@@ -12,8 +12,8 @@ use memchr::memchr;
 pub(crate) struct Framing {
     place: Place,
     /// The beginning of a line, as long as its end has not come.
-    line: Line,
-    head: Head,
+    line: PartialLine,
+    head: HeadFacts,
     /// How many bytes were looked at in all.
     #[cfg(test)]
     work: usize,
@@ -41,7 +41,7 @@ enum After {
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct PartialLine {
     bytes: Vec<u8>,
     /// Longer than what is kept of it.
     cut: bool,
@@ -50,7 +50,7 @@ struct Line {
 
 /// What the lines of a head have told so far.
 #[derive(Debug, Default)]
-struct Head {
+struct HeadFacts {
     started: bool,
     fragment: bool,
     length: Option<u64>,
@@ -155,7 +155,7 @@ impl Framing {
             self.end_line(line)?;
         } else {
             self.line.keep(piece);
-            let Line { bytes, ends_in_cr, .. } = std::mem::take(&mut self.line);
+            let PartialLine { bytes, ends_in_cr, .. } = std::mem::take(&mut self.line);
             if !ends_in_cr {
                 return Err(BARE_LF);
             }
@@ -225,7 +225,7 @@ impl Framing {
     }
 }
 
-impl Line {
+impl PartialLine {
     fn is_empty(&self) -> bool {
         self.bytes.is_empty() && !self.cut
     }

@@ -32,7 +32,7 @@ pin_project! {
         refused: Option<Refused>,
         tunnel: Tunnel,
         // What came behind a request for another protocol while it had no reply.
-        held: BytesMut,
+        buffered: BytesMut,
     }
 }
 
@@ -58,13 +58,13 @@ impl<S> Guarded<S> {
         tunnel: Tunnel,
         observer: Arc<dyn RefusalObserver>,
     ) -> Self {
-        let (framing, held) = (Framing::default(), BytesMut::new());
-        Self { inner, peer, observer, framing, refused: None, tunnel, held }
+        let (framing, buffered) = (Framing::default(), BytesMut::new());
+        Self { inner, peer, observer, framing, refused: None, tunnel, buffered }
     }
 
     /// Whether requests are watched here, and all that came belongs to ones that are complete.
     pub(crate) fn is_between_requests(&self) -> bool {
-        let awaits_reply = self.framing.awaits_reply() && self.held.is_empty();
+        let awaits_reply = self.framing.awaits_reply() && self.buffered.is_empty();
         self.refused.is_none() && (awaits_reply || self.framing.is_between_requests())
     }
 
@@ -92,14 +92,14 @@ impl<S> Guarded<S> {
 impl<S: AsyncRead + Unpin> Guarded<S> {
     /// Ready once the client has left, while a reply is awaited. What it says all the same is kept.
     pub(crate) fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.held.len() < MOST_HELD {
-            let mut space = [const { MaybeUninit::uninit() }; MOST_HELD];
+        while self.buffered.len() < MAX_BUFFERED {
+            let mut space = [const { MaybeUninit::uninit() }; MAX_BUFFERED];
             let mut buffer = ReadBuf::uninit(&mut space);
             let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(());
             }
-            self.held.extend_from_slice(buffer.filled());
+            self.buffered.extend_from_slice(buffer.filled());
         }
         Poll::Pending
     }
@@ -120,18 +120,18 @@ impl<S: AsyncRead> AsyncRead for Guarded<S> {
             this.framing.replied(this.tunnel.is_open());
         }
         let before = buffer.filled().len();
-        let polled = if this.held.is_empty() {
+        let polled = if this.buffered.is_empty() {
             this.inner.poll_read(context, buffer)
         } else {
-            let fits = this.held.len().min(buffer.remaining());
-            buffer.put_slice(&this.held.split_to(fits));
+            let fits = this.buffered.len().min(buffer.remaining());
+            buffer.put_slice(&this.buffered.split_to(fits));
             Poll::Ready(Ok(()))
         };
         let fresh = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         match this.framing.see(fresh) {
             Ok(seen) if seen < fresh.len() => {
                 let behind = fresh.get(seen..).unwrap_or_default();
-                *this.held = [behind, &**this.held].concat().as_slice().into();
+                *this.buffered = [behind, &**this.buffered].concat().as_slice().into();
                 buffer.set_filled(before + seen);
             }
             Ok(_) => {}
@@ -209,7 +209,7 @@ const UNREADABLE: &[u8] = b"\0\r\n\r\n";
 /// The end of a request's first line, and of its head.
 const UNCLEAR_TARGET: &[u8] = b"\ntransom-unclear-target: 1\r\n\r\n";
 /// Bytes; who says more has to wait for the reply.
-const MOST_HELD: usize = 4096;
+const MAX_BUFFERED: usize = 4096;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

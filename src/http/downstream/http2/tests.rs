@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use crate::http::downstream::ClientLimits;
 
 use super::super::Limits;
-use super::super::watch::REST_AFTER;
+use super::super::activity::REST_AFTER;
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
 
 /// RFC 9113 section 6.

@@ -11,13 +11,13 @@ use http::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::super::pool::Reusable;
-use super::super::stream::AppStream;
+use super::super::stream::UpstreamStream;
 use super::head::{self, Framed};
 use super::partial::PartialHead;
-use super::{Asked, BareError};
+use super::{BodilessError, BodilessRequest};
 
-pub(super) struct Line {
-    stream: AppStream,
+pub(super) struct BodilessConnection {
+    stream: UpstreamStream,
     /// How much of the request the connection has taken.
     written: usize,
     /// What has come in reply and is in no head yet.
@@ -33,8 +33,8 @@ pub(super) struct Line {
     pub(super) idle_limit: Option<Duration>,
 }
 
-impl Line {
-    pub(super) fn new(stream: AppStream) -> Self {
+impl BodilessConnection {
+    pub(super) fn new(stream: UpstreamStream) -> Self {
         Self {
             stream,
             written: 0,
@@ -51,8 +51,8 @@ impl Line {
     pub(super) fn poll_reply(
         &mut self,
         context: &mut Context<'_>,
-        asked: &mut Asked,
-    ) -> Poll<Result<(Response<Framed>, Bytes), BareError>> {
+        asked: &mut BodilessRequest,
+    ) -> Poll<Result<(Response<Framed>, Bytes), BodilessError>> {
         // An app may answer what it does not read to its end.
         let sent = self.poll_send(context, &asked.head)?.is_ready();
         loop {
@@ -85,16 +85,16 @@ impl Line {
 
     /// Waits for more of a head. It comes in on the stack, as most replies fit there: a place of its own for each
     /// connection would be out of the processor's reach by the time that it is needed.
-    fn poll_hear(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BareError>> {
+    fn poll_hear(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodilessError>> {
         let mut space = [const { MaybeUninit::uninit() }; AT_ONCE];
         let mut buffer = ReadBuf::uninit(&mut space);
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
         let fresh = buffer.filled();
         if read.is_err() || fresh.is_empty() {
             return Poll::Ready(Err(match read {
-                _ if self.served && !self.heard => BareError::Unanswered,
+                _ if self.served && !self.heard => BodilessError::Unanswered,
                 Err(error) => error.into(),
-                Ok(()) => BareError::CutShort,
+                Ok(()) => BodilessError::CutShort,
             }));
         }
         self.heard = true;
@@ -121,7 +121,7 @@ impl Line {
     }
 }
 
-impl Reusable for Box<Line> {
+impl Reusable for Box<BodilessConnection> {
     /// Whatever comes unasked, the connection's end or more, is no reply to the next request.
     fn is_ready(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());

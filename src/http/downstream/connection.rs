@@ -21,24 +21,24 @@ use crate::http::BoxError;
 use crate::http::guard::Guarded;
 use crate::http::interim::OnInterim;
 
+use super::activity::{ConnectionActivity, ObservedIo, REST_AFTER};
 use super::arriving::Arriving;
-use super::attended::{Attended, Unattended};
+use super::client_stream::ClientStream;
 use super::expect::Expectation;
 use super::http2;
 use super::interim::{Interim, Interposed};
 use super::limits::{ClientLimits, Limit, Limits};
 use super::linger::linger;
 use super::observer::Observer;
-use super::replying::{Asked, Replying};
-use super::resting::Line;
+use super::presence::{ServeError, UntilClientLeaves};
+use super::replying::{ReplyContext, Replying};
 use super::signal::Shutdown;
-use super::watch::{REST_AFTER, Watch, Watched};
 use crate::http::ClientInfo;
 
 /// A client's connection, which is served to its end or to the first limit.
-pub(super) struct Conversation<'e, I> {
-    line: Line<I>,
-    watch: Watch,
+pub(super) struct ClientConnection<'e, I> {
+    stream: ClientStream<I>,
+    activity: ConnectionActivity,
     client: ClientInfo,
     of_clients: &'e ClientLimits,
     observer: &'e Arc<dyn Observer>,
@@ -47,7 +47,7 @@ pub(super) struct Conversation<'e, I> {
 
 /// What a connection has of its listener.
 pub(super) struct Admitted {
-    pub(super) watch: Watch,
+    pub(super) activity: ConnectionActivity,
     /// Given back when the socket is closed, be it that of a tunnel.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -65,7 +65,7 @@ enum Event {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 enum Broken {
-    Http1(#[from] Unattended),
+    Http1(#[from] ServeError),
     Http2(#[from] h2::Error),
 }
 
@@ -74,7 +74,7 @@ enum Spoken {
     ForNow,
 }
 
-impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I> {
+impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> ClientConnection<'e, I> {
     pub(super) fn new(
         io: I,
         client: ClientInfo,
@@ -83,12 +83,12 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         observer: &'e Arc<dyn Observer>,
         shutdown: Shutdown,
     ) -> Self {
-        let Admitted { watch, permit } = admitted;
+        let Admitted { activity, permit } = admitted;
         let of_clients = &limits.of_clients;
         let guarded =
-            Guarded::new(io, client.peer, watch.tunnel(), Arc::<dyn Observer>::clone(observer));
-        let line = Line::new(guarded, permit);
-        Self { line, watch, client, of_clients, observer, shutdown }
+            Guarded::new(io, client.peer, activity.tunnel(), Arc::<dyn Observer>::clone(observer));
+        let stream = ClientStream::new(guarded, permit);
+        Self { stream, activity, client, of_clients, observer, shutdown }
     }
 
     pub(super) async fn hold<M, S, B>(mut self, make: M)
@@ -100,19 +100,23 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        // It begins with a rest, since nobody knows yet what it will speak.
-        while self.line.rest(&self.watch, self.client, &**self.observer, &mut self.shutdown).await {
+        // It begins with a rest, since it is not known yet what it will speak.
+        while self
+            .stream
+            .rest(&self.activity, self.client, &**self.observer, &mut self.shutdown)
+            .await
+        {
             // Boxed, so that nothing of it is left while the connection rests.
-            if let Spoken::All = Box::pin(self.speak(make.clone())).await {
+            if let Spoken::All = Box::pin(self.connection(make.clone())).await {
                 break;
             }
         }
-        if self.line.was_left_unheard() {
-            Box::pin(linger(self.line)).await;
+        if self.stream.was_left_unheard() {
+            Box::pin(linger(self.stream)).await;
         }
     }
 
-    async fn speak<M, S, B>(&mut self, make: M) -> Spoken
+    async fn connection<M, S, B>(&mut self, make: M) -> Spoken
     where
         M: Fn() -> S + Send + 'static,
         S: Service<Request<Arriving>, Response = Response<B>> + Send + 'static,
@@ -121,27 +125,31 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let io = Watched::new(TokioIo::new(self.line.clone()), self.watch.clone());
-        let (watch, client) = (self.watch.clone(), self.client);
+        let io = ObservedIo::new(TokioIo::new(self.stream.clone()), self.activity.clone());
+        let (activity, client) = (self.activity.clone(), self.client);
         let observer = Arc::clone(self.observer);
         let answer = move |mut request: Request<Arriving>, interim, expectation: Option<_>| {
             let version = request.version();
-            let answering = watch.request(version);
+            let answering = activity.request(version);
             request.extensions_mut().insert(client);
             if let Some(expectation) = &expectation {
                 request.extensions_mut().insert(Expectation::clone(expectation));
             }
             let followed_by = observer.request(&mut request, client);
             let stack = make().call(request);
-            Replying::new(stack, interim, Asked { version, answering, expectation, followed_by })
+            Replying::new(
+                stack,
+                interim,
+                ReplyContext { version, answering, expectation, followed_by },
+            )
         };
-        if self.line.begins_http2() {
+        if self.stream.begins_http2() {
             let answer = move |mut request: Request<Arriving>, on_interim: OnInterim| {
                 request.extensions_mut().insert(on_interim);
                 answer(request, None, None)
             };
-            let (io, watch) = (TokioIo::new(io), self.watch.clone());
-            let serving = pin!(http2::Serving::new(io, self.of_clients, watch, answer));
+            let (io, activity) = (TokioIo::new(io), self.activity.clone());
+            let serving = pin!(http2::Serving::new(io, self.of_clients, activity, answer));
             self.follow(serving, http2::Serving::leave).await
         } else {
             let interim = Interim::default();
@@ -160,8 +168,8 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                 answer(request, Some(interim.clone()), expectation)
             });
             let http = http1_builder(self.of_clients).serve_connection(io, service);
-            let (line, watch) = (self.line.clone(), self.watch.clone());
-            let serving = pin!(Attended::new(http.with_upgrades(), line, watch));
+            let (stream, activity) = (self.stream.clone(), self.activity.clone());
+            let serving = pin!(UntilClientLeaves::new(http.with_upgrades(), stream, activity));
             self.follow(serving, |serving| serving.serving().graceful_shutdown()).await
         }
     }
@@ -174,16 +182,16 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     {
         let mut leaving = false;
         let ended = loop {
-            while let Some(limit) = self.watch.cut(Instant::now()) {
+            while let Some(limit) = self.activity.cut(Instant::now()) {
                 self.strike(limit);
             }
-            let check = match self.watch.check(Instant::now()) {
+            let check = match self.activity.check(Instant::now()) {
                 Ok(check) => check,
                 Err(Limit::KeepAlive) if !leaving => {
                     self.strike(Limit::KeepAlive);
                     leaving = true;
                     leave(serving.as_mut());
-                    self.watch.farewell();
+                    self.activity.farewell();
                     continue;
                 }
                 Err(limit) => {
@@ -195,8 +203,8 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             match self.until(serving.as_mut(), check, leaving).await {
                 Event::Ended(ended) => break ended,
                 Event::Check => {
-                    let at_rest = !leaving && self.watch.is_at_rest(Instant::now());
-                    if at_rest && self.line.may_rest() {
+                    let at_rest = !leaving && self.activity.is_at_rest(Instant::now());
+                    if at_rest && self.stream.may_rest() {
                         return Spoken::ForNow;
                     }
                 }
@@ -205,7 +213,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                     leave(serving.as_mut());
                 }
                 Event::Leave => {
-                    if self.watch.leaves() {
+                    if self.activity.leaves() {
                         self.observer.evicted(self.client.peer);
                         return Spoken::All;
                     }
@@ -213,7 +221,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             }
         };
         if let Err(error) = ended {
-            if matches!(&error, Broken::Http1(Unattended::Failed(error)) if error.is_parse_too_large())
+            if matches!(&error, Broken::Http1(ServeError::Failed(error)) if error.is_parse_too_large())
             {
                 self.strike(Limit::HeaderSize);
             }
@@ -242,7 +250,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             if let Poll::Ready(ended) = serving.as_mut().poll(context) {
                 return Poll::Ready(Event::Ended(ended.map_err(Into::into)));
             }
-            if self.watch.is_asked_to_leave() {
+            if self.activity.is_asked_to_leave() {
                 return Poll::Ready(Event::Leave);
             }
             let other_task = !waker.will_wake(context.waker());
@@ -274,9 +282,9 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
 fn http1_builder(limits: &ClientLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // The watch does this, for less than a timer per request.
+        // The one timer of the connection does this, for less than a timer per request.
         .header_read_timeout(None)
-        // `Attended` looks for clients that leave.
+        // `UntilClientLeaves` looks for clients that leave.
         .half_close(true)
         .max_buf_size((limits.header_size as usize).max(LEAST_BUFFER));
     if limits.header_count != HYPERS_HEADER_COUNT {
@@ -311,11 +319,12 @@ mod tests {
                 let (observer, client) = (unheard(), ([192, 0, 2, 7], 4711).into());
                 let client = ClientInfo { peer: client, tls: false };
                 let io = duplex(1024).0;
-                let admitted = Admitted { watch: Watch::new(&PATIENT), permit: None };
+                let admitted =
+                    Admitted { activity: ConnectionActivity::new(&PATIENT), permit: None };
                 let mut conversation =
-                    Conversation::new(io, client, admitted, &PATIENT, &observer, shutdown);
+                    ClientConnection::new(io, client, admitted, &PATIENT, &observer, shutdown);
                 let mut left = used;
-                let serving = pin!(poll_fn(|context| -> Poll<Result<(), Unattended>> {
+                let serving = pin!(poll_fn(|context| -> Poll<Result<(), ServeError>> {
                     while left > 0 && pin!(consume_budget()).poll(context).is_ready() {
                         left -= 1;
                     }

@@ -29,7 +29,7 @@ use super::pace::Pace;
 
 /// What one connection is at.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Arc<Shared>);
+pub(super) struct ConnectionActivity(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -73,7 +73,7 @@ struct Stream {
     sending: Pace,
 }
 
-impl Watch {
+impl ConnectionActivity {
     pub(super) fn new(limits: &Limits) -> Self {
         let now = Instant::now();
         let state = State {
@@ -141,7 +141,7 @@ impl Watch {
         F: Future<Output = ()> + Send + 'static,
     {
         let number = self.state().open_stream();
-        let task = tokio::spawn(stream(Paced { watch: self.clone(), stream: number }));
+        let task = tokio::spawn(stream(Paced { activity: self.clone(), stream: number }));
         // It may have come to its end on another thread already.
         if let Some(stream) = self.state().stream(number) {
             stream.task = Some(task.abort_handle());
@@ -244,21 +244,21 @@ impl State {
 /// The pace at which the client takes one stream's reply, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Paced {
-    watch: Watch,
+    activity: ConnectionActivity,
     stream: u64,
 }
 
 impl Paced {
     /// The client has to open its window first.
     pub(super) fn wait(&self) {
-        if let Some(stream) = self.watch.state().stream(self.stream) {
+        if let Some(stream) = self.activity.state().stream(self.stream) {
             stream.sending.wait(Instant::now());
         }
     }
 
     /// It had opened it for these bytes.
     pub(super) fn moved(&self, bytes: usize) {
-        if let Some(stream) = self.watch.state().stream(self.stream) {
+        if let Some(stream) = self.activity.state().stream(self.stream) {
             stream.sending.moved(bytes, Instant::now);
         }
     }
@@ -266,7 +266,7 @@ impl Paced {
 
 impl Drop for Paced {
     fn drop(&mut self) {
-        if let Some(streams) = &mut self.watch.state().streams {
+        if let Some(streams) = &mut self.activity.state().streams {
             streams.open.remove(&self.stream);
         }
     }
@@ -274,7 +274,7 @@ impl Drop for Paced {
 
 /// A request that is being answered, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Answering(Watch);
+pub(super) struct Answering(ConnectionActivity);
 
 impl Answering {
     /// The reply makes a tunnel of the connection.
@@ -366,17 +366,17 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
 
 /// A client's connection that takes notes.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(super) struct ObservedIo<S> {
     inner: S,
-    watch: Watch,
+    activity: ConnectionActivity,
     /// What was written since the last note.
     written: usize,
     blocked: bool,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(inner: S, watch: Watch) -> Self {
-        Self { inner, watch, written: 0, blocked: false }
+impl<S> ObservedIo<S> {
+    pub(super) fn new(inner: S, activity: ConnectionActivity) -> Self {
+        Self { inner, activity, written: 0, blocked: false }
     }
 
     fn note_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -385,13 +385,13 @@ impl<S> Watched<S> {
                 self.written = self.written.saturating_add(*bytes);
                 if std::mem::take(&mut self.blocked) {
                     let bytes = std::mem::take(&mut self.written);
-                    self.watch.state().sending.moved(bytes, Instant::now);
+                    self.activity.state().sending.moved(bytes, Instant::now);
                 }
             }
             Poll::Pending if !self.blocked => {
                 self.blocked = true;
                 let (now, bytes) = (Instant::now(), std::mem::take(&mut self.written));
-                let mut state = self.watch.state();
+                let mut state = self.activity.state();
                 state.sending.moved(bytes, || now);
                 state.sending.wait(now);
             }
@@ -401,19 +401,19 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: Read + Unpin> Read for Watched<S> {
+impl<S: Read + Unpin> Read for ObservedIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        self.watch.read();
+        self.activity.read();
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: Write + Unpin> Write for Watched<S> {
+impl<S: Write + Unpin> Write for ObservedIo<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
