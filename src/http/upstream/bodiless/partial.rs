@@ -104,7 +104,7 @@ mod tests {
             loop {
                 match head.take(&mut HeaderMap::new()) {
                     Ok(Some(reply)) => {
-                        taken.push(format!("{:?} {:?}", reply.status(), reply.headers()))
+                        taken.push(format!("{:?} {:?}", reply.status(), reply.headers()));
                     }
                     Ok(None) => break,
                     Err(_) => {
