@@ -12,11 +12,11 @@ use http_body_util::Full;
 use tower::Service;
 
 use crate::body::RequestBody;
-use crate::config::{Action, Config, Delivery, ViewRule};
+use crate::config::{Action, Config};
 use crate::document::DocumentKey;
-use crate::inject::Pointer;
-use crate::store::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
-use crate::viewer::is_navigation;
+use crate::store::{
+    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
+};
 
 /// Answers everything with the same status, and a body that could take a session.
 #[derive(Clone, Debug)]
@@ -28,9 +28,9 @@ pub(super) struct App {
 
 /// Reads from another store, or knows every document; writes nothing.
 pub(super) enum Store {
-    Read(Arc<dyn MappingStore>),
-    /// The mapping that every document has, at this moment.
-    Assumed(Mutex<Option<Box<Mapping>>>),
+    Read(Arc<dyn DocumentStore>),
+    /// The document that every name points at, at this moment.
+    Assumed(Mutex<Option<Box<Document>>>),
 }
 
 /// An app whose answer could carry what the view's rule delivers.
@@ -43,25 +43,10 @@ pub(super) fn stand_in<B>(config: &Config, request: &Request<B>, status: StatusC
             _ => None,
         }
     });
-    let page = view.is_some_and(|view| view.session.contains(&Delivery::Page))
-        && is_navigation(method, uri, request.headers());
-    let content_type = if page { "application/pdf" } else { "application/json" };
-    let body = view.map_or_else(|| "{}".to_owned(), body);
+    let nothing = ("application/json", "{}".to_owned());
+    let (content_type, body) =
+        view.map_or(nothing, |view| view.session.stand_in(method, uri, request.headers()));
     App { status, content_type, body: body.into() }
-}
-
-/// `{"data":{}}` for the pointer `/data/viewer_session`.
-fn body(view: &ViewRule) -> String {
-    let pointer = view.session.iter().find_map(|delivery| match delivery {
-        Delivery::Json(Pointer(tokens)) => Some(tokens.as_slice()),
-        _ => None,
-    });
-    let above = pointer.and_then(|tokens| tokens.split_last()).map_or(&[][..], |(_, above)| above);
-    let wrap = |inner: serde_json::Value, token: &String| match token.parse::<usize>() {
-        Ok(index) => serde_json::Value::Array(vec![inner; (index + 1).min(MAX_ITEMS)]),
-        Err(_) => serde_json::json!({ token: inner }),
-    };
-    above.iter().rev().fold(serde_json::json!({}), wrap).to_string()
 }
 
 impl App {
@@ -94,7 +79,7 @@ impl<B> Service<Request<RequestBody<B>>> for App {
     }
 }
 
-impl MappingStore for Store {
+impl DocumentStore for Store {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
@@ -102,11 +87,16 @@ impl MappingStore for Store {
         match self {
             Self::Read(store) => store.get(key),
             Self::Assumed(mapping) => {
-                let mapping = mapping.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let mapping = mapping.map(|mapping| Mapping { key: key.clone(), ..*mapping });
+                let document = mapping.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let mapping =
+                    document.map(|document| Mapping { key: key.clone(), document: *document });
                 Box::pin(ready(Ok(mapping.map(Arc::new))))
             }
         }
+    }
+
+    fn document(&self, _: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>> {
+        Box::pin(ready(Ok(None)))
     }
 
     fn apply(&self, _: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {
@@ -131,5 +121,3 @@ impl MappingStore for Store {
         JobId(1)
     }
 }
-
-const MAX_ITEMS: usize = 64;

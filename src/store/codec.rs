@@ -9,7 +9,7 @@ use crate::document::DocumentKey;
 
 /// `kind NUL id`, and for a tenant's document `kind NUL SOH host NUL id`. Neither hosts nor ids hold control characters,
 /// so both are told apart, and the order of the bytes is the order of the keys.
-pub(super) fn document_key(key: &DocumentKey) -> Vec<u8> {
+pub(super) fn name_key(key: &DocumentKey) -> Vec<u8> {
     let host = key.host().map_or(0, |host| host.len() + 2);
     let mut bytes = Vec::with_capacity(key.kind().len() + 1 + host + key.id().len());
     bytes.extend_from_slice(key.kind().as_bytes());
@@ -82,7 +82,7 @@ mod tests {
                 host => DocumentKey::new(kind, id)?.at_host(host),
             };
             let (Ok(a), Ok(b)) = (key(a), key(b)) else { return Ok(()) };
-            prop_assert_eq!(a.cmp(&b), document_key(&a).cmp(&document_key(&b)));
+            prop_assert_eq!(a.cmp(&b), name_key(&a).cmp(&name_key(&b)));
         }
 
         #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DocId;
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 
@@ -16,6 +17,8 @@ pub struct JobId(pub u64);
 pub struct Job {
     /// Its name.
     pub id: JobId,
+    /// The document that it is for, whatever its names are by now. It may be gone.
+    pub document: DocId,
     /// What is to be done.
     pub task: Task,
     /// How far it is.
@@ -32,9 +35,9 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum Task {
-    /// Store the spooled bytes and mark the mapping ready.
+    /// Store the spooled bytes and mark the document ready.
     Upload {
-        /// Whose bytes they are.
+        /// The name by which the bytes came, for the operator.
         key: DocumentKey,
         /// Name of the file in the spool.
         spool: String,
@@ -51,7 +54,7 @@ pub enum Task {
     Remove {
         /// DWS's id.
         document_id: String,
-        /// Whose it was.
+        /// A name that it had, for the operator.
         key: DocumentKey,
     },
 }
@@ -78,9 +81,16 @@ pub enum Progress {
 
 impl Job {
     /// A removal that is due at once.
-    pub(crate) fn remove(id: JobId, key: DocumentKey, document_id: String, now: u64) -> Self {
+    pub(crate) fn remove(
+        id: JobId,
+        document: DocId,
+        key: DocumentKey,
+        document_id: String,
+        now: u64,
+    ) -> Self {
         Self {
             id,
+            document,
             task: Task::Remove { document_id, key },
             progress: Progress::Due { at: now },
             attempts: 0,
@@ -89,7 +99,7 @@ impl Job {
         }
     }
 
-    /// Whose job it is.
+    /// A name of its document, for the operator.
     pub(crate) fn key(&self) -> &DocumentKey {
         match &self.task {
             Task::Upload { key, .. } | Task::Remove { key, .. } => key,

@@ -1,11 +1,14 @@
 //! A store without a disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
+use super::{
+    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
+    names,
+};
 use crate::document::DocumentKey;
 
 /// Keeps everything in memory and forgets it with the process.
@@ -27,20 +30,24 @@ impl MemoryStore {
     }
 }
 
-impl MappingStore for MemoryStore {
+impl DocumentStore for MemoryStore {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
     ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>> {
-        Box::pin(async move { Ok(self.tables().mappings.get(key).cloned().map(Arc::new)) })
+        Box::pin(async move { Ok(self.tables().find(key).map(Arc::new)) })
     }
 
     fn known(&self, key: &DocumentKey) -> Option<Arc<Mapping>> {
-        self.tables().mappings.get(key).cloned().map(Arc::new)
+        self.tables().find(key).map(Arc::new)
+    }
+
+    fn document(&self, id: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>> {
+        Box::pin(async move { Ok(self.tables().documents.get(&id).cloned().map(Arc::new)) })
     }
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {
-        Box::pin(async move { Ok(self.tables().apply(batch)) })
+        Box::pin(async move { self.tables().apply(batch.tidy()) })
     }
 
     fn list<'a>(
@@ -51,8 +58,8 @@ impl MappingStore for MemoryStore {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         Box::pin(async move {
             let tables = self.tables();
-            let page = tables.mappings.range((start, Bound::Unbounded)).take(limit);
-            Ok(page.map(|(_, mapping)| mapping.clone()).collect())
+            let page = tables.names.range((start, Bound::Unbounded)).take(limit);
+            Ok(page.filter_map(|(key, _)| tables.find(key)).collect())
         })
     }
 
@@ -76,30 +83,47 @@ impl MappingStore for MemoryStore {
 
 #[derive(Debug, Default)]
 struct Tables {
-    mappings: BTreeMap<DocumentKey, Mapping>,
+    documents: HashMap<DocId, Document>,
+    names: BTreeMap<DocumentKey, DocId>,
     jobs: BTreeMap<JobId, Job>,
     revision: u64,
 }
 
 impl Tables {
-    fn apply(&mut self, batch: Batch) -> Applied {
-        let current = |key| self.mappings.get(key).map(|mapping| mapping.revision);
-        if batch.expect.iter().any(|(key, revision)| current(key) != *revision) {
-            return Applied::Conflict;
+    fn find(&self, key: &DocumentKey) -> Option<Mapping> {
+        let document = self.documents.get(self.names.get(key)?)?.clone();
+        Some(Mapping { key: key.clone(), document })
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<Applied, StoreError> {
+        let current = |id| self.documents.get(id).map(|document| document.revision);
+        if batch.expect.iter().any(|(id, revision)| current(id) != *revision) {
+            return Ok(Applied::Conflict);
         }
-        for key in &batch.remove {
-            self.mappings.remove(key);
+        let before = |id| self.documents.get(&id);
+        let owner = |key: &DocumentKey| Ok(self.names.get(key).copied());
+        let Some(names) = names::changes(&batch, before, owner)? else {
+            return Ok(Applied::Conflict);
+        };
+        for (key, id) in names {
+            match id {
+                Some(id) => self.names.insert(key, id),
+                None => self.names.remove(&key),
+            };
         }
-        for mut mapping in batch.put {
+        for id in &batch.remove {
+            self.documents.remove(id);
+        }
+        for mut document in batch.put {
             self.revision += 1;
-            mapping.revision = self.revision;
-            self.mappings.insert(mapping.key.clone(), mapping);
+            document.revision = self.revision;
+            self.documents.insert(document.id, document);
         }
         for id in &batch.remove_jobs {
             self.jobs.remove(id);
         }
         self.jobs.extend(batch.put_jobs.into_iter().map(|job| (job.id, job)));
-        Applied::Done
+        Ok(Applied::Done)
     }
 }
 

@@ -1,20 +1,23 @@
 //! Which app document is which DWS document, and what is still to be told to DWS.
 //!
-//! Mappings and journal live in one store, so that a capture, a delivery or a delete changes both
-//! or neither. [`SledStore`] is the durable one; [`MemoryStore`] is for tests and for embedders who
+//! A document has an id of its own; the app's ids are names that point at it, and jobs refer to it. All three
+//! live in one store, so that a capture, a delivery or a delete changes them together or not at all. [`SledStore`] is the durable one; [`MemoryStore`] is for tests and for embedders who
 //! bring their own durability.
 
 mod codec;
 #[cfg(test)]
 mod conformance;
+mod document;
 mod doubt;
 mod journal;
 mod memory;
+mod migrate;
+mod names;
 mod provenance;
-mod record;
 mod sled_cache;
 mod sled_open;
 mod sled_store;
+mod sled_trees;
 mod sled_writer;
 mod store;
 #[cfg(feature = "cli")]
@@ -24,14 +27,15 @@ mod validators;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub use document::{DocId, Document, DocumentState, InvalidDocId, Mapping};
 pub use doubt::{Doubt, Unconfirmed};
 pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
+pub use names::{NameError, add_name, rename};
 pub use provenance::{Provenance, Uploader};
-pub use record::{Mapping, MappingState};
 pub use sled_store::SledStore;
 pub(crate) use store::find_job;
-pub use store::{Applied, Batch, BoxFuture, MappingStore, StoreError};
+pub use store::{Applied, Batch, BoxFuture, DocumentStore, StoreError};
 pub use validators::Validators;
 pub(crate) use validators::{Compared, Observed};
 

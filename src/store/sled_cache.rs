@@ -1,9 +1,9 @@
-//! Mappings that were read or written lately, and keys that are known to have none.
+//! Documents that were read or written lately, by name, and names that are known to point at none.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Mapping, MappingState, Provenance, Validators};
+use super::{Document, DocumentState, Mapping, Provenance, Validators};
 use crate::cache::Cache;
 use crate::document::DocumentKey;
 use crate::weight;
@@ -71,24 +71,27 @@ impl MappingCache {
 
 fn weight(key: &DocumentKey, mapping: &Option<Arc<Mapping>>) -> u32 {
     let mapping = mapping.as_deref().map_or(0, |mapping| {
-        let Mapping { key, state, title, content_type, sha256, provenance, validators, .. } =
-            mapping;
+        let Mapping { key, document } = mapping;
+        let Document { names, state, title, content_type, sha256, backend, tenant, .. } = document;
+        let Document { provenance, validators, .. } = document;
         let Provenance { uploader, route, attributes } = provenance;
         let state = match state {
-            MappingState::Pending { previous, .. } => previous.as_ref().map_or(0, String::len),
-            MappingState::Ready { document_id } | MappingState::Lost { document_id } => {
+            DocumentState::Pending { previous, .. } => previous.as_ref().map_or(0, String::len),
+            DocumentState::Ready { document_id } | DocumentState::Lost { document_id } => {
                 document_id.len()
             }
-            MappingState::Refused { detail } => detail.len(),
-            MappingState::Unconfirmed { .. } => 0,
+            DocumentState::Refused { detail } => detail.len(),
+            DocumentState::Unconfirmed { .. } => 0,
         };
         let Validators { etag, last_modified, .. } = validators;
         let texts = [title.as_ref(), route.as_ref(), Some(content_type), Some(sha256)];
         let texts = texts.into_iter().chain([etag.as_ref(), last_modified.as_ref()]);
+        let texts = texts.chain([backend.as_ref(), tenant.as_ref()]);
         let texts: usize = texts.flatten().map(String::len).sum();
         let uploader = uploader.as_ref().map_or(0, |by| by.identity.len() + by.user.len());
         let attributes = attributes.iter().map(|(name, value)| weight::member(name, value));
-        let fixed = size_of::<Mapping>() + weight::key(key);
+        let names = names.iter().map(|name| size_of::<DocumentKey>() + weight::key(name));
+        let fixed = size_of::<Mapping>() + weight::key(key) + names.sum::<usize>();
         fixed + state + texts + uploader + attributes.sum::<usize>()
     });
     weight::of([weight::ENTRY, weight::key(key), mapping])
@@ -103,29 +106,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::store::DocId;
 
     #[test]
     fn every_part_of_a_mapping_weighs() {
         let key = DocumentKey::new("files", "1").unwrap();
-        let plain = json!({"key": key, "state": {"state": "ready", "document_id": ""}, "revision": 1,
+        let plain = json!({"id": DocId::random(), "names": [key], "state": {"state": "ready", "document_id": ""}, "revision": 1,
             "title": "", "content_type": "", "size": 1, "sha256": "", "created_at": 1, "updated_at": 1});
+        let weigh = |document: serde_json::Value| {
+            let document = serde_json::from_value(document).unwrap();
+            super::weight(&key, &Some(Arc::new(Mapping { key: key.clone(), document })))
+        };
         let weight = |part: &str, value: serde_json::Value| {
             let mut mapping = plain.clone();
             *mapping.pointer_mut(part).unwrap() = value;
-            let mapping: Mapping = serde_json::from_value(mapping).unwrap();
-            weight(&key, &Some(Arc::new(mapping)))
+            weigh(mapping)
         };
         let nothing = weight("/title", json!(""));
         // One more for the id that it stands in for.
         let text = "x".repeat(1001);
-        for part in ["/title", "/content_type", "/sha256", "/state/document_id", "/key/id"] {
+        for part in ["/title", "/content_type", "/sha256", "/state/document_id", "/names/0/id"] {
             assert!(weight(part, json!(text)) >= nothing + 1000, "{part}");
         }
         let provenance = |provenance| {
             let mut mapping = plain.clone();
             mapping["provenance"] = provenance;
-            let mapping: Mapping = serde_json::from_value(mapping).unwrap();
-            super::weight(&key, &Some(Arc::new(mapping)))
+            weigh(mapping)
         };
         for provenance_of in [
             json!({"route": text}),

@@ -12,7 +12,8 @@ use sled::{Db, Tree};
 use crate::private;
 
 use super::codec::{RESTORE, decode_counter};
-use super::{JobId, StoreError};
+use super::sled_trees::Trees;
+use super::{JobId, StoreError, migrate};
 
 /// The trees of an open store, and the handle that makes them survive power loss.
 #[derive(Debug)]
@@ -21,15 +22,6 @@ pub(super) struct Opened {
     /// sled's log. sled's own `flush` commits neither its metadata nor the disk's cache.
     pub(super) log: File,
     pub(super) counters: Counters,
-}
-
-/// One tree per kind of record.
-#[derive(Clone, Debug)]
-pub(super) struct Trees {
-    pub(super) db: Db,
-    pub(super) mappings: Tree,
-    pub(super) jobs: Tree,
-    pub(super) meta: Tree,
 }
 
 /// What the store counts for itself; both only grow.
@@ -52,7 +44,6 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     // sled makes its files as the umask has it, in a folder that nobody else may enter.
     private::content(path);
     let trees = open_trees(path, db)?;
-    check_format(path, &trees)?;
     let counters = read_counters(&trees).map_err(|error| in_folder(path, error))?;
     trees.db.flush().map_err(|error| explain(path, &error))?;
     let log = sync_files(path).map_err(|error| io_error(path, "can't be made durable", &error))?;
@@ -101,31 +92,78 @@ fn remove_stale_snapshots(path: &Path) -> io::Result<()> {
 }
 
 fn open_trees(path: &Path, db: Db) -> Result<Trees, StoreError> {
-    let tree = |name| db.open_tree(name).map_err(|error| explain(path, &error));
-    let (mappings, jobs, meta) = (tree("mappings")?, tree("jobs")?, tree("meta")?);
-    Ok(Trees { db, mappings, jobs, meta })
+    let explain = |error: sled::Error| explain(path, &error);
+    let meta = db.open_tree("meta").map_err(explain)?;
+    match format_of(path, &db, &meta)? {
+        Format::New => {
+            let trees = Trees::open(db).map_err(explain)?;
+            trees.meta.insert(FORMAT_KEY, FORMAT).map_err(explain)?;
+            Ok(trees)
+        }
+        Format::Former => {
+            tracing::info!(path = %path.display(), "the store is brought to format 2");
+            let trees = Trees::open(db).map_err(explain)?;
+            let log =
+                open_log(path).map_err(|error| io_error(path, "can't be made durable", &error))?;
+            migrate::run(&trees, &log, &mut || ()).map_err(|error| in_folder(path, error))?;
+            Ok(trees)
+        }
+        Format::Current => {
+            let trees = Trees::open(db).map_err(explain)?;
+            migrate::tidy(&trees).map_err(|error| in_folder(path, error))?;
+            Ok(trees)
+        }
+    }
 }
 
-fn check_format(path: &Path, trees: &Trees) -> Result<(), StoreError> {
-    let found = trees.meta.get(FORMAT_KEY).map_err(|error| explain(path, &error))?;
-    match found {
-        Some(format) if format.as_ref() == FORMAT => Ok(()),
-        Some(format) => Err(StoreError::Format(format!(
-            "the store in {} has format {:?}, this Transom reads {:?}; use the Transom that wrote \
-             it, or export there and import here",
-            path.display(),
-            String::from_utf8_lossy(&format),
-            String::from_utf8_lossy(FORMAT),
-        ))),
-        None if trees.mappings.is_empty() && trees.jobs.is_empty() => {
-            trees.meta.insert(FORMAT_KEY, FORMAT).map_err(|error| explain(path, &error))?;
-            Ok(())
-        }
-        None => Err(StoreError::Corrupt(format!(
-            "the store in {} holds records but no format; {RESTORE}",
-            path.display()
-        ))),
+/// What opening has to do about the format.
+enum Format {
+    New,
+    Former,
+    Current,
+}
+
+fn format_of(path: &Path, db: &Db, meta: &Tree) -> Result<Format, StoreError> {
+    let found = meta.get(FORMAT_KEY).map_err(|error| explain(path, &error))?;
+    let Some(found) = found else {
+        return match is_empty(path, db)? {
+            true => Ok(Format::New),
+            false => Err(StoreError::Corrupt(format!(
+                "the store in {} holds records but no format; {RESTORE}",
+                path.display()
+            ))),
+        };
+    };
+    match &*found {
+        FORMAT => return Ok(Format::Current),
+        migrate::FORMER => return Ok(Format::Former),
+        _ => {}
     }
+    let written = String::from_utf8_lossy(&found);
+    Err(StoreError::Format(match written.parse::<u32>() {
+        Ok(_) => format!(
+            "the store in {} was written by a newer Transom: it has format {written}, and this one reads \
+             formats 1 and 2. Nothing was changed. Run the Transom that wrote it; or take its `transom \
+             mappings export` to a file, and `transom mappings import` that here into an empty folder, once \
+             its `transom outbox list` is empty",
+            path.display()
+        ),
+        Err(_) => format!(
+            "the store in {} has format {written:?}, which no Transom writes. Nothing was changed: see \
+             that `[store] path` names the right folder, or restore a backup",
+            path.display()
+        ),
+    }))
+}
+
+fn is_empty(path: &Path, db: &Db) -> Result<bool, StoreError> {
+    for name in db.tree_names() {
+        let tree = db.open_tree(name).map_err(|error| explain(path, &error))?;
+        if !tree.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn read_counters(trees: &Trees) -> Result<Counters, StoreError> {
@@ -142,9 +180,13 @@ fn read_counters(trees: &Trees) -> Result<Counters, StoreError> {
     })
 }
 
+fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path.join(LOG))
+}
+
 /// Makes what opening created survive power loss: the files, and their names in the folders.
 fn sync_files(path: &Path) -> io::Result<File> {
-    let log = OpenOptions::new().read(true).write(true).open(path.join(LOG))?;
+    let log = open_log(path)?;
     log.sync_all()?;
     File::open(path.join("conf"))?.sync_all()?;
     #[cfg(unix)]
@@ -180,6 +222,7 @@ pub(super) fn read_error(error: &sled::Error) -> StoreError {
 fn in_folder(path: &Path, error: StoreError) -> StoreError {
     match error {
         StoreError::Corrupt(text) => StoreError::Corrupt(format!("{}: {text}", path.display())),
+        StoreError::Io(text) => StoreError::Io(format!("{}: {text}", path.display())),
         other => other,
     }
 }
@@ -198,8 +241,9 @@ fn io_error(path: &Path, what: &str, error: &io::Error) -> StoreError {
 
 pub(super) const REVISION_KEY: &str = "revision";
 pub(super) const LAST_JOB_KEY: &str = "last_job";
-const FORMAT_KEY: &str = "format";
-const FORMAT: &[u8] = b"1";
+pub(super) const FORMAT_KEY: &str = "format";
+/// Documents and names. Format 1 had one record for both.
+pub(super) const FORMAT: &[u8] = b"2";
 const LOG: &str = "db";
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const LOCK_ATTEMPTS: u32 = 10;

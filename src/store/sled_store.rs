@@ -10,14 +10,17 @@ use sled::IVec;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::codec::{decode, document_key, job_key};
+use super::codec::{decode, job_key, name_key};
 use super::sled_cache::MappingCache;
-use super::sled_open::{self, Trees, read_error};
+use super::sled_open::{self, read_error};
+use super::sled_trees::Trees;
 use super::sled_writer::{Failed, Write, Writer};
-use super::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
+use super::{
+    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
+};
 use crate::document::DocumentKey;
 
-/// Mappings and journal in a folder on the local disk.
+/// Documents, names and journal in a folder on the local disk.
 ///
 /// One process at a time. All writes go through one thread that makes everything waiting durable
 /// with one fsync. No call takes longer than 5 seconds: a disk that hangs stops captures and
@@ -94,7 +97,7 @@ impl SledStore {
     }
 }
 
-impl MappingStore for SledStore {
+impl DocumentStore for SledStore {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
@@ -104,12 +107,8 @@ impl MappingStore for SledStore {
                 return Ok(known);
             }
             let generation = self.cache.generation();
-            let bytes = document_key(key);
-            let mapping = self.read(move |trees| {
-                let found = trees.mappings.get(bytes).map_err(|error| read_error(&error))?;
-                found.map(|bytes| decode("mapping", &bytes)).transpose()
-            });
-            let mapping = mapping.await?.map(Arc::new);
+            let name = key.clone();
+            let mapping = self.read(move |trees| trees.find(&name)).await?.map(Arc::new);
             self.cache.fill(generation, key, mapping.as_ref());
             Ok(mapping)
         })
@@ -117,6 +116,10 @@ impl MappingStore for SledStore {
 
     fn known(&self, key: &DocumentKey) -> Option<Arc<Mapping>> {
         self.cache.get(key).flatten()
+    }
+
+    fn document(&self, id: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>> {
+        Box::pin(self.read(move |trees| Ok(trees.document(id)?.map(Arc::new))))
     }
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {
@@ -128,11 +131,8 @@ impl MappingStore for SledStore {
         after: Option<&'a DocumentKey>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Mapping>, StoreError>> {
-        let start = after.map_or_else(Vec::new, |key| successor(document_key(key)));
-        Box::pin(self.read(move |trees| {
-            let page = trees.mappings.range(start..).take(limit);
-            page.map(|entry| value("mapping", entry)).collect()
-        }))
+        let start = after.map_or_else(Vec::new, |key| successor(name_key(key)));
+        Box::pin(self.read(move |trees| trees.list(start, limit)))
     }
 
     fn jobs(

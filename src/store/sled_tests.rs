@@ -4,7 +4,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::conformance::{self, key, put, ready, upload};
+use crate::store::conformance::{self, doc, key, put, ready, upload};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_the_contract() {
@@ -34,7 +34,7 @@ async fn everything_is_there_after_reopening() {
     assert_eq!(store.jobs(None, 9).await.unwrap().len(), 1);
     assert!(store.next_job() > unused && unused > first);
 
-    put(&store, Mapping::clone(&mapping)).await;
+    put(&store, mapping.document.clone()).await;
     let again = store.get(&mapping.key).await.unwrap().unwrap();
     assert!(again.revision > mapping.revision, "revisions go on where they were");
 }
@@ -103,34 +103,56 @@ fn a_second_open_is_refused_and_harms_nothing() {
     assert!(planted.exists(), "the other process's file stays");
 }
 
-#[test]
-fn another_format_is_refused_with_words() {
-    let folder = TempDir::new().unwrap();
-    drop(SledStore::open(folder.path()).unwrap());
-    {
-        let db = sled::open(folder.path()).unwrap();
-        db.open_tree("meta").unwrap().insert("format", "99").unwrap();
+#[tokio::test]
+async fn a_newer_format_is_refused_with_words_and_left_alone() {
+    for (format, words) in [("3", "newer"), ("99", "newer"), ("x", "\"x\"")] {
+        let folder = TempDir::new().unwrap();
+        {
+            let store = SledStore::open(folder.path()).unwrap();
+            put(&store, ready(&key("files", "1"), "D")).await;
+        }
+        set_format(folder.path(), format);
+        let error = SledStore::open(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Format(_)), "{error:?}");
+        let text = error.to_string();
+        let path = folder.path().display().to_string();
+        for part in [words, format, &path, "Nothing was changed"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        set_format(folder.path(), "2");
+        let store = SledStore::open(folder.path()).unwrap();
+        assert!(store.get(&key("files", "1")).await.unwrap().is_some());
     }
-    let error = SledStore::open(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Format(_)), "{error:?}");
-    assert!(error.to_string().contains("99"), "{error}");
+}
+
+fn set_format(folder: &Path, format: &str) {
+    let db = sled::open(folder).unwrap();
+    db.open_tree("meta").unwrap().insert("format", format).unwrap();
 }
 
 #[tokio::test]
 async fn damage_is_reported_and_nothing_is_deleted() {
     let folder = TempDir::new().unwrap();
-    drop(SledStore::open(folder.path()).unwrap());
+    let id = doc(&key("files", "one"));
+    {
+        let store = SledStore::open(folder.path()).unwrap();
+        put(&store, ready(&key("files", "one"), "D")).await;
+        put(&store, ready(&key("files", "two"), "D")).await;
+    }
     {
         let db = sled::open(folder.path()).unwrap();
-        db.open_tree("mappings").unwrap().insert("files\0one", "\u{1}not json").unwrap();
+        db.open_tree("documents").unwrap().insert(id.to_be_bytes(), "\u{1}not json").unwrap();
+        db.open_tree("documents").unwrap().remove(doc(&key("files", "two")).to_be_bytes()).unwrap();
     }
     let store = SledStore::open(folder.path()).unwrap();
-    let error = store.get(&key("files", "one")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
-    assert!(error.to_string().contains("export"), "{error}");
+    for name in ["one", "two"] {
+        let error = store.get(&key("files", name)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+        assert!(error.to_string().contains("export"), "{error}");
+    }
     drop(store);
     let db = sled::open(folder.path()).unwrap();
-    assert!(db.open_tree("mappings").unwrap().get("files\0one").unwrap().is_some());
+    assert!(db.open_tree("documents").unwrap().get(id.to_be_bytes()).unwrap().is_some());
 }
 
 fn copy_files(from: &Path, to: &Path) {

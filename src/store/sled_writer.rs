@@ -1,17 +1,21 @@
 //! The one thread that writes: what waits is applied, made durable together, then answered.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sled::Transactional;
-use sled::transaction::{ConflictableTransactionError, TransactionError};
+use sled::transaction::{
+    ConflictableTransactionError, TransactionError, TransactionalTree, UnabortableTransactionError,
+};
 use tokio::sync::{mpsc, oneshot};
 
-use super::codec::{decode, document_key, encode, job_key};
+use super::codec::{encode, job_key, name_key};
 use super::sled_cache::MappingCache;
-use super::sled_open::{LAST_JOB_KEY, Opened, REVISION_KEY, Trees, read_error};
-use super::{Applied, Batch, Mapping, StoreError};
+use super::sled_open::{LAST_JOB_KEY, Opened, REVISION_KEY};
+use super::sled_trees::{NameRecord, Trees};
+use super::{Applied, Batch, DocId, Document, Mapping, StoreError, names};
 use crate::document::DocumentKey;
 
 /// A batch, and who waits for it.
@@ -95,12 +99,15 @@ impl Writer {
                 "the store stopped after a failure ({error}); see to the disk and restart"
             )));
         }
-        for (key, expected) in &batch.expect {
-            if self.revision_of(key)? != *expected {
-                return Ok(Applied::Conflict);
-            }
+        let batch = batch.tidy();
+        let before = self.documents_of(&batch)?;
+        let current = |id| before.get(id).map(|document| document.revision);
+        if batch.expect.iter().any(|(id, revision)| current(id) != *revision) {
+            return Ok(Applied::Conflict);
         }
-        let encoded = self.encode(batch)?;
+        let names = names::changes(&batch, |id| before.get(&id), |key| self.owner(key))?;
+        let Some(names) = names else { return Ok(Applied::Conflict) };
+        let encoded = self.encode(batch, names)?;
         self.cache.writing(encoded.changes.iter().map(|(key, _)| key));
         let written = self.write(&encoded);
         changes.extend(encoded.changes);
@@ -113,23 +120,47 @@ impl Writer {
         }
     }
 
-    fn revision_of(&self, key: &DocumentKey) -> Result<Option<u64>, StoreError> {
-        let bytes = self.trees.mappings.get(document_key(key)).map_err(|e| read_error(&e))?;
-        let mapping = bytes.map(|bytes| decode::<Mapping>("mapping", &bytes)).transpose()?;
-        Ok(mapping.map(|mapping| mapping.revision))
+    /// The documents that a batch is about, as they are without it.
+    fn documents_of(&self, batch: &Batch) -> Result<HashMap<DocId, Document>, StoreError> {
+        let expected = batch.expect.iter().map(|(id, _)| *id);
+        let written = batch.put.iter().map(|document| document.id);
+        let mut found = HashMap::new();
+        for id in expected.chain(written).chain(batch.remove.iter().copied()) {
+            if !found.contains_key(&id)
+                && let Some(document) = self.trees.document(id)?
+            {
+                found.insert(id, document);
+            }
+        }
+        Ok(found)
     }
 
-    fn encode(&mut self, batch: Batch) -> Result<Encoded, StoreError> {
+    fn owner(&self, key: &DocumentKey) -> Result<Option<DocId>, StoreError> {
+        self.trees.owner(&name_key(key))
+    }
+
+    fn encode(
+        &mut self,
+        batch: Batch,
+        names: BTreeMap<DocumentKey, Option<DocId>>,
+    ) -> Result<Encoded, StoreError> {
         let mut encoded = Encoded::default();
-        for key in batch.remove {
-            encoded.mappings.push((document_key(&key), None));
-            encoded.changes.push((key, None));
+        for (key, document) in names {
+            let record = document.map(|document| encode(&NameRecord { document })).transpose()?;
+            encoded.names.push((name_key(&key), record));
+            if document.is_none() {
+                encoded.changes.push((key, None));
+            }
         }
-        for mut mapping in batch.put {
+        encoded.documents.extend(batch.remove.into_iter().map(|id| (id.to_be_bytes(), None)));
+        for mut document in batch.put {
             self.revision += 1;
-            mapping.revision = self.revision;
-            encoded.mappings.push((document_key(&mapping.key), Some(encode(&mapping)?)));
-            encoded.changes.push((mapping.key.clone(), Some(mapping)));
+            document.revision = self.revision;
+            encoded.documents.push((document.id.to_be_bytes(), Some(encode(&document)?)));
+            for key in &document.names {
+                let mapping = Mapping { key: key.clone(), document: document.clone() };
+                encoded.changes.push((key.clone(), Some(mapping)));
+            }
         }
         encoded.jobs.extend(batch.remove_jobs.into_iter().map(|id| (job_key(id), None)));
         for job in &batch.put_jobs {
@@ -140,21 +171,13 @@ impl Writer {
 
     /// Writes to all trees at once: sled recovers such a transaction as a whole or not at all.
     fn write(&self, encoded: &Encoded) -> Result<(), String> {
-        let Trees { mappings, jobs, meta, .. } = &self.trees;
+        let Trees { documents, names, jobs, meta, .. } = &self.trees;
         let last_job = self.last_job.load(Ordering::Relaxed);
-        let result = (mappings, jobs, meta).transaction(|(mappings, jobs, meta)| {
-            for (key, value) in &encoded.mappings {
-                match value {
-                    Some(value) => mappings.insert(key.as_slice(), value.as_slice())?,
-                    None => mappings.remove(key.as_slice())?,
-                };
-            }
-            for (key, value) in &encoded.jobs {
-                match value {
-                    Some(value) => jobs.insert(key, value.as_slice())?,
-                    None => jobs.remove(key)?,
-                };
-            }
+        let trees = (documents, names, jobs, meta);
+        let result = trees.transaction(|(documents, names, jobs, meta)| {
+            write_all(documents, &encoded.documents)?;
+            write_all(names, &encoded.names)?;
+            write_all(jobs, &encoded.jobs)?;
             meta.insert(REVISION_KEY, &self.revision.to_be_bytes())?;
             meta.insert(LAST_JOB_KEY, &last_job.to_be_bytes())?;
             Ok::<(), ConflictableTransactionError<()>>(())
@@ -193,11 +216,26 @@ impl Writer {
     }
 }
 
+fn write_all<K: AsRef<[u8]>>(
+    tree: &TransactionalTree,
+    entries: &[(K, Option<Vec<u8>>)],
+) -> Result<(), UnabortableTransactionError> {
+    for (key, value) in entries {
+        match value {
+            Some(value) => tree.insert(key.as_ref(), value.as_slice())?,
+            None => tree.remove(key.as_ref())?,
+        };
+    }
+    Ok(())
+}
+
 /// A batch as the trees take it.
 #[derive(Default)]
 struct Encoded {
-    mappings: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    documents: Vec<([u8; 16], Option<Vec<u8>>)>,
+    names: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     jobs: Vec<([u8; 8], Option<Vec<u8>>)>,
+    /// For the cache.
     changes: Vec<(DocumentKey, Option<Mapping>)>,
 }
 

@@ -1,10 +1,11 @@
 //! The trait that every store implements.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{Job, JobId, Mapping};
+use super::{DocId, Document, Job, JobId, Mapping};
 use crate::document::DocumentKey;
 
 /// A boxed future, so that stores can be trait objects.
@@ -13,16 +14,30 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Changes that happen together or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Revisions that must still be current: `None` means no mapping with this key.
-    pub expect: Vec<(DocumentKey, Option<u64>)>,
-    /// Mappings to write (their `revision` is set by the store).
-    pub put: Vec<Mapping>,
-    /// Mappings to forget.
-    pub remove: Vec<DocumentKey>,
+    /// Revisions that must still be current: `None` means no such document.
+    pub expect: Vec<(DocId, Option<u64>)>,
+    /// Documents to write, with all their names (their `revision` is set by the store).
+    pub put: Vec<Document>,
+    /// Documents to forget, with all their names.
+    pub remove: Vec<DocId>,
     /// Journal entries to write.
     pub put_jobs: Vec<Job>,
     /// Journal entries that are done.
     pub remove_jobs: Vec<JobId>,
+}
+
+impl Batch {
+    /// The same, with each document named once: as it is after the batch.
+    pub(super) fn tidy(mut self) -> Self {
+        let mut seen = HashSet::new();
+        self.put.reverse();
+        self.put.retain(|document| seen.insert(document.id));
+        self.put.reverse();
+        self.remove.retain(|id| seen.insert(*id));
+        let nameless = self.put.extract_if(.., |document| document.names.is_empty());
+        self.remove.extend(nameless.map(|document| document.id));
+        self
+    }
 }
 
 /// What became of a batch.
@@ -30,18 +45,21 @@ pub struct Batch {
 pub enum Applied {
     /// Durable: survives a crash of the process and of the machine.
     Done,
-    /// A revision was not the expected one; nothing was written.
+    /// A revision was not the expected one, or a name belongs to another document; nothing was written.
     Conflict,
 }
 
-/// Keeps mappings and the journal.
+/// Keeps documents, the names that point at them, and the journal.
 ///
 /// # Contract
+/// A name points at one document at most. A document that is put without a name goes. Names change with their
+/// document only, so that its revision stands for them too.
+///
 /// `apply` is atomic, and durable once it resolves with [`Applied::Done`]. A read that starts after
 /// that sees it. Batches are applied one after the other. Whoever has read a part of a batch, be it before it is
 /// durable, reads the rest of it too.
-pub trait MappingStore: Send + Sync + 'static {
-    /// The mapping of this document. Shared, since every view asks for one.
+pub trait DocumentStore: Send + Sync + 'static {
+    /// The document of this name. Shared, since every view asks for one.
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
@@ -50,9 +68,11 @@ pub trait MappingStore: Send + Sync + 'static {
     fn known(&self, _key: &DocumentKey) -> Option<Arc<Mapping>> {
         None
     }
+    /// The document itself, whatever it is called by now.
+    fn document(&self, id: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>>;
     /// Applies a batch.
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, StoreError>>;
-    /// Up to `limit` mappings after `after` in the order of their keys.
+    /// Up to `limit` names after `after` in their order, each with its document.
     fn list<'a>(
         &'a self,
         after: Option<&'a DocumentKey>,
@@ -106,7 +126,7 @@ impl StoreError {
 
 /// The journal entry with this name.
 pub(crate) async fn find_job(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     id: JobId,
 ) -> Result<Option<Job>, StoreError> {
     let before = id.0.checked_sub(1).map(JobId);

@@ -1,22 +1,24 @@
 //! Mappings as JSON lines: the way out of a store, and into another one.
 //!
-//! The first line is a [`Header`], every other one a mapping. The field names are a contract of
+//! The first line is a [`Header`], every other one a name with its document. Names that share one carry its own id. The field names are a contract of
 //! their own, apart from how records rest on disk.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Applied, Batch, Doubt, JobId, Mapping, MappingState, MappingStore, Provenance, StoreError,
-    Validators,
+    Applied, Batch, DocId, Document, DocumentState, DocumentStore, Doubt, JobId, Mapping,
+    Provenance, StoreError, Validators,
 };
 use crate::document::DocumentKey;
 
 /// Writes every mapping. `progress` is told after each page how many there are and how many are
 /// done, and by which [`Pass`]. Returns how many were still on their way to DWS: an import leaves those out.
 pub(crate) async fn export(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     out: &mut dyn Write,
     progress: &mut dyn FnMut(Pass, u64, u64),
 ) -> Result<Exported, TransferError> {
@@ -44,7 +46,7 @@ pub(crate) async fn export(
 /// nothing in the store. Lines that are there already are left alone, so that an import that was
 /// cut off can be repeated.
 pub(crate) async fn import<R: Read + Seek>(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     input: &mut io::BufReader<R>,
     progress: &mut dyn FnMut(Pass, u64, u64),
 ) -> Result<Imported, TransferError> {
@@ -52,19 +54,27 @@ pub(crate) async fn import<R: Read + Seek>(
     input.seek(SeekFrom::Start(0))?;
     let mut imported = Imported::default();
     let mut batch = Batch::default();
+    // Where the documents of several names went.
+    let mut shared: HashMap<DocId, DocId> = HashMap::new();
     let mut lines = Lines::new(input);
     lines.header()?;
     let mut done = 0;
     while let Some((number, line)) = lines.next()? {
         done += 1;
+        let of_several = line.as_ref().ok().and_then(|line| line.document);
         match line.and_then(Mapping::try_from) {
             Ok(mapping) if mapping.waiting_job().is_some() => imported.pending += 1,
             Ok(mapping) => match store.get(&mapping.key).await? {
-                Some(_) => imported.unchanged += 1,
+                Some(known) => {
+                    imported.unchanged += 1;
+                    shared.extend(of_several.map(|id| (id, known.id)));
+                }
                 None => {
                     imported.added += 1;
-                    batch.expect.push((mapping.key.clone(), None));
-                    batch.put.push(mapping);
+                    let known = of_several.and_then(|id| shared.get(&id).copied());
+                    add(store, &mut batch, mapping, known).await?;
+                    let id = batch.put.last().map(|document| document.id);
+                    shared.extend(of_several.zip(known.or(id)));
                 }
             },
             Err(problem) => return Err(TransferError::bad(vec![Bad { line: number, problem }])),
@@ -77,6 +87,30 @@ pub(crate) async fn import<R: Read + Seek>(
     write(store, batch).await?;
     progress(Pass::Writing, expected, done);
     Ok(imported)
+}
+
+/// As one more name of a document that came before, or as a document of its own.
+async fn add(
+    store: &dyn DocumentStore,
+    batch: &mut Batch,
+    Mapping { key, document }: Mapping,
+    known: Option<DocId>,
+) -> Result<(), TransferError> {
+    let Some(id) = known else {
+        batch.expect.push((document.id, None));
+        batch.put.push(document);
+        return Ok(());
+    };
+    if let Some(document) = batch.put.iter_mut().find(|document| document.id == id) {
+        document.names.push(key);
+        return Ok(());
+    }
+    let mut document = store.document(id).await?.map(Arc::unwrap_or_clone);
+    let document = document.as_mut().ok_or(TransferError::Conflict)?;
+    batch.expect.push((id, Some(document.revision)));
+    document.names.push(key);
+    batch.put.push(document.clone());
+    Ok(())
 }
 
 /// An import reads its file twice: nothing is written unless all of it is good.
@@ -154,7 +188,7 @@ fn sentence(bad: &[Bad], count: u64) -> String {
 
 /// Looks at every line without writing. Returns how many mappings there are.
 async fn check<R: Read + Seek>(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     input: &mut io::BufReader<R>,
     progress: &mut dyn FnMut(Pass, u64, u64),
 ) -> Result<u64, TransferError> {
@@ -195,7 +229,7 @@ async fn check<R: Read + Seek>(
 /// An export is in the order of its keys, which is what makes a double visible without keeping
 /// them.
 async fn contradiction(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     previous: Option<&DocumentKey>,
     mapping: &Mapping,
 ) -> Result<Option<String>, StoreError> {
@@ -212,14 +246,14 @@ async fn contradiction(
     }))
 }
 
-async fn write(store: &dyn MappingStore, batch: Batch) -> Result<(), TransferError> {
+async fn write(store: &dyn DocumentStore, batch: Batch) -> Result<(), TransferError> {
     match store.apply(batch).await? {
         Applied::Done => Ok(()),
         Applied::Conflict => Err(TransferError::Conflict),
     }
 }
 
-async fn count(store: &dyn MappingStore) -> Result<u64, StoreError> {
+async fn count(store: &dyn DocumentStore) -> Result<u64, StoreError> {
     let (mut count, mut after) = (0, None);
     loop {
         let page = store.list(after.as_ref(), PAGE).await?;
@@ -298,6 +332,9 @@ pub(crate) struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<String>,
     id: String,
+    /// There where the document has other names, too: its own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    document: Option<DocId>,
     state: State,
     /// The DWS document when ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -337,40 +374,41 @@ enum State {
 }
 
 impl From<Mapping> for Line {
-    fn from(mapping: Mapping) -> Self {
-        let (state, document_id, job, previous, detail) = match mapping.state {
-            MappingState::Pending { job, previous } => {
+    fn from(Mapping { key, document }: Mapping) -> Self {
+        let (state, document_id, job, previous, detail) = match document.state {
+            DocumentState::Pending { job, previous } => {
                 (State::Pending, None, Some(job.0), previous, None)
             }
-            MappingState::Ready { document_id } => {
+            DocumentState::Ready { document_id } => {
                 (State::Ready, Some(document_id), None, None, None)
             }
-            MappingState::Refused { detail } => (State::Refused, None, None, None, Some(detail)),
-            MappingState::Lost { document_id } => {
+            DocumentState::Refused { detail } => (State::Refused, None, None, None, Some(detail)),
+            DocumentState::Lost { document_id } => {
                 (State::Lost, Some(document_id), None, None, None)
             }
-            MappingState::Unconfirmed { job } => {
+            DocumentState::Unconfirmed { job } => {
                 (State::Unconfirmed, None, Some(job.0), None, None)
             }
         };
         Self {
-            kind: mapping.key.kind().to_owned(),
-            host: mapping.key.host().map(str::to_owned),
-            id: mapping.key.id().to_owned(),
+            kind: key.kind().to_owned(),
+            host: key.host().map(str::to_owned),
+            id: key.id().to_owned(),
+            document: (document.names.len() > 1).then_some(document.id),
             state,
             document_id,
             job,
             previous,
             detail,
-            title: mapping.title,
-            content_type: mapping.content_type,
-            size: mapping.size,
-            sha256: mapping.sha256,
-            created_at: mapping.created_at,
-            updated_at: mapping.updated_at,
-            provenance: mapping.provenance,
-            validators: mapping.validators,
-            doubt: mapping.doubt,
+            title: document.title,
+            content_type: document.content_type,
+            size: document.size,
+            sha256: document.sha256,
+            created_at: document.created_at,
+            updated_at: document.updated_at,
+            provenance: document.provenance,
+            validators: document.validators,
+            doubt: document.doubt,
         }
     }
 }
@@ -381,17 +419,17 @@ impl TryFrom<Line> for Mapping {
     fn try_from(line: Line) -> Result<Self, String> {
         let state = match (line.state, line.document_id, line.job, line.detail) {
             (State::Ready, Some(document_id), None, None) if !document_id.is_empty() => {
-                MappingState::Ready { document_id }
+                DocumentState::Ready { document_id }
             }
             (State::Lost, Some(document_id), None, None) if !document_id.is_empty() => {
-                MappingState::Lost { document_id }
+                DocumentState::Lost { document_id }
             }
             (State::Pending, None, Some(job), None) => {
-                MappingState::Pending { job: JobId(job), previous: line.previous }
+                DocumentState::Pending { job: JobId(job), previous: line.previous }
             }
-            (State::Refused, None, None, Some(detail)) => MappingState::Refused { detail },
+            (State::Refused, None, None, Some(detail)) => DocumentState::Refused { detail },
             (State::Unconfirmed, None, Some(job), None) => {
-                MappingState::Unconfirmed { job: JobId(job) }
+                DocumentState::Unconfirmed { job: JobId(job) }
             }
             (State::Ready | State::Lost, ..) => {
                 return Err("`ready` and `lost` take a `document_id` and no more".to_owned());
@@ -405,26 +443,24 @@ impl TryFrom<Line> for Mapping {
             return Err("`kind` is empty or holds control characters".to_owned());
         }
         let key = DocumentKey::new(line.kind, line.id);
-        Ok(Mapping {
-            key: match line.host {
-                Some(host) => key.and_then(|key| key.at_host(host)),
-                None => key,
-            }
-            .map_err(|error| error.to_string())?,
-            state,
-            revision: 0,
+        let key = match line.host {
+            Some(host) => key.and_then(|key| key.at_host(host)),
+            None => key,
+        };
+        let key = key.map_err(|error| error.to_string())?;
+        let document = Document {
             title: line.title,
             content_type: line.content_type,
             size: line.size,
             sha256: line.sha256,
-            created_at: line.created_at,
             updated_at: line.updated_at,
             provenance: line.provenance,
-            captured_by: JobId(0),
             validators: line.validators,
             // The bytes that a look could confirm stay in the other spool.
             doubt: line.doubt.map(|doubt| Doubt { unconfirmed: None, ..doubt }),
-        })
+            ..Document::new(key.clone(), state, line.created_at)
+        };
+        Ok(Self { key, document })
     }
 }
 
@@ -452,10 +488,10 @@ mod tests {
         for id in ids {
             put(&store, ready(&key("files", id), "D")).await;
         }
-        let refused = MappingState::Refused { detail: "415".to_owned() };
-        put(&store, Mapping { state: refused, ..ready(&key("files", "refused"), "") }).await;
-        let pending = MappingState::Pending { job: JobId(3), previous: Some("P".to_owned()) };
-        put(&store, Mapping { state: pending, ..ready(&key("files", "pending"), "") }).await;
+        let refused = DocumentState::Refused { detail: "415".to_owned() };
+        put(&store, Document { state: refused, ..ready(&key("files", "refused"), "") }).await;
+        let pending = DocumentState::Pending { job: JobId(3), previous: Some("P".to_owned()) };
+        put(&store, Document { state: pending, ..ready(&key("files", "pending"), "") }).await;
         let (text, exported) = exported(&store).await;
         assert_eq!(exported, Exported { mappings: 6, pending: 1 });
 
@@ -463,9 +499,9 @@ mod tests {
         let first = imported(&other, &text).await.unwrap();
         assert_eq!(first, Imported { added: 5, unchanged: 0, pending: 1 });
         for id in ids {
-            let mapping = other.get(&key("files", id)).await.unwrap().unwrap();
-            let expected = ready(&key("files", id), "D");
-            assert_eq!(*mapping, Mapping { revision: mapping.revision, ..expected });
+            let found = other.get(&key("files", id)).await.unwrap().unwrap().document.clone();
+            let Document { id, revision, .. } = found;
+            assert_eq!(found, Document { id, revision, ..ready(&found.names[0], "D") });
         }
         let again = imported(&other, &text).await.unwrap();
         assert_eq!(again, Imported { added: 0, unchanged: 5, pending: 1 });
@@ -500,6 +536,46 @@ mod tests {
             assert!(bad.iter().any(|bad| bad.line == line), "case {at}: {error}");
             assert_eq!(target.list(None, 10).await.unwrap(), before, "case {at}");
         }
+    }
+
+    #[tokio::test]
+    async fn names_of_one_document_come_back_as_such() {
+        let store = MemoryStore::new();
+        let names = ["1", "3"].map(|id| key("files", id));
+        put(&store, Document { names: names.to_vec(), ..ready(&names[0], "D") }).await;
+        put(&store, ready(&key("files", "2"), "E")).await;
+        let (text, _) = exported(&store).await;
+        assert_eq!(text.matches("\"document\":").count(), 2, "where there are several: {text}");
+
+        let whole = MemoryStore::new();
+        imported(&whole, &text).await.unwrap();
+        // One that was cut off after the first line.
+        let part = MemoryStore::new();
+        put(&part, Document { id: DocId::random(), ..ready(&names[0], "D") }).await;
+        let rest = imported(&part, &text).await.unwrap();
+        assert_eq!(rest, Imported { added: 2, unchanged: 1, pending: 0 });
+        for other in [whole, part] {
+            let found = other.get(&names[1]).await.unwrap().unwrap();
+            assert_eq!(found.names, names);
+            assert_eq!(other.get(&names[0]).await.unwrap().unwrap().id, found.id);
+            assert_ne!(other.get(&key("files", "2")).await.unwrap().unwrap().id, found.id);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_export_from_before_documents_had_ids_is_read() {
+        let text = r#"{"format":"transom-mappings","version":1,"count":3}
+{"kind":"files","id":"1","state":"ready","document_id":"D","title":"a.pdf","content_type":"application/pdf","size":7,"sha256":"ab","created_at":1,"updated_at":2,"provenance":{"uploader":{"identity":"app","user":"ann"},"route":"POST /api/files"}}
+{"kind":"files","id":"2","state":"ready","document_id":"E","title":null,"content_type":"application/pdf","size":7,"sha256":"ab","created_at":1,"updated_at":2,"doubt":{"since":3,"mark":49,"unconfirmed":{"job":49}}}
+{"kind":"hosted","host":"a.example","id":"7","state":"lost","document_id":"F","title":null,"content_type":"application/pdf","size":7,"sha256":"ab","created_at":1,"updated_at":2}
+"#;
+        let store = MemoryStore::new();
+        let read = imported(&store, text).await.unwrap();
+        assert_eq!(read, Imported { added: 3, unchanged: 0, pending: 0 });
+        let doubtful = store.get(&key("files", "2")).await.unwrap().unwrap();
+        assert!(doubtful.doubt.is_some() && doubtful.unconfirmed_job().is_none());
+        let tenant = store.get(&key("hosted", "7").at_host("a.example").unwrap()).await.unwrap();
+        assert_eq!(tenant.unwrap().tenant.as_deref(), Some("a.example"));
     }
 
     async fn exported(store: &MemoryStore) -> (String, Exported) {

@@ -255,7 +255,7 @@ async fn asked<S: Inner<B>, B>(
 /// The app did not take the upload.
 async fn refuted(engine: &Engine, arrival: &Arrival, proposal: &Proposal) -> Result<(), Reason> {
     let reason = Reason::NotAccepted;
-    engine.outbox.withdraw(&proposal.key, proposal.job).await?;
+    engine.outbox.withdraw(proposal.job).await?;
     arrival.outcome(engine, Step::Capture, reason);
     info!(
         code = %reason, document = %proposal.key, request_id = arrival.request_id(),
