@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::{Action, Config, Identity};
 use crate::explain::run_tests;
-use crate::http::downstream::tls::Certificate;
+use crate::proxy::tls::Certificate;
 use crate::route::Rule;
 
 /// Lists every problem of a configuration, and what it makes of it

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::explain::Trail;
-use crate::http::guard::strict;
+use crate::http::guard::head;
 use crate::http::nominated;
 use crate::http::{BoxError, headers};
 use crate::problem::instead_of_the_app;
@@ -25,9 +25,11 @@ use crate::telemetry::{InFlight, Metrics, Visit, request_id};
 use crate::viewer::Shown;
 
 use crate::http::ClientInfo;
-use crate::http::downstream::client_body::{ClientBody, Struck};
+use crate::http::downstream::client_body::{ClientBody, CountBytes, Struck};
 use crate::http::downstream::expect::{Expectation, Held};
-use crate::http::downstream::limits::{Limit, Limits};
+use crate::http::downstream::{Limit, Limits};
+
+use super::limits::LimitSetting;
 
 /// Gives a request its id, and lets its headers say only what the app will be told too: nothing that
 /// `Connection` names, and about the client what this hop saw. Refuses what the app could read differently.
@@ -89,7 +91,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let client = request.extensions().get::<ClientInfo>().copied();
-        if let Err(reason) = strict::check(&request) {
+        if let Err(refusal) = head::check(&request) {
+            let reason = Reason::from(refusal);
             Trail::lane(request.extensions(), "refused");
             Trail::decided(request.extensions(), reason);
             let id = request_id::assign(request.headers_mut());
@@ -128,7 +131,9 @@ where
             return Answering::Refused { reply: Some(reply) };
         }
         let request = request.map(|body| {
-            let body = ClientBody::new(body, slow, visit);
+            let count =
+                visit.map(|visit| -> CountBytes { Box::new(move |bytes| visit.received(bytes)) });
+            let body = ClientBody::new(body, slow, count);
             exchange.struck = body.struck();
             Held::new(body, expectation)
         });
@@ -148,7 +153,7 @@ struct Exchange {
 
 impl Exchange {
     fn refuse(&self, limit: Limit, reason: Reason, shown: bool) -> Response<Bytes> {
-        limit.strike(&self.shared.metrics, self.peer);
+        LimitSetting::OfClients(limit).strike(&self.shared.metrics, self.peer);
         instead_of_the_app(reason, self.request_id.to_str().unwrap_or("-"), shown)
     }
 }

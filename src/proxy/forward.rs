@@ -19,8 +19,8 @@ use crate::config::AppConfig;
 use crate::http::BoxError;
 use crate::http::causes::{Causes, causes};
 use crate::http::upstream::{
-    AppReply, CertificateProblem, ConnectTimedOut, Exchange, Failure, TlsFailed, UpstreamClient,
-    UpstreamError, UpstreamParameters,
+    CertificateProblem, ConnectTimedOut, Exchange, Failure, TlsFailed, UpstreamBody,
+    UpstreamClient, UpstreamError, UpstreamParameters,
 };
 use crate::problem::NotSent;
 use crate::reason::Reason;
@@ -37,7 +37,7 @@ struct App {
 }
 
 /// The app's own body, or the few bytes of our word in its stead.
-pub(crate) type ReplyBody = Either<AppReply, Full<Bytes>>;
+pub(crate) type ReplyBody = Either<UpstreamBody, Full<Bytes>>;
 
 /// Whom a reply of ours is for.
 struct Recipient {

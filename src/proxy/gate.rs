@@ -23,7 +23,7 @@ use crate::reason::Reason;
 use crate::telemetry::{Metrics, request_id};
 use crate::viewer::Shown;
 
-use crate::http::downstream::limits::Limit;
+use super::limits::LimitSetting;
 use crate::http::downstream::room::Room;
 
 /// Lets requests through to the app within `[app.limits]`. Clones count together.
@@ -62,18 +62,18 @@ impl Shared {
     }
 
     /// The right to be on the way to the app, or what stands against it.
-    async fn enter(&self) -> Result<OwnedSemaphorePermit, Limit> {
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, LimitSetting> {
         if let Ok(permit) = self.room.places().try_acquire_owned() {
             return Ok(permit);
         }
         let before = self.queued.fetch_add(1, Ordering::Relaxed);
         let _place = Place(&self.queued);
         if before >= self.limits.queue {
-            return Err(Limit::Requests);
+            return Err(LimitSetting::Requests);
         }
         let room = timeout(self.limits.queue_time, self.room.places().acquire_owned()).await;
         // Nobody closes it.
-        room.map_err(|_| Limit::QueueTime)?.map_err(|_| Limit::Requests)
+        room.map_err(|_| LimitSetting::QueueTime)?.map_err(|_| LimitSetting::Requests)
     }
 }
 
@@ -124,11 +124,11 @@ where
 {
     let request_id = request.headers().get(request_id::HEADER).cloned();
     let shown = Shown::of(request.headers()).to_a_person();
-    let refuse = |limit: Limit| {
+    let refuse = |limit: LimitSetting| {
         limit.strike(&shared.metrics, None);
         let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
         let reason = match limit {
-            Limit::FirstByte => Reason::AppTimeout,
+            LimitSetting::FirstByte => Reason::AppTimeout,
             _ => Reason::Overloaded,
         };
         let mut reply = instead_of_the_app(reason, request_id.unwrap_or("-"), shown);
@@ -146,7 +146,7 @@ where
         None => asked.await?,
         Some(within) => match timeout(within, asked).await {
             Ok(reply) => reply?,
-            Err(_) => return Ok(refuse(Limit::FirstByte)),
+            Err(_) => return Ok(refuse(LimitSetting::FirstByte)),
         },
     };
     Ok(reply.map(|body| Either::Left(AppBody::new(body, permit, shared))))
@@ -204,7 +204,7 @@ pin_project! {
 
 /// The app stopped in the middle of its reply.
 #[derive(Debug, thiserror::Error)]
-#[error("the app fell silent in the middle of its reply ({})", Limit::ReplyIdle.name())]
+#[error("the app fell silent in the middle of its reply ({})", LimitSetting::ReplyIdle.name())]
 struct Silent;
 
 impl<R> AppBody<R> {
@@ -237,7 +237,7 @@ where
         loop {
             ready!(timer.as_mut().poll(context));
             if Instant::now() >= until {
-                Limit::ReplyIdle.strike(&this.shared.metrics, None);
+                LimitSetting::ReplyIdle.strike(&this.shared.metrics, None);
                 return Poll::Ready(Some(Err(Silent.into())));
             }
             // It was set for an earlier silence.

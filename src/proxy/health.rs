@@ -7,7 +7,7 @@ use crate::dependencies::{Dependency, Status};
 use super::admin::Health;
 use super::follow;
 use super::stack::Stacks;
-use crate::http::downstream::tls::Certificate;
+use crate::proxy::tls::Certificate;
 
 /// The engine and the way to the app.
 pub(super) struct ProxyHealth {

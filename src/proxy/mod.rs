@@ -8,9 +8,12 @@ mod follow;
 pub(crate) mod forward;
 mod gate;
 mod health;
+mod limits;
+mod observer;
 mod operator;
 mod page;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod tls;

@@ -19,7 +19,7 @@ use super::edge::Edge;
 use super::gate::{self, Gate};
 use crate::http::downstream::Entrance;
 use crate::http::downstream::Limits;
-use crate::http::downstream::tls::Certificate;
+use crate::proxy::tls::Certificate;
 
 /// From the client's side to the app's. It stays with one configuration in all of its parts.
 pub(super) type Stack = Edge<TransomService<Gate<Forwarder>>>;
@@ -111,7 +111,7 @@ impl Stacks {
 
 /// What `config` holds clients to.
 pub(super) fn limits(config: &Config) -> Limits {
-    Limits { of_clients: config.server.limits, drain: config.server.drain }
+    Limits { of_clients: config.server.limits.into(), drain: config.server.drain }
 }
 
 fn build(

@@ -19,12 +19,13 @@ use super::admin::Admin;
 use super::descriptors;
 use super::follow::{self, Follower};
 use super::health::ProxyHealth;
+use super::observer::ConnectionLog;
 use super::operator::Operator;
 use super::stack::{self, Stack, Stacks};
 use crate::http::downstream::signal::{self, Hangups, Shutdown, Trigger};
-use crate::http::downstream::tls::{Certificate, TlsError};
 use crate::http::downstream::workers::{self, Workers};
 use crate::http::downstream::{Entrance, Limits, serve};
+use crate::proxy::tls::{Certificate, TlsError};
 
 /// Starts everything that `config` describes: listeners, engine, admin.
 pub(crate) async fn start_proxy(config: Config) -> Result<RunningProxy, StartProxyError> {
@@ -63,9 +64,9 @@ pub(crate) async fn start_proxy_on(
     let (stop_admin, admin_stops) = signal::shutdown();
     let access_log = access_log.map(|to| AccessLog::start(&to, transom.metrics()));
     let access_log = access_log.transpose().map_err(StartProxyError::AccessLog)?;
-    let mut entrance = Entrance::new(limits, transom.metrics())
-        .with_proxies(&transom.engine().config.server.proxy_protocol)
-        .with_access_log(access_log.clone());
+    let observer = ConnectionLog { metrics: transom.metrics(), access_log: access_log.clone() };
+    let mut entrance = Entrance::new(limits, Arc::new(observer))
+        .with_proxies(&transom.engine().config.server.proxy_protocol);
     if let Some(certificate) = &certificate {
         entrance = entrance.with_tls(certificate.acceptor()?);
         tokio::spawn(certificate.clone().follow(transom.metrics(), proxy_stops.clone()));
@@ -98,8 +99,9 @@ pub(crate) async fn start_proxy_on(
         let admin = Admin::new(health, transom.metrics(), proxy_stops.clone()).explaining(operator);
         let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
         let of_clients = ServerLimits { connections: ADMIN_CONNECTIONS, ..ServerLimits::default() };
-        let limits = Limits { of_clients, drain: ADMIN_DRAIN };
-        let entrance = Entrance::new(limits, transom.metrics());
+        let limits = Limits { of_clients: of_clients.into(), drain: ADMIN_DRAIN };
+        let observer = ConnectionLog { metrics: transom.metrics(), access_log: None };
+        let entrance = Entrance::new(limits, Arc::new(observer));
         Ok(tokio::spawn(serve(listener, move || admin.clone(), admin_stops, entrance)))
     });
     let admin = admin.transpose()?;

@@ -15,14 +15,15 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::forward::Forwarder;
-use crate::config::{AppConfig, AppLimits, ServerLimits, TlsConfig};
+use crate::config::{AppConfig, AppLimits, TlsConfig};
 use crate::telemetry::Metrics;
 
 use super::edge::Edge;
 use super::gate::{self, Gate};
+use super::observer::ConnectionLog;
+use super::tls::Certificate;
 use crate::http::downstream::signal::{self, Trigger};
-use crate::http::downstream::tls::Certificate;
-use crate::http::downstream::{Entrance, Limits, serve};
+use crate::http::downstream::{ClientLimits, Entrance, Limits, serve};
 
 /// The forwarder behind the listener, with nothing between them.
 pub(crate) struct Proxy {
@@ -70,7 +71,8 @@ impl Proxy {
         let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics), true);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let entrance = change(Entrance::new(limits, Arc::clone(&metrics)));
+        let observer = ConnectionLog { metrics: Arc::clone(&metrics), access_log: None };
+        let entrance = change(Entrance::new(limits, Arc::new(observer)));
         let (stop, shutdown) = signal::shutdown();
         let task = tokio::spawn(serve(listener, move || edge.clone(), shutdown, entrance));
         Self { address, metrics, stop, task }
@@ -175,4 +177,4 @@ pub(crate) fn tls() -> (TlsAcceptor, TlsConnector) {
 const NAME: &str = "d.test";
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-pub(crate) const PATIENT: Limits = Limits { of_clients: ServerLimits::USUAL, drain: PATIENCE };
+pub(crate) const PATIENT: Limits = Limits { of_clients: ClientLimits::USUAL, drain: PATIENCE };

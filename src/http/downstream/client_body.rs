@@ -12,7 +12,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::BoxError;
 use crate::http::headers::strip_forwarding;
-use crate::telemetry::Visit;
 
 use super::limits::Limit;
 use super::pace::{Pace, Slowness};
@@ -31,9 +30,11 @@ struct Care {
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
     struck: Struck,
-    /// Where there is an access log.
-    visit: Option<Visit>,
+    count: Option<CountBytes>,
 }
+
+/// Hears how many bytes each piece has.
+pub(crate) type CountBytes = Box<dyn FnMut(usize) + Send + Sync>;
 
 /// Whether a body has failed for being slow, for whoever answers its request.
 #[derive(Clone, Debug, Default)]
@@ -41,14 +42,14 @@ pub(crate) struct Struck(Option<Arc<OnceLock<Limit>>>);
 
 /// The client did not send its body fast enough.
 #[derive(Debug, thiserror::Error)]
-#[error("the client is too slow ({})", .0.name())]
+#[error("the client is too slow ({0:?})")]
 pub(crate) struct TooSlow(pub(crate) Limit);
 
 impl<B: Body> ClientBody<B> {
-    pub(crate) fn new(inner: B, slowness: Slowness, visit: Option<Visit>) -> Self {
+    pub(crate) fn new(inner: B, slowness: Slowness, count: Option<CountBytes>) -> Self {
         let care = (!inner.is_end_stream()).then(|| {
             let (pace, struck) = (Pace::new(slowness), Struck(Some(Arc::default())));
-            Box::new(Care { pace, timer: None, struck, visit })
+            Box::new(Care { pace, timer: None, struck, count })
         });
         Self { inner, care }
     }
@@ -79,7 +80,7 @@ where
         let this = self.project();
         let polled = this.inner.poll_frame(context);
         let Some(care) = this.care else { return polled.map_err(Into::into) };
-        let Care { pace, timer, struck, visit } = &mut **care;
+        let Care { pace, timer, struck, count } = &mut **care;
         if let Poll::Ready(mut frame) = polled {
             if let Some(trailers) =
                 frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut())
@@ -89,8 +90,8 @@ where
             let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
             let bytes = bytes.map_or(0, Bytes::len);
             pace.moved(bytes, Instant::now);
-            if let Some(visit) = visit {
-                visit.received(bytes);
+            if let Some(count) = count {
+                count(bytes);
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }

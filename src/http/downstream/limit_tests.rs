@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AppLimits, ServerLimits};
+use crate::config::AppLimits;
+use crate::http::downstream::ClientLimits;
 
 use super::Limits;
-use super::watch::REST_AFTER;
+use super::activity::REST_AFTER;
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Peer, Proxy, tls};
 
-async fn proxy(app: &App, clients: ServerLimits, of_app: AppLimits) -> Proxy {
+async fn proxy(app: &App, clients: ClientLimits, of_app: AppLimits) -> Proxy {
     let limits = Limits { of_clients: clients, ..PATIENT };
     Proxy::start_with(&app.url(), limits, of_app).await
 }
@@ -38,7 +39,7 @@ async fn everything(peer: &mut Peer) -> String {
 #[tokio::test]
 async fn a_head_that_never_ends() {
     let app = App::start().await;
-    let clients = ServerLimits { header_time: MOMENT, ..ServerLimits::default() };
+    let clients = ClientLimits { header_time: MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let mut client = proxy.connect().await;
     client.say("GET / HTTP/1.1\r\nHo").await;
@@ -49,7 +50,7 @@ async fn a_head_that_never_ends() {
 #[tokio::test]
 async fn a_connection_that_rested_is_served_as_before() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits::default(), AppLimits::default()).await;
+    let proxy = proxy(&app, ClientLimits::default(), AppLimits::default()).await;
     asks_and_rests(&app, proxy.connect().await).await;
 }
 
@@ -81,7 +82,7 @@ async fn asks_and_rests<S: AsyncRead + AsyncWrite + Unpin>(app: &App, mut client
 #[tokio::test]
 async fn a_kept_connection_without_a_next_request() {
     let app = App::start().await;
-    let clients = ServerLimits { keep_alive: 2 * MOMENT, ..ServerLimits::default() };
+    let clients = ClientLimits { keep_alive: 2 * MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let mut client = proxy.connect().await;
     client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -98,7 +99,7 @@ async fn a_kept_connection_without_a_next_request() {
 #[tokio::test]
 async fn heads_that_are_too_large() {
     let app = App::start().await;
-    let clients = ServerLimits { header_size: 8192, header_count: 5, ..ServerLimits::default() };
+    let clients = ClientLimits { header_size: 8192, header_count: 5, ..ClientLimits::default() };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let mut client = proxy.connect().await;
     client.say(&format!("GET / HTTP/1.1\r\nHost: d\r\nA: {}\r\n\r\n", "a".repeat(9000))).await;
@@ -115,7 +116,7 @@ async fn heads_that_are_too_large() {
 #[tokio::test]
 async fn an_upload_that_stops() {
     let app = App::start().await;
-    let clients = ServerLimits { receive_idle: MOMENT, ..ServerLimits::default() };
+    let clients = ClientLimits { receive_idle: MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let mut client = proxy.connect().await;
     client.say("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 8\r\n\r\nhalf").await;
@@ -132,7 +133,7 @@ async fn an_upload_that_stops() {
 #[tokio::test]
 async fn an_upload_that_trickles() {
     let app = App::start().await;
-    let clients = ServerLimits { rate: 1000, rate_grace: MOMENT, ..ServerLimits::default() };
+    let clients = ClientLimits { rate: 1000, rate_grace: MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let mut client = proxy.connect().await;
     client.say("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 800\r\n\r\n").await;
@@ -149,12 +150,12 @@ async fn an_upload_that_trickles() {
 #[tokio::test]
 async fn a_slow_app_is_not_held_against_its_client() {
     let app = App::start().await;
-    let clients = ServerLimits {
+    let clients = ClientLimits {
         receive_idle: MOMENT,
         send_idle: MOMENT,
         rate_grace: MOMENT,
         rate: 1 << 20,
-        ..ServerLimits::default()
+        ..ClientLimits::default()
     };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let mut client = proxy.connect().await;
@@ -181,7 +182,7 @@ async fn a_slow_app_is_not_held_against_its_client() {
 #[tokio::test]
 async fn a_reply_that_nobody_takes() {
     let app = App::start().await;
-    let clients = ServerLimits { send_idle: MOMENT, ..ServerLimits::default() };
+    let clients = ClientLimits { send_idle: MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let mut client = proxy.connect().await;
     client.say("GET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -197,7 +198,7 @@ async fn a_reply_that_nobody_takes() {
 #[tokio::test]
 async fn more_connections_than_allowed_wait() {
     let app = App::start().await;
-    let clients = ServerLimits { connections: 1, ..ServerLimits::default() };
+    let clients = ClientLimits { connections: 1, ..ClientLimits::default() };
     let proxy = proxy(&app, clients, AppLimits::default()).await;
     let first = proxy.connect().await;
     let mut second = proxy.connect().await;
@@ -213,7 +214,7 @@ async fn more_connections_than_allowed_wait() {
 async fn more_requests_than_the_app_is_asked_to_bear() {
     let app = App::start().await;
     let of_app = AppLimits { requests: 1, queue: 1, ..AppLimits::default() };
-    let proxy = proxy(&app, ServerLimits::default(), of_app).await;
+    let proxy = proxy(&app, ClientLimits::default(), of_app).await;
     let mut first = proxy.connect().await;
     first.say("GET /1 HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut at_app = app.accept().await;
@@ -248,7 +249,7 @@ async fn more_requests_than_the_app_is_asked_to_bear() {
 async fn a_place_in_the_queue_is_not_for_ever() {
     let app = App::start().await;
     let of_app = AppLimits { requests: 1, queue_time: MOMENT, ..AppLimits::default() };
-    let proxy = proxy(&app, ServerLimits::default(), of_app).await;
+    let proxy = proxy(&app, ClientLimits::default(), of_app).await;
     let mut first = proxy.connect().await;
     first.say("GET /1 HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut at_app = app.accept().await;
@@ -265,7 +266,7 @@ async fn an_app_that_does_not_answer_or_stops() {
     let app = App::start().await;
     let of_app =
         AppLimits { first_byte: Some(MOMENT), reply_idle: Some(MOMENT), ..AppLimits::default() };
-    let proxy = proxy(&app, ServerLimits::default(), of_app).await;
+    let proxy = proxy(&app, ClientLimits::default(), of_app).await;
     let mut client = proxy.connect().await;
     client.say("GET / HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n").await;
     let _silent = app.accept().await;

@@ -1,14 +1,10 @@
-//! What clients may take of us, and what is said when one takes more.
+//! What clients may take of us.
 
-use std::net::SocketAddr;
 use std::time::Duration;
-
-use crate::config::ServerLimits;
-use crate::telemetry::Metrics;
 
 use super::pace::Slowness;
 
-/// A limit that struck; its name is the setting that changes it.
+/// A limit that a client reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     HeaderTime,
@@ -19,17 +15,33 @@ pub(crate) enum Limit {
     Rate,
     KeepAlive,
     Connections,
-    Drain,
-    FirstByte,
-    ReplyIdle,
-    Requests,
-    QueueTime,
+}
+
+/// What one client, and all of them, may take. No duration is zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientLimits {
+    /// Until a request's head is here.
+    pub(crate) header_time: Duration,
+    /// Bytes of a request's head.
+    pub(crate) header_size: u32,
+    pub(crate) header_count: usize,
+    /// In a request body, without a byte from the client.
+    pub(crate) receive_idle: Duration,
+    /// In a reply, without a byte taken by the client.
+    pub(crate) send_idle: Duration,
+    /// Bytes per second, on average over `rate_grace`; 0 is no limit.
+    pub(crate) rate: u64,
+    pub(crate) rate_grace: Duration,
+    /// Between requests.
+    pub(crate) keep_alive: Duration,
+    /// Of all workers together.
+    pub(crate) connections: usize,
 }
 
 /// What a listener holds its clients to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    pub(crate) of_clients: ServerLimits,
+    pub(crate) of_clients: ClientLimits,
     /// For requests in progress when the end comes.
     pub(crate) drain: Duration,
 }
@@ -46,44 +58,29 @@ impl Limits {
     }
 
     fn slowness(&self, idle: Duration, idle_limit: Limit) -> Slowness {
-        let ServerLimits { rate, rate_grace, .. } = self.of_clients;
+        let ClientLimits { rate, rate_grace, .. } = self.of_clients;
         Slowness { idle, idle_limit, rate, grace: rate_grace, rate_limit: Limit::Rate }
     }
 }
 
-impl Limit {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::HeaderTime => "server.limits.header_time",
-            Self::HeaderSize => "server.limits.header_size",
-            Self::HeaderCount => "server.limits.header_count",
-            Self::ReceiveIdle => "server.limits.receive_idle",
-            Self::SendIdle => "server.limits.send_idle",
-            Self::Rate => "server.limits.rate",
-            Self::KeepAlive => "server.limits.keep_alive",
-            Self::Connections => "server.limits.connections",
-            Self::Drain => "server.drain",
-            Self::FirstByte => "app.limits.first_byte",
-            Self::ReplyIdle => "app.limits.reply_idle",
-            Self::Requests => "app.limits.requests",
-            Self::QueueTime => "app.limits.queue_time",
-        }
-    }
+#[cfg(test)]
+impl ClientLimits {
+    pub(crate) const USUAL: Self = Self {
+        header_time: Duration::from_secs(30),
+        header_size: 64 << 10,
+        header_count: 100,
+        receive_idle: Duration::from_secs(60),
+        send_idle: Duration::from_secs(60),
+        rate: 1 << 10,
+        rate_grace: Duration::from_secs(30),
+        keep_alive: Duration::from_secs(75),
+        connections: 10_000,
+    };
+}
 
-    /// Counts a connection that is closed for another's sake.
-    pub(crate) fn make_way(self, metrics: &Metrics, peer: SocketAddr) {
-        metrics.limit(self.name());
-        tracing::debug!(limit = self.name(), %peer, "closing a silent connection to make room");
-    }
-
-    /// Counts it, and logs it as about this client.
-    pub(crate) fn strike(self, metrics: &Metrics, peer: Option<SocketAddr>) {
-        metrics.limit(self.name());
-        let (limit, peer) = (self.name(), peer.map(tracing::field::display));
-        match self {
-            // A client that has nothing more to ask is no trouble.
-            Self::KeepAlive => tracing::debug!(limit, peer, "closing an idle connection"),
-            _ => tracing::info!(limit, peer, "a limit was reached"),
-        }
+#[cfg(test)]
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self::USUAL
     }
 }

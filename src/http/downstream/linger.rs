@@ -3,14 +3,14 @@
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{Duration, timeout};
 
-use super::resting::Line;
+use super::client_stream::ClientStream;
 
 /// Hears the client out, and keeps nothing of it. A socket that is closed with bytes unread resets its connection,
 /// and the reset overtakes the reply that the client should read (RFC 9112 section 9.6).
-pub(super) async fn linger<I: AsyncRead + AsyncWrite + Unpin>(mut line: Line<I>) {
+pub(super) async fn linger<I: AsyncRead + AsyncWrite + Unpin>(mut stream: ClientStream<I>) {
     let mut unheard = vec![0; PIECE];
     let hearing =
-        async { while let Ok(Ok(1..)) = timeout(SILENCE, line.read(&mut unheard)).await {} };
+        async { while let Ok(Ok(1..)) = timeout(SILENCE, stream.read(&mut unheard)).await {} };
     let _ = timeout(LONGEST, hearing).await;
 }
 

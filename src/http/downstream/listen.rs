@@ -17,19 +17,17 @@ use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 use crate::http::BoxError;
-use crate::reason::Reason;
-use crate::telemetry::Metrics;
 
+use super::activity::ConnectionActivity;
 use super::arriving::Arriving;
+use super::connection::{Admitted, ClientConnection};
 use super::limits::{Limit, Limits};
+use super::observer::Observer;
 use super::proxy_protocol::{self, Unreadable};
 use super::room::Room;
 use super::seats::Seats;
 use super::signal::Shutdown;
-use super::speak::{Admitted, Conversation};
-use super::watch::Watch;
 use crate::http::ClientInfo;
-use crate::proxy::access_log::AccessLog;
 
 /// The terms on which connections are taken. Clones count together.
 #[derive(Clone)]
@@ -38,9 +36,8 @@ pub(crate) struct Entrance {
     terms: Arc<ArcSwap<Terms>>,
     room: Room,
     seats: Seats,
-    pub(crate) metrics: Arc<Metrics>,
+    observer: Arc<dyn Observer>,
     tls: Option<TlsAcceptor>,
-    access_log: Option<AccessLog>,
 }
 
 /// What of an [`Entrance`] may change while it is open. A connection keeps those of its beginning.
@@ -51,16 +48,11 @@ struct Terms {
 }
 
 impl Entrance {
-    pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(limits: Limits, observer: Arc<dyn Observer>) -> Self {
         let room = Room::new(limits.of_clients.connections);
         let terms = Arc::new(ArcSwap::from_pointee(Terms { limits, proxies: Vec::new() }));
         let seats = Seats::default();
-        Self { terms, room, seats, metrics, tls: None, access_log: None }
-    }
-
-    /// With a line for each request.
-    pub(crate) fn with_access_log(self, access_log: Option<AccessLog>) -> Self {
-        Self { access_log, ..self }
+        Self { terms, room, seats, observer, tls: None }
     }
 
     /// Connections are taken on other terms from now on.
@@ -92,7 +84,7 @@ impl Entrance {
         match Arc::clone(&room).try_acquire_owned() {
             Ok(permit) => Ok(permit),
             Err(_) => {
-                Limit::Connections.strike(&self.metrics, None);
+                self.observer.limit_reached(Limit::Connections, None);
                 let mut permit = pin!(room.acquire_owned());
                 loop {
                     self.seats.make_room(Instant::now());
@@ -150,11 +142,11 @@ pub(crate) async fn serve<M, S, B>(
                 let client = ClientInfo { peer, tls: false };
                 let (make, shutdown) = (make.clone(), shutdown.clone());
                 let (entrance, terms) = (Arc::clone(&entrance), entrance.terms.load_full());
-                let watch = Watch::new(&terms.limits);
-                let seat = entrance.seats.take(&watch);
+                let activity = ConnectionActivity::new(&terms.limits);
+                let seat = entrance.seats.take(&activity);
                 connections.spawn(async move {
-                    watch.attend().await;
-                    let admitted = Admitted { watch, permit: Some(permit) };
+                    activity.attend().await;
+                    let admitted = Admitted { activity, permit: Some(permit) };
                     greet(stream, client, admitted, make, &entrance, &terms, shutdown).await;
                     drop(seat);
                 });
@@ -178,9 +170,7 @@ pub(crate) async fn serve<M, S, B>(
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(entrance.limits().drain, drained).await.is_err() {
-        entrance.metrics.limit(Limit::Drain.name());
-        let (limit, connections) = (Limit::Drain.name(), connections.len());
-        tracing::warn!(limit, connections, "closing connections that did not finish in time");
+        entrance.observer.cut_at_end(connections.len());
     }
 }
 
@@ -201,16 +191,16 @@ async fn greet<M, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let metrics = &entrance.metrics;
+    let observer = &entrance.observer;
     if terms.is_proxy(client.peer) {
         // Boxed, as TLS below: it would leave its room empty in every connection.
         let within = terms.limits.of_clients.header_time;
-        let introduction = Box::pin(introduction(&mut stream, client.peer, within, metrics));
+        let introduction = Box::pin(introduction(&mut stream, client.peer, within, observer));
         let introduced = tokio::select! {
             introduced = introduction => introduced,
             () = shutdown.requested() => return,
-            () = admitted.watch.left() => {
-                return Limit::Connections.make_way(metrics, client.peer);
+            () = admitted.activity.left() => {
+                return observer.evicted(client.peer);
             }
         };
         match introduced {
@@ -222,8 +212,8 @@ async fn greet<M, S, B>(
         return Box::pin(secure(tls, stream, client, admitted, make, entrance, terms, shutdown))
             .await;
     }
-    let (limits, log) = (&terms.limits, entrance.access_log.as_ref());
-    Conversation::new(stream, client, admitted, limits, metrics, log, shutdown).hold(make).await;
+    let limits = &terms.limits;
+    ClientConnection::new(stream, client, admitted, limits, observer, shutdown).hold(make).await;
 }
 
 /// HTTP behind a handshake.
@@ -245,22 +235,22 @@ async fn secure<M, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (limits, metrics, log) = (&terms.limits, &entrance.metrics, entrance.access_log.as_ref());
+    let (limits, observer) = (&terms.limits, &entrance.observer);
     let handshake = Box::pin(timeout(limits.of_clients.header_time, tls.accept(stream)));
     let shaken = tokio::select! {
         shaken = handshake => shaken,
         () = shutdown.requested() => return,
-        () = admitted.watch.left() => return Limit::Connections.make_way(metrics, client.peer),
+        () = admitted.activity.left() => return observer.evicted(client.peer),
     };
     match shaken {
         Ok(Ok(stream)) => {
             let client = ClientInfo { tls: true, ..client };
             let conversation =
-                Conversation::new(stream, client, admitted, limits, metrics, log, shutdown);
+                ClientConnection::new(stream, client, admitted, limits, observer, shutdown);
             conversation.hold(make).await;
         }
         Ok(Err(error)) => tracing::debug!(peer = %client.peer, %error, "no TLS came about"),
-        Err(_) => Limit::HeaderTime.strike(metrics, Some(client.peer)),
+        Err(_) => observer.limit_reached(Limit::HeaderTime, Some(client.peer)),
     }
 }
 
@@ -269,18 +259,15 @@ async fn introduction(
     stream: &mut TcpStream,
     proxy: SocketAddr,
     within: Duration,
-    metrics: &Metrics,
+    observer: &Arc<dyn Observer>,
 ) -> Option<SocketAddr> {
     match timeout(within, proxy_protocol::read(stream)).await {
         Ok(Ok(client)) => return Some(client.unwrap_or(proxy)),
         Ok(Err(Unreadable::Silent)) => {
             tracing::debug!(peer = %proxy, "the proxy closed its connection without a word");
         }
-        Ok(Err(error)) => {
-            let code = Reason::ProxyHeaderInvalid;
-            tracing::warn!(%code, peer = %proxy, %error, "no PROXY protocol header where one is due");
-        }
-        Err(_) => Limit::HeaderTime.strike(metrics, Some(proxy)),
+        Ok(Err(error)) => observer.not_introduced(proxy, &error),
+        Err(_) => observer.limit_reached(Limit::HeaderTime, Some(proxy)),
     }
     None
 }

@@ -1,8 +1,10 @@
 //! Connections of clients: listening, TLS, the PROXY header, HTTP/1.1 and HTTP/2, and the limits that all are held to.
 
+mod activity;
 pub(crate) mod arriving;
-mod attended;
 pub(crate) mod client_body;
+mod client_stream;
+mod connection;
 pub(crate) mod expect;
 mod http2;
 mod interim;
@@ -13,21 +15,20 @@ mod limit_tests;
 pub(crate) mod limits;
 mod linger;
 mod listen;
+mod observer;
 pub(crate) mod pace;
-mod proxy_protocol;
+mod presence;
+pub(crate) mod proxy_protocol;
 #[cfg(test)]
 mod proxy_protocol_tests;
 mod replying;
-mod resting;
 pub(crate) mod room;
 mod seats;
 pub(crate) mod signal;
-mod speak;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tls;
-mod watch;
 pub(crate) mod workers;
 
-pub(crate) use limits::Limits;
+pub(crate) use limits::{ClientLimits, Limit, Limits};
 pub(crate) use listen::{Entrance, serve};
+pub(crate) use observer::{Observer, ReplyObserver};

@@ -32,7 +32,7 @@ where
 
 /// Why a connection says nothing of its client.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// As the checks of load balancers do.
     #[error("it was closed before its first byte")]
     Silent,

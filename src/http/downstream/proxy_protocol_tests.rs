@@ -4,7 +4,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, timeout};
 
-use crate::config::{AppLimits, ServerLimits};
+use crate::config::AppLimits;
+use crate::http::downstream::ClientLimits;
 
 use super::{Entrance, Limits};
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Proxy, tls};
@@ -18,7 +19,7 @@ const V2_TLVS: &[u8] =
     \x05\0\x02id\x02\0\x06d.test";
 
 /// Before the app, trusting these in what they say of their clients.
-async fn behind(networks: &[&str], app: &App, clients: ServerLimits) -> Proxy {
+async fn behind(networks: &[&str], app: &App, clients: ClientLimits) -> Proxy {
     let networks: Vec<_> = networks.iter().map(|network| network.parse().unwrap()).collect();
     let limits = Limits { of_clients: clients, ..PATIENT };
     let change = |entrance: Entrance| entrance.with_proxies(&networks);
@@ -41,7 +42,7 @@ async fn client_told(app: &App, proxy: &Proxy, header: &[u8]) -> String {
 #[tokio::test]
 async fn the_client_is_whom_the_proxy_names() {
     let app = App::start().await;
-    let proxy = behind(&["127.0.0.0/8"], &app, ServerLimits::default()).await;
+    let proxy = behind(&["127.0.0.0/8"], &app, ClientLimits::default()).await;
     for (header, client) in [
         (&b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"[..], "192.0.2.7"),
         (b"PROXY TCP6 2001:db8::7 ::1 4711 443\r\n", "2001:db8::7"),
@@ -57,7 +58,7 @@ async fn the_client_is_whom_the_proxy_names() {
 #[tokio::test]
 async fn a_header_may_come_in_pieces() {
     let app = App::start().await;
-    let proxy = behind(&["127.0.0.0/8"], &app, ServerLimits::default()).await;
+    let proxy = behind(&["127.0.0.0/8"], &app, ClientLimits::default()).await;
     for header in [&b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"[..], V2_TLVS] {
         let bytes = [header, b"GET / HTTP/1.1\r\nHost: d\r\n\r\n"].concat();
         for at in 1..bytes.len() {
@@ -76,7 +77,7 @@ async fn a_header_may_come_in_pieces() {
 #[tokio::test]
 async fn without_a_header_a_proxy_is_not_served() {
     let app = App::start().await;
-    let proxy = behind(&["127.0.0.1/32"], &app, ServerLimits::default()).await;
+    let proxy = behind(&["127.0.0.1/32"], &app, ClientLimits::default()).await;
     let long = [&V2_IPV4[..14], b"\xff\xff", &[0; 5000]].concat();
     for header in [
         &b"GET /none HTTP/1.1\r\nHost: d\r\n\r\n"[..],
@@ -119,7 +120,7 @@ async fn tls_begins_behind_the_header() {
 #[tokio::test]
 async fn others_are_ordinary_clients() {
     let app = App::start().await;
-    let proxy = behind(&["10.0.0.0/8", "::1/128"], &app, ServerLimits::default()).await;
+    let proxy = behind(&["10.0.0.0/8", "::1/128"], &app, ClientLimits::default()).await;
     assert_eq!(client_told(&app, &proxy, b"").await, "127.0.0.1");
     let mut client = proxy.connect().await;
     client.say("PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\nGET / HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -130,7 +131,7 @@ async fn others_are_ordinary_clients() {
 async fn a_proxy_that_says_nothing_is_not_waited_for() {
     let app = App::start().await;
     let clients =
-        ServerLimits { header_time: Duration::from_millis(300), ..ServerLimits::default() };
+        ClientLimits { header_time: Duration::from_millis(300), ..ClientLimits::default() };
     let proxy = behind(&["127.0.0.1/32"], &app, clients).await;
     for said in ["", "PROXY TCP4"] {
         let mut client = proxy.connect().await;

@@ -9,10 +9,10 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use hyper::body::Body;
 use pin_project_lite::pin_project;
 
+use super::activity::{Answered, Answering};
 use super::expect::Expectation;
 use super::interim::Interim;
-use super::watch::{Answered, Answering};
-use crate::proxy::access_log::Visitor;
+use super::observer::ReplyObserver;
 
 pin_project! {
     /// Ends with the reply, once what the app has said before it is on its way.
@@ -25,21 +25,20 @@ pin_project! {
         held: Option<Response<B>>,
         // Of HTTP/1.1.
         interim: Option<Interim>,
-        asked: Option<Asked>,
+        asked: Option<ReplyContext>,
     }
 }
 
 /// What the reply's body is followed by.
-pub(super) struct Asked {
+pub(super) struct ReplyContext {
     pub(super) version: Version,
     pub(super) answering: Answering,
     pub(super) expectation: Option<Expectation>,
-    /// Where there is an access log.
-    pub(super) visitor: Option<Box<Visitor>>,
+    pub(super) followed_by: Option<Box<dyn ReplyObserver>>,
 }
 
 impl<F, B> Replying<F, B> {
-    pub(super) fn new(stack: F, interim: Option<Interim>, asked: Asked) -> Self {
+    pub(super) fn new(stack: F, interim: Option<Interim>, asked: ReplyContext) -> Self {
         if let Some(interim) = &interim {
             interim.begin();
         }
@@ -78,9 +77,9 @@ where
     }
 }
 
-impl Asked {
+impl ReplyContext {
     fn answer<B: Body>(self, mut reply: Response<B>) -> Response<Answered<B>> {
-        let Self { version, answering, expectation, mut visitor } = self;
+        let Self { version, answering, expectation, mut followed_by } = self;
         let without_body = expectation.and_then(|expected| expected.replied(reply.status()));
         if without_body.is_some() {
             // Whether the client sends it nevertheless can't be known (RFC 9110 section 10.1.1).
@@ -89,9 +88,9 @@ impl Asked {
         if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
             answering.switches();
         }
-        if let Some(visitor) = &mut visitor {
-            visitor.answered(&reply);
+        if let Some(followed_by) = &mut followed_by {
+            followed_by.answered(reply.status(), reply.extensions());
         }
-        reply.map(|body| Answered::new(body, answering, version, without_body, visitor))
+        reply.map(|body| Answered::new(body, answering, version, without_body, followed_by))
     }
 }

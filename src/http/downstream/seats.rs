@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
-use super::watch::Watch;
+use super::activity::ConnectionActivity;
 
 /// Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,7 @@ pub(super) struct Seats(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
-    watches: HashMap<u64, Watch>,
+    activities: HashMap<u64, ConnectionActivity>,
     /// How many there have been.
     count: u64,
 }
@@ -26,11 +26,11 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    pub(super) fn take(&self, watch: &Watch) -> Seat {
+    pub(super) fn take(&self, activity: &ConnectionActivity) -> Seat {
         let mut taken = self.taken();
         taken.count += 1;
         let number = taken.count;
-        taken.watches.insert(number, watch.clone());
+        taken.activities.insert(number, activity.clone());
         drop(taken);
         Seat { seats: self.clone(), number }
     }
@@ -39,19 +39,19 @@ impl Seats {
     /// them, nor one that may be about to send its first.
     pub(super) fn make_room(&self, now: Instant) {
         let taken = self.taken();
-        let silent = taken.watches.values().filter_map(|watch| {
-            let since = watch.silent_since().filter(|_| !watch.is_asked_to_leave())?;
-            (now.saturating_duration_since(since) >= GRACE).then_some((since, watch))
+        let silent = taken.activities.values().filter_map(|activity| {
+            let since = activity.silent_since().filter(|_| !activity.is_asked_to_leave())?;
+            (now.saturating_duration_since(since) >= GRACE).then_some((since, activity))
         });
         let mut silent: Vec<_> = silent.collect();
         // Some at once, since to find them takes a look at all.
-        let most = (taken.watches.len() / SHARE).max(1);
+        let most = (taken.activities.len() / SHARE).max(1);
         if silent.len() > most {
             silent.select_nth_unstable_by_key(most - 1, |(since, _)| *since);
             silent.truncate(most);
         }
-        for (_, watch) in silent {
-            watch.ask_to_leave();
+        for (_, activity) in silent {
+            activity.ask_to_leave();
         }
     }
 
@@ -62,7 +62,7 @@ impl Seats {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.taken().watches.remove(&self.number);
+        self.seats.taken().activities.remove(&self.number);
     }
 }
 
@@ -75,26 +75,25 @@ const SHARE: usize = 64;
 mod tests {
     use http::Version;
 
-    use crate::config::ServerLimits;
-
-    use super::super::Limits;
+    use super::super::{ClientLimits, Limits};
     use super::*;
 
-    fn watch() -> Watch {
-        Watch::new(&Limits { of_clients: ServerLimits::USUAL, drain: Duration::ZERO })
+    fn activity() -> ConnectionActivity {
+        ConnectionActivity::new(&Limits { of_clients: ClientLimits::USUAL, drain: Duration::ZERO })
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_silent_one_makes_room_and_none_under_a_request() {
         let seats = Seats::default();
-        let watches: Vec<_> = (0..4).map(|_| watch()).collect();
-        let mut taken: Vec<_> = watches.iter().map(|watch| seats.take(watch)).collect();
-        let asked = || watches.iter().map(Watch::is_asked_to_leave).collect::<Vec<_>>();
+        let activities: Vec<_> = (0..4).map(|_| activity()).collect();
+        let mut taken: Vec<_> = activities.iter().map(|activity| seats.take(activity)).collect();
+        let asked =
+            || activities.iter().map(ConnectionActivity::is_asked_to_leave).collect::<Vec<_>>();
         seats.make_room(Instant::now());
         assert_eq!(asked(), [false; 4], "all of them may be about to ask");
         tokio::time::advance(GRACE).await;
-        let answering = watches[0].request(Version::HTTP_11);
-        drop(watches[1].request(Version::HTTP_11));
+        let answering = activities[0].request(Version::HTTP_11);
+        drop(activities[1].request(Version::HTTP_11));
         seats.make_room(Instant::now());
         assert!(matches!(asked()[..], [false, false, true, false] | [false, false, false, true]));
         seats.make_room(Instant::now());
@@ -103,11 +102,11 @@ mod tests {
         seats.make_room(Instant::now());
         assert_eq!(asked(), [false, true, true, true]);
         seats.make_room(Instant::now());
-        assert!(!watches[0].is_asked_to_leave(), "it is under a request");
+        assert!(!activities[0].is_asked_to_leave(), "it is under a request");
         drop(answering);
         tokio::time::advance(GRACE).await;
         taken.clear();
         seats.make_room(Instant::now());
-        assert!(!watches[0].is_asked_to_leave(), "it is gone");
+        assert!(!activities[0].is_asked_to_leave(), "it is gone");
     }
 }

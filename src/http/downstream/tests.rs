@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Limits;
-use crate::config::ServerLimits;
+use crate::http::downstream::ClientLimits;
 
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Proxy};
 
@@ -181,7 +181,7 @@ async fn what_a_client_says_before_its_upgrade_reaches_the_app() {
 }
 
 /// The usual limits but for some.
-fn held_to(change: impl FnOnce(&mut ServerLimits)) -> Limits {
+fn held_to(change: impl FnOnce(&mut ClientLimits)) -> Limits {
     let mut limits = PATIENT;
     change(&mut limits.of_clients);
     limits

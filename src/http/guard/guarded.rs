@@ -12,15 +12,14 @@ use bytes::BytesMut;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::reason::Reason;
-
 use super::framing::{Framing, Part, Unclear};
+use super::{Refusal, RefusalObserver};
 
 pin_project! {
     /// A stream on which a request with unclear framing is refused.
     ///
     /// A refused head is made unreadable with a NUL, so that the server above answers 400 as it does to
-    /// everything that is not HTTP, and closes. One with an unclear target becomes a head that [`strict`](super::strict)
+    /// everything that is not HTTP, and closes. One with an unclear target becomes a head that [`head`](super::head)
     /// refuses.
     /// A body breaks off. Nothing behind it is read.
     #[derive(Debug)]
@@ -28,11 +27,12 @@ pin_project! {
         #[pin]
         inner: S,
         peer: SocketAddr,
+        observer: Arc<dyn RefusalObserver>,
         framing: Framing,
         refused: Option<Refused>,
         tunnel: Tunnel,
         // What came behind a request for another protocol while it had no reply.
-        held: BytesMut,
+        buffered: BytesMut,
     }
 }
 
@@ -52,14 +52,19 @@ impl Tunnel {
 }
 
 impl<S> Guarded<S> {
-    pub(crate) fn new(inner: S, peer: SocketAddr, tunnel: Tunnel) -> Self {
-        let (framing, held) = (Framing::default(), BytesMut::new());
-        Self { inner, peer, framing, refused: None, tunnel, held }
+    pub(crate) fn new(
+        inner: S,
+        peer: SocketAddr,
+        tunnel: Tunnel,
+        observer: Arc<dyn RefusalObserver>,
+    ) -> Self {
+        let (framing, buffered) = (Framing::default(), BytesMut::new());
+        Self { inner, peer, observer, framing, refused: None, tunnel, buffered }
     }
 
     /// Whether requests are watched here, and all that came belongs to ones that are complete.
     pub(crate) fn is_between_requests(&self) -> bool {
-        let awaits_reply = self.framing.awaits_reply() && self.held.is_empty();
+        let awaits_reply = self.framing.awaits_reply() && self.buffered.is_empty();
         self.refused.is_none() && (awaits_reply || self.framing.is_between_requests())
     }
 
@@ -87,14 +92,14 @@ impl<S> Guarded<S> {
 impl<S: AsyncRead + Unpin> Guarded<S> {
     /// Ready once the client has left, while a reply is awaited. What it says all the same is kept.
     pub(crate) fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.held.len() < MOST_HELD {
-            let mut space = [const { MaybeUninit::uninit() }; MOST_HELD];
+        while self.buffered.len() < MAX_BUFFERED {
+            let mut space = [const { MaybeUninit::uninit() }; MAX_BUFFERED];
             let mut buffer = ReadBuf::uninit(&mut space);
             let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(());
             }
-            self.held.extend_from_slice(buffer.filled());
+            self.buffered.extend_from_slice(buffer.filled());
         }
         Poll::Pending
     }
@@ -115,27 +120,27 @@ impl<S: AsyncRead> AsyncRead for Guarded<S> {
             this.framing.replied(this.tunnel.is_open());
         }
         let before = buffer.filled().len();
-        let polled = if this.held.is_empty() {
+        let polled = if this.buffered.is_empty() {
             this.inner.poll_read(context, buffer)
         } else {
-            let fits = this.held.len().min(buffer.remaining());
-            buffer.put_slice(&this.held.split_to(fits));
+            let fits = this.buffered.len().min(buffer.remaining());
+            buffer.put_slice(&this.buffered.split_to(fits));
             Poll::Ready(Ok(()))
         };
         let fresh = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         match this.framing.see(fresh) {
             Ok(seen) if seen < fresh.len() => {
                 let behind = fresh.get(seen..).unwrap_or_default();
-                *this.held = [behind, &**this.held].concat().as_slice().into();
+                *this.buffered = [behind, &**this.buffered].concat().as_slice().into();
                 buffer.set_filled(before + seen);
             }
             Ok(_) => {}
             Err(Unclear { what, at, part }) => {
-                let code = match part {
-                    Part::Target => Reason::TargetUnclear,
-                    Part::Head | Part::Body => Reason::FramingUnclear,
+                let refusal = match part {
+                    Part::Target => Refusal::Target,
+                    Part::Head | Part::Body => Refusal::Framing,
                 };
-                tracing::info!(%code, peer = %this.peer, what, "request refused");
+                this.observer.refused(*this.peer, refusal, what);
                 buffer.set_filled(before + at);
                 let rest = match part {
                     Part::Target => UNCLEAR_TARGET,
@@ -204,17 +209,17 @@ const UNREADABLE: &[u8] = b"\0\r\n\r\n";
 /// The end of a request's first line, and of its head.
 const UNCLEAR_TARGET: &[u8] = b"\ntransom-unclear-target: 1\r\n\r\n";
 /// Bytes; who says more has to wait for the reply.
-const MOST_HELD: usize = 4096;
+const MAX_BUFFERED: usize = 4096;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::strict;
+    use super::super::head;
     use super::*;
 
     #[test]
     fn an_unclear_target_is_told_to_those_who_judge_requests() {
         let told = std::str::from_utf8(UNCLEAR_TARGET).unwrap();
-        assert!(told.starts_with(&format!("\n{}: ", strict::UNCLEAR_TARGET)));
+        assert!(told.starts_with(&format!("\n{}: ", head::UNCLEAR_TARGET)));
     }
 }

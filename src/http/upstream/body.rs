@@ -9,9 +9,9 @@ use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::bare::{BareError, BareReply};
-use super::http1::Lent;
-use super::http2::Held;
+use super::bodiless::{BodilessError, BodilessReply};
+use super::http1::Http1Lease;
+use super::http2::StreamLease;
 use crate::http::BoxError;
 use crate::http::http2::Received;
 
@@ -20,7 +20,7 @@ pin_project! {
     ///
     /// An error waits for a turn, in which hyper sends what came before: a client that got not even the head
     /// of a reply may take its request for unsent, and send it again.
-    pub(crate) struct AppReply {
+    pub(crate) struct UpstreamBody {
         #[pin]
         source: Source,
         failed: Option<ReplyError>,
@@ -30,17 +30,17 @@ pin_project! {
 pin_project! {
     #[project = SourceProj]
     enum Source {
-        Bare { reply: BareReply },
+        Bodiless { reply: BodilessReply },
         Http1 {
             #[pin]
             incoming: Incoming,
             // Until the body is gone, as below.
-            lent: Lent,
+            lease: Http1Lease,
         },
         Http2 {
             #[pin]
             received: Received,
-            held: Held,
+            lease: StreamLease,
         },
     }
 }
@@ -49,28 +49,28 @@ pin_project! {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplyError {
     #[error(transparent)]
-    Bare(#[from] BareError),
+    Bodiless(#[from] BodilessError),
     #[error(transparent)]
     Http1(#[from] hyper::Error),
     #[error(transparent)]
     Http2(#[from] h2::Error),
 }
 
-impl AppReply {
-    pub(super) fn over_http1(incoming: Incoming, lent: Lent) -> Self {
-        Self { source: Source::Http1 { incoming, lent }, failed: None }
+impl UpstreamBody {
+    pub(super) fn over_http1(incoming: Incoming, lease: Http1Lease) -> Self {
+        Self { source: Source::Http1 { incoming, lease }, failed: None }
     }
 
-    pub(super) fn over_http2(received: Received, held: Held) -> Self {
-        Self { source: Source::Http2 { received, held }, failed: None }
+    pub(super) fn over_http2(received: Received, lease: StreamLease) -> Self {
+        Self { source: Source::Http2 { received, lease }, failed: None }
     }
 
-    pub(super) fn bare(reply: BareReply) -> Self {
-        Self { source: Source::Bare { reply }, failed: None }
+    pub(super) fn bodiless(reply: BodilessReply) -> Self {
+        Self { source: Source::Bodiless { reply }, failed: None }
     }
 }
 
-impl Body for AppReply {
+impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = ReplyError;
 
@@ -83,7 +83,7 @@ impl Body for AppReply {
             return Poll::Ready(Some(Err(error)));
         }
         let frame = match this.source.project() {
-            SourceProj::Bare { reply } => ready!(reply.poll_frame(context)).map(from),
+            SourceProj::Bodiless { reply } => ready!(reply.poll_frame(context)).map(from),
             SourceProj::Http1 { incoming, .. } => ready!(incoming.poll_frame(context)).map(from),
             SourceProj::Http2 { received, .. } => ready!(received.poll_frame(context)).map(from),
         };
@@ -99,7 +99,7 @@ impl Body for AppReply {
 
     fn is_end_stream(&self) -> bool {
         let ended = match &self.source {
-            Source::Bare { reply } => reply.is_end_stream(),
+            Source::Bodiless { reply } => reply.is_end_stream(),
             Source::Http1 { incoming, .. } => incoming.is_end_stream(),
             Source::Http2 { received, .. } => received.is_end_stream(),
         };
@@ -108,7 +108,7 @@ impl Body for AppReply {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Bare { reply } => reply.size_hint(),
+            Source::Bodiless { reply } => reply.size_hint(),
             Source::Http1 { incoming, .. } => incoming.size_hint(),
             Source::Http2 { received, .. } => received.size_hint(),
         }

@@ -8,10 +8,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Body;
 
-use super::body::{AppReply, request_body};
-use super::connections::{Connections, Prepared, Stakes};
+use super::body::{UpstreamBody, request_body};
+use super::connections::{Connections, Prepared, Retry};
 use super::failure::UpstreamError;
-use super::noted::{Names, Noted};
+use super::noted::{Names, NotedFields};
 use super::origin::Origins;
 use super::parameters::UpstreamParameters;
 use super::upgrade::{self, Upgrade};
@@ -77,7 +77,7 @@ impl UpstreamClient {
         headers: &'h HeaderMap,
         besides: impl FnMut(&'h str, &'h HeaderValue),
     ) -> RequestFields {
-        let noted = Noted::of(headers, besides);
+        let noted = NotedFields::of(headers, besides);
         let public = self.origins.as_ref().and_then(|_| noted.public_authority()).cloned();
         RequestFields { names: noted.names, public }
     }
@@ -110,8 +110,8 @@ impl UpstreamClient {
         }
         *request.version_mut() = Version::HTTP_11;
         let bodiless = request.body().is_end_stream();
-        let stakes = Stakes::of(&method, bodiless, upgrade.is_some());
-        let prepared = self.connections.prepare(request.map(request_body), stakes);
+        let retry = Retry::of(&method, bodiless, upgrade.is_some());
+        let prepared = self.connections.prepare(request.map(request_body), retry);
         Exchange { prepared, method, uri, public, upgrade }
     }
 
@@ -122,17 +122,17 @@ impl UpstreamClient {
     pub(crate) async fn send(
         &self,
         exchange: &mut Exchange,
-    ) -> Result<Response<AppReply>, UpstreamError> {
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
         // In place, as every move of a request would cost as much as a step of its way.
         let reply = match &mut exchange.prepared {
-            Prepared::Bare(asked) => self.connections.ask(asked).await?,
+            Prepared::Bodiless(asked) => self.connections.ask(asked).await?,
             other => match std::mem::replace(other, Prepared::Over) {
                 // Boxed, as nothing of it is needed for most requests.
-                Prepared::Any(request, stakes) => {
-                    Box::pin(self.connections.send(*request, stakes)).await?
+                Prepared::Any(request, retry) => {
+                    Box::pin(self.connections.send(*request, retry)).await?
                 }
                 Prepared::Failed(error) => return Err(error),
-                Prepared::Bare(_) | Prepared::Over => return Err(UpstreamError::Over),
+                Prepared::Bodiless(_) | Prepared::Over => return Err(UpstreamError::Over),
             },
         };
         self.accept(reply, exchange)
@@ -183,9 +183,9 @@ impl UpstreamClient {
 
     fn accept(
         &self,
-        mut reply: Response<AppReply>,
+        mut reply: Response<UpstreamBody>,
         exchange: &mut Exchange,
-    ) -> Result<Response<AppReply>, UpstreamError> {
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let agreed = match (reply.status(), exchange.upgrade.take()) {
             (StatusCode::SWITCHING_PROTOCOLS, Some(upgrade)) => Some(upgrade.follow(&mut reply)),
             (StatusCode::SWITCHING_PROTOCOLS, None) => {
@@ -198,7 +198,7 @@ impl UpstreamClient {
         if unclear && !headers::unite_lengths(reply.headers_mut()) {
             return Err(UpstreamError::TwoLengths);
         }
-        let names = Noted::of(reply.headers(), |_, _| {}).names;
+        let names = NotedFields::of(reply.headers(), |_, _| {}).names;
         if names.hop_by_hop {
             nominated::remove(reply.headers_mut());
             headers::strip_hop_by_hop(reply.headers_mut());

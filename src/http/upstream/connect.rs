@@ -15,20 +15,20 @@ use tower::ServiceExt;
 
 use super::parameters::UpstreamParameters;
 
-use super::stream::AppStream;
+use super::stream::UpstreamStream;
 use crate::http::BoxError;
 
 /// TCP or a Unix socket, and TLS for an `https` app, within a time limit for all of it. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Connector(Arc<Way>);
+pub(crate) struct Connector(Arc<ConnectorInner>);
 
-struct Way {
-    app: Place,
+struct ConnectorInner {
+    app: Endpoint,
     tls: Option<Tls>,
     within: Duration,
 }
 
-enum Place {
+enum Endpoint {
     Tcp(HttpConnector, Uri),
     #[cfg(unix)]
     Unix(std::path::PathBuf),
@@ -47,13 +47,14 @@ impl Connector {
     pub(crate) fn new(upstream: &UpstreamParameters) -> Result<Self, BoxError> {
         let tls = upstream.url.scheme_str() == Some("https");
         let tls = tls.then(|| Tls::new(upstream)).transpose()?;
-        let way = Way { app: Place::of(upstream), tls, within: upstream.connect_timeout };
-        Ok(Self(Arc::new(way)))
+        let inner =
+            ConnectorInner { app: Endpoint::of(upstream), tls, within: upstream.connect_timeout };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// # Errors
     /// There is none to be had in time.
-    pub(crate) async fn connect_http1(&self) -> Result<AppStream, BoxError> {
+    pub(crate) async fn connect_http1(&self) -> Result<UpstreamStream, BoxError> {
         Ok(self.0.connect(|tls| &tls.http1).await?.0)
     }
 
@@ -61,16 +62,16 @@ impl Connector {
     ///
     /// # Errors
     /// There is none to be had in time.
-    pub(crate) async fn connect_http2(&self) -> Result<(AppStream, bool), BoxError> {
+    pub(crate) async fn connect_http2(&self) -> Result<(UpstreamStream, bool), BoxError> {
         self.0.connect(|tls| &tls.both).await
     }
 }
 
-impl Way {
+impl ConnectorInner {
     async fn connect(
         &self,
         offer: fn(&Tls) -> &TlsConnector,
-    ) -> Result<(AppStream, bool), BoxError> {
+    ) -> Result<(UpstreamStream, bool), BoxError> {
         let connected = tokio::time::timeout(self.within, self.connect_slowly(offer)).await;
         connected.map_err(|_| ConnectTimedOut(self.within))?
     }
@@ -78,27 +79,27 @@ impl Way {
     async fn connect_slowly(
         &self,
         offer: fn(&Tls) -> &TlsConnector,
-    ) -> Result<(AppStream, bool), BoxError> {
+    ) -> Result<(UpstreamStream, bool), BoxError> {
         let tcp = match &self.app {
-            Place::Tcp(connector, app) => {
+            Endpoint::Tcp(connector, app) => {
                 connector.clone().oneshot(app.clone()).await?.into_inner()
             }
             #[cfg(unix)]
-            Place::Unix(path) => {
+            Endpoint::Unix(path) => {
                 let socket = tokio::net::UnixStream::connect(path).await;
                 let named = |error| format!("{}: {error}", path.display());
-                return Ok((AppStream::new(socket.map_err(named)?), true));
+                return Ok((UpstreamStream::new(socket.map_err(named)?), true));
             }
         };
-        let Some(tls) = &self.tls else { return Ok((AppStream::new(tcp), true)) };
+        let Some(tls) = &self.tls else { return Ok((UpstreamStream::new(tcp), true)) };
         let stream = offer(tls).connect(tls.name.clone(), tcp).await;
         let stream = stream.map_err(TlsFailed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok((AppStream::new(stream), http2))
+        Ok((UpstreamStream::new(stream), http2))
     }
 }
 
-impl Place {
+impl Endpoint {
     fn of(upstream: &UpstreamParameters) -> Self {
         #[cfg(unix)]
         if let Some(path) = &upstream.socket {

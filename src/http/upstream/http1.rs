@@ -10,7 +10,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
 
-use super::body::{AppReply, RequestBody};
+use super::body::{RequestBody, UpstreamBody};
 use super::connect::Connector;
 use super::pool::{Pool, Reusable, keep_alive_timeout};
 use crate::http::BoxError;
@@ -18,7 +18,7 @@ use crate::http::BoxError;
 /// Connections for such requests.
 pub(crate) struct Http1 {
     connector: Connector,
-    pool: Arc<Pool<Link>>,
+    pool: Arc<Pool<Http1Connection>>,
 }
 
 /// Why there is no reply over HTTP/1.1.
@@ -43,11 +43,11 @@ impl Http1 {
     pub(crate) async fn send(
         &self,
         request: Request<RequestBody>,
-    ) -> Result<Response<AppReply>, Http1Error> {
+    ) -> Result<Response<UpstreamBody>, Http1Error> {
         let mut request = request;
-        while let Some(mut link) = self.pool.take() {
-            match link.sender.try_send_request(request).await {
-                Ok(reply) => return Ok(self.reply(link, reply)),
+        while let Some(mut connection) = self.pool.take() {
+            match connection.sender.try_send_request(request).await {
+                Ok(reply) => return Ok(self.reply(connection, reply)),
                 Err(mut failed) => match failed.take_message() {
                     // It never left, whatever it is.
                     Some(unsent) => request = unsent,
@@ -65,19 +65,23 @@ impl Http1 {
     pub(crate) async fn send_anew(
         &self,
         request: Request<RequestBody>,
-    ) -> Result<Response<AppReply>, Http1Error> {
-        let mut link = Box::pin(self.connect()).await?;
-        let reply = link.sender.send_request(request).await?;
-        Ok(self.reply(link, reply))
+    ) -> Result<Response<UpstreamBody>, Http1Error> {
+        let mut connection = Box::pin(self.connect()).await?;
+        let reply = connection.sender.send_request(request).await?;
+        Ok(self.reply(connection, reply))
     }
 
-    fn reply(&self, mut link: Link, reply: Response<Incoming>) -> Response<AppReply> {
-        link.idle_limit = keep_alive_timeout(reply.headers());
-        let lent = Lent { link: Some(link), pool: Arc::clone(&self.pool) };
-        reply.map(|incoming| AppReply::over_http1(incoming, lent))
+    fn reply(
+        &self,
+        mut connection: Http1Connection,
+        reply: Response<Incoming>,
+    ) -> Response<UpstreamBody> {
+        connection.idle_limit = keep_alive_timeout(reply.headers());
+        let lease = Http1Lease { connection: Some(connection), pool: Arc::clone(&self.pool) };
+        reply.map(|incoming| UpstreamBody::over_http1(incoming, lease))
     }
 
-    async fn connect(&self) -> Result<Link, Http1Error> {
+    async fn connect(&self) -> Result<Http1Connection, Http1Error> {
         let stream = self.connector.connect_http1().await.map_err(Http1Error::Connect)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(async move {
@@ -85,18 +89,18 @@ impl Http1 {
                 tracing::debug!(%error, "a connection to the app broke off");
             }
         });
-        Ok(Link { sender, idle_limit: None })
+        Ok(Http1Connection { sender, idle_limit: None })
     }
 }
 
 /// A connection.
-struct Link {
+struct Http1Connection {
     sender: SendRequest<RequestBody>,
     /// For how long the app keeps it, as it said last.
     idle_limit: Option<Duration>,
 }
 
-impl Reusable for Link {
+impl Reusable for Http1Connection {
     fn is_ready(&mut self) -> bool {
         self.sender.is_ready()
     }
@@ -107,23 +111,23 @@ impl Reusable for Link {
 }
 
 /// A connection over which a reply comes, until this is dropped.
-pub(super) struct Lent {
-    link: Option<Link>,
-    pool: Arc<Pool<Link>>,
+pub(super) struct Http1Lease {
+    connection: Option<Http1Connection>,
+    pool: Arc<Pool<Http1Connection>>,
 }
 
-impl Drop for Lent {
+impl Drop for Http1Lease {
     fn drop(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
-        if link.sender.is_ready() {
-            return self.pool.keep(link);
+        let Some(mut connection) = self.connection.take() else { return };
+        if connection.sender.is_ready() {
+            return self.pool.keep(connection);
         }
         // What drives it may be a step behind, and after a refused upload waits for the client.
-        if let (false, Ok(runtime)) = (link.sender.is_closed(), Handle::try_current()) {
+        if let (false, Ok(runtime)) = (connection.sender.is_closed(), Handle::try_current()) {
             let pool = Arc::clone(&self.pool);
             runtime.spawn(async move {
-                if link.sender.ready().await.is_ok() {
-                    pool.keep(link);
+                if connection.sender.ready().await.is_ok() {
+                    pool.keep(connection);
                 }
             });
         }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::http::headers::is_hop_by_hop;
 
 #[derive(Debug, Default)]
-pub(super) struct Noted<'h> {
+pub(super) struct NotedFields<'h> {
     pub(super) names: Names,
     /// The first of each name.
     host: Option<&'h HeaderValue>,
@@ -26,7 +26,7 @@ pub(super) struct Names {
     pub(super) addresses: bool,
 }
 
-impl<'h> Noted<'h> {
+impl<'h> NotedFields<'h> {
     /// `besides` is given the fields that tell nothing here.
     pub(super) fn of(
         headers: &'h HeaderMap,
@@ -74,7 +74,7 @@ mod tests {
             }
         }
         let mut besides = Vec::new();
-        let noted = Noted::of(&headers, |name, value| besides.push((name, value)));
+        let noted = NotedFields::of(&headers, |name, value| besides.push((name, value)));
         let first = HeaderValue::from_static("first");
         let values = [noted.host, noted.forwarded_host, noted.public_authority()];
         assert_eq!(values, [Some(&first); 3]);
@@ -98,7 +98,7 @@ mod tests {
             ("set-cookie", addresses),
         ] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), first.clone())]);
-            assert_eq!(Noted::of(&headers, |_, _| {}).names, names, "{name}");
+            assert_eq!(NotedFields::of(&headers, |_, _| {}).names, names, "{name}");
         }
     }
 }

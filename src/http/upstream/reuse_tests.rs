@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::proxy::testing::{App, PATIENCE, Peer, Proxy};
 
-use super::connections::BRISK_TIMEOUT;
+use super::connections::SHORT_IDLE_TIMEOUT;
 
 const REPLY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -132,7 +132,7 @@ async fn an_upload_takes_no_connection_that_the_app_may_be_about_to_close() {
     client.say(upload).await;
     first.hear("body").await;
     answer(&mut first, &mut client, upload).await;
-    tokio::time::sleep(BRISK_TIMEOUT + Duration::from_millis(1)).await;
+    tokio::time::sleep(SHORT_IDLE_TIMEOUT + Duration::from_millis(1)).await;
     let _second = served(&app, &mut client, upload).await;
     client.say(view).await;
     for_views.hear("\r\n\r\n").await;

@@ -18,15 +18,15 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
 /// An app may refuse an upload with a reply and close before it read all of it. The next write fails
 /// then, and hyper gives the whole exchange up although the reply may already be there. So what can't be
 /// written any more is dropped, and the reading side tells: the reply, or the end without one.
-pub(crate) struct AppStream {
+pub(crate) struct UpstreamStream {
     wire: Box<dyn Wire>,
     /// The app takes no more.
-    deaf: bool,
+    write_closed: bool,
 }
 
-impl AppStream {
+impl UpstreamStream {
     pub(crate) fn new(wire: impl Wire + 'static) -> Self {
-        Self { wire: Box::new(wire), deaf: false }
+        Self { wire: Box::new(wire), write_closed: false }
     }
 
     /// What the caller is told of a write of these.
@@ -38,7 +38,7 @@ impl AppStream {
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         Poll::Ready(match result {
             Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
-                self.deaf = true;
+                self.write_closed = true;
                 Ok(slices.iter().map(|slice| slice.len()).sum())
             }
             other => other,
@@ -46,7 +46,7 @@ impl AppStream {
     }
 }
 
-impl AsyncRead for AppStream {
+impl AsyncRead for UpstreamStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -56,13 +56,13 @@ impl AsyncRead for AppStream {
     }
 }
 
-impl AsyncWrite for AppStream {
+impl AsyncWrite for UpstreamStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = match self.deaf {
+        let result = match self.write_closed {
             true => Ok(bytes.len()),
             false => ready!(Pin::new(&mut self.wire).poll_write(context, bytes)),
         };
@@ -74,7 +74,7 @@ impl AsyncWrite for AppStream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = match self.deaf {
+        let result = match self.write_closed {
             true => Ok(slices.iter().map(|slice| slice.len()).sum()),
             false => ready!(poll_write_slices(Pin::new(&mut self.wire), context, slices)),
         };
@@ -86,7 +86,7 @@ impl AsyncWrite for AppStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.deaf {
+        if self.write_closed {
             return Poll::Ready(Ok(()));
         }
         let flushed = ready!(Pin::new(&mut self.wire).poll_flush(context));
@@ -94,7 +94,7 @@ impl AsyncWrite for AppStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.deaf {
+        if self.write_closed {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.wire).poll_shutdown(context)

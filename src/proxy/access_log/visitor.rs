@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use http::header::USER_AGENT;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{Extensions, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::AccessLog;
 use super::clock::Clock;
 use super::line::Line;
 use crate::http::ClientInfo;
+use crate::http::downstream::ReplyObserver;
 use crate::reason::Reason;
 use crate::telemetry::Visit;
 
@@ -64,28 +65,28 @@ impl Visitor {
             end: End::Cut,
         })
     }
+}
 
-    pub(crate) fn answered<B>(&mut self, reply: &Response<B>) {
-        self.status = Some(reply.status());
-        self.code = reply.extensions().get().copied();
+impl ReplyObserver for Visitor {
+    fn answered(&mut self, status: StatusCode, extensions: &Extensions) {
+        self.status = Some(status);
+        self.code = extensions.get().copied();
         let bodiless = self.method == Method::HEAD
-            || reply.status().is_informational()
-            || matches!(reply.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if bodiless {
             self.end = End::Complete;
         }
     }
 
-    /// So many bytes more of the reply's body are on their way to the client, and its end.
-    pub(crate) fn sent(&mut self, bytes: usize, is_last: bool) {
+    fn sent(&mut self, bytes: usize, is_last: bool) {
         self.sent += bytes as u64;
         if is_last && self.end == End::Cut {
             self.end = End::Complete;
         }
     }
 
-    /// The app broke off.
-    pub(crate) fn failed(&mut self) {
+    fn failed(&mut self) {
         self.end = End::Failed;
     }
 }

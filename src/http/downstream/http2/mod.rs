@@ -1,8 +1,8 @@
 //! HTTP/2 with one client. It stands on h2 itself, as hyper's server sends no interim replies.
 
 mod hpack;
+mod interim;
 mod reply;
-mod said;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -17,16 +17,16 @@ use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::config::ServerLimits;
 use crate::http::BoxError;
-use crate::http::guard::strict::UNCLEAR_TARGET;
+use crate::http::guard::head::UNCLEAR_TARGET;
 use crate::http::interim::OnInterim;
 
+use super::activity::{Answered, ConnectionActivity};
 use super::arriving::Arriving;
-use super::watch::{Answered, Watch};
+use super::limits::ClientLimits;
 
+use interim::InterimSender;
 use reply::reply;
-use said::Said;
 use targets::{Fragments, Targets};
 
 /// A connection that is served until it ends; each of its requests in a task of its own.
@@ -34,7 +34,7 @@ pub(super) struct Serving<I, A> {
     state: State<Targets<I>>,
     fragments: Fragments,
     answer: A,
-    watch: Watch,
+    activity: ConnectionActivity,
     leaving: bool,
 }
 
@@ -47,7 +47,12 @@ enum State<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin, A> Serving<I, A> {
-    pub(super) fn new(io: I, limits: &ServerLimits, watch: Watch, answer: A) -> Self {
+    pub(super) fn new(
+        io: I,
+        limits: &ClientLimits,
+        activity: ConnectionActivity,
+        answer: A,
+    ) -> Self {
         let mut http = Builder::new();
         http.initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
@@ -60,7 +65,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, A> Serving<I, A> {
             state: State::Greeting(http.handshake(io)),
             fragments,
             answer,
-            watch,
+            activity,
             leaving: false,
         }
     }
@@ -86,7 +91,7 @@ where
     type Output = Result<(), h2::Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { state, fragments, answer, watch, leaving } = &mut *self;
+        let Self { state, fragments, answer, activity, leaving } = &mut *self;
         loop {
             let connection = match state {
                 State::Open(connection) => connection,
@@ -106,9 +111,9 @@ where
             if fragments.has(to_client.stream_id().as_u32()) {
                 request.headers_mut().insert(UNCLEAR_TARGET, HeaderValue::from_static("1"));
             }
-            let said = Said::default();
+            let said = InterimSender::default();
             let replying = answer(Arriving::over_http2(request), said.listener());
-            watch.spawn(|paced| reply(replying, said, to_client, paced));
+            activity.spawn(|paced| reply(replying, said, to_client, paced));
         }
     }
 }

@@ -16,13 +16,13 @@ use crate::http::causes::Causes;
 use crate::http::http2::{Notes, pour};
 use crate::http::{BoxError, headers};
 
-use super::super::watch::{Answered, Paced};
-use super::said::Said;
+use super::super::activity::{Answered, Paced};
+use super::interim::InterimSender;
 
 /// One stream, from its request to the end of its reply.
 pub(super) async fn reply<F, B, E>(
     replying: F,
-    said: Said,
+    said: InterimSender,
     mut to_client: SendResponse<Bytes>,
     paced: Paced,
 ) where

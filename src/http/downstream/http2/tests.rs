@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
-use crate::config::ServerLimits;
+use crate::http::downstream::ClientLimits;
 
 use super::super::Limits;
-use super::super::watch::REST_AFTER;
+use super::super::activity::REST_AFTER;
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
 
 /// RFC 9113 section 6.
@@ -92,7 +92,7 @@ impl Http2 {
     }
 }
 
-async fn proxy(app: &App, clients: ServerLimits) -> Proxy {
+async fn proxy(app: &App, clients: ClientLimits) -> Proxy {
     Proxy::start(&app.url(), Limits { of_clients: clients, ..PATIENT }).await
 }
 
@@ -109,7 +109,7 @@ fn struck(proxy: &Proxy, limit: &str) -> bool {
 #[tokio::test]
 async fn a_stream_that_nobody_takes_ends_and_no_other() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits { send_idle: MOMENT, ..ServerLimits::default() }).await;
+    let proxy = proxy(&app, ClientLimits { send_idle: MOMENT, ..ClientLimits::default() }).await;
     let mut client = Http2::connect(&proxy, 0).await;
     client.get(1).await;
     let mut at_app = asked(&app).await;
@@ -132,7 +132,7 @@ async fn a_stream_that_nobody_takes_ends_and_no_other() {
 #[tokio::test]
 async fn a_long_reply_that_is_taken_in_part_ends() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits { send_idle: MOMENT, ..ServerLimits::default() }).await;
+    let proxy = proxy(&app, ClientLimits { send_idle: MOMENT, ..ClientLimits::default() }).await;
     let mut client = Http2::connect(&proxy, 65_535).await;
     client.get(1).await;
     let mut at_app = asked(&app).await;
@@ -147,7 +147,7 @@ async fn a_long_reply_that_is_taken_in_part_ends() {
 #[tokio::test]
 async fn streams_that_are_taken_too_slowly_end() {
     let app = App::start().await;
-    let clients = ServerLimits { rate: 1 << 20, rate_grace: MOMENT, ..ServerLimits::default() };
+    let clients = ClientLimits { rate: 1 << 20, rate_grace: MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients).await;
     let mut client = Http2::connect(&proxy, 0).await;
     client.get(1).await;
@@ -163,7 +163,7 @@ async fn streams_that_are_taken_too_slowly_end() {
 #[tokio::test]
 async fn a_client_that_takes_its_time_gets_all_of_it() {
     let app = App::start().await;
-    let clients = ServerLimits { send_idle: 10 * MOMENT, ..ServerLimits::default() };
+    let clients = ClientLimits { send_idle: 10 * MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients).await;
     let mut client = Http2::connect(&proxy, 0).await;
     client.get(1).await;
@@ -193,7 +193,7 @@ async fn a_client_that_takes_its_time_gets_all_of_it() {
 #[tokio::test]
 async fn a_rapid_reset_ends_the_connection() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits::default()).await;
+    let proxy = proxy(&app, ClientLimits::default()).await;
     let client = Http2::connect(&proxy, 65_535).await;
     let flood: Vec<u8> = (0..20_000)
         .flat_map(|n| {
@@ -215,7 +215,7 @@ async fn a_rapid_reset_ends_the_connection() {
 #[tokio::test]
 async fn a_head_without_end_ends_the_connection() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits::default()).await;
+    let proxy = proxy(&app, ClientLimits::default()).await;
     let mut client = Http2::connect(&proxy, 65_535).await;
     client.say(HEADERS, END_STREAM, 1, GET).await;
     // Literals without a name that is known, each of 100 bytes.
@@ -240,7 +240,7 @@ async fn a_head_without_end_ends_the_connection() {
 async fn pings_between_requests_are_no_request() {
     let app = App::start().await;
     let clients =
-        ServerLimits { header_time: MOMENT, keep_alive: 20 * MOMENT, ..ServerLimits::default() };
+        ClientLimits { header_time: MOMENT, keep_alive: 20 * MOMENT, ..ClientLimits::default() };
     let proxy = proxy(&app, clients).await;
     let mut client = Http2::connect(&proxy, 65_535).await;
     for stream in [1, 3] {
@@ -258,7 +258,7 @@ async fn pings_between_requests_are_no_request() {
 #[tokio::test]
 async fn half_an_upload_is_none_whatever_its_client_says() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits::default()).await;
+    let proxy = proxy(&app, ClientLimits::default()).await;
     let mut client = Http2::connect(&proxy, 65_535).await;
     for (stream, code) in [(1, NO_ERROR), (3, CANCEL)] {
         client.say(HEADERS, END_HEADERS, stream, POST).await;
@@ -302,7 +302,7 @@ async fn others_are_served(app: &App, proxy: &Proxy) {
 #[tokio::test]
 async fn a_connection_never_rests() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits::default()).await;
+    let proxy = proxy(&app, ClientLimits::default()).await;
     let mut client = Http2::connect(&proxy, 65_535).await;
     for stream in [1, 3, 5] {
         client.get(stream).await;
@@ -325,7 +325,7 @@ fn get(path: &str, authority: &str) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_refused_over_http1_is_refused_over_http2() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits::default()).await;
+    let proxy = proxy(&app, ClientLimits::default()).await;
     for (path, authority, code) in [
         ("/folder/#x", "d", "target_unclear"),
         ("/folder/?a=b#", "d", "target_unclear"),
@@ -361,7 +361,7 @@ async fn what_is_refused_over_http1_is_refused_over_http2() {
 #[tokio::test]
 async fn a_fragment_is_found_in_a_head_of_several_frames() {
     let app = App::start().await;
-    let proxy = proxy(&app, ServerLimits::default()).await;
+    let proxy = proxy(&app, ClientLimits::default()).await;
     let mut client = Http2::connect(&proxy, 65_535).await;
     let head = get("/folder/#x", "d");
     let (first, rest) = head.split_at(7);

@@ -14,15 +14,15 @@ use hyper::body::Body;
 use crate::http::http2::Received;
 use crate::http::interim::OnInterim;
 
-use super::super::body::AppReply;
+use super::super::body::UpstreamBody;
 use super::Http2Error;
-use super::lines::Slot;
+use super::connections::Slot;
 use super::replay::Replay;
 use super::upload::{Lingering, Upload};
 
 /// What a reply keeps until its body is gone.
 #[allow(dead_code, reason = "see above")]
-pub(in super::super) struct Held {
+pub(in super::super) struct StreamLease {
     slot: Arc<Slot>,
     /// Where the app has answered before it had all of the request.
     upload: Option<Lingering>,
@@ -46,7 +46,7 @@ pub(super) async fn exchange(
     body: Replay,
     on_interim: Option<&OnInterim>,
     slot: Slot,
-) -> Result<Response<AppReply>, Failed> {
+) -> Result<Response<UpstreamBody>, Failed> {
     let slot = Arc::new(slot);
     let is_all = body.is_end_stream();
     let (mut uploading, mut uploaded) = match is_all {
@@ -86,7 +86,7 @@ pub(super) async fn exchange(
     slot.note_reply();
     let body = Received::new(body, &head.headers);
     let upload = uploading.map(Upload::linger);
-    Ok(Response::from_parts(head, AppReply::over_http2(body, Held { slot, upload })))
+    Ok(Response::from_parts(head, UpstreamBody::over_http2(body, StreamLease { slot, upload })))
 }
 
 /// Passes on what is said before the reply. h2 drops what of that is there when it is asked for the reply.

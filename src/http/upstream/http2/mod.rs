@@ -2,8 +2,8 @@
 //! interim replies over.
 
 mod alive;
+mod connections;
 mod exchange;
-mod lines;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -22,24 +22,24 @@ use tokio::time::timeout;
 
 use crate::http::interim::OnInterim;
 
-use super::body::{AppReply, RequestBody};
+use super::body::{RequestBody, UpstreamBody};
 use super::connect::Connector;
-use super::connections::Stakes;
+use super::connections::Retry;
 use crate::http::BoxError;
-pub(super) use exchange::Held;
+use connections::{Http2Connections, LONG, Made, Slot};
+pub(super) use exchange::StreamLease;
 use exchange::{Failed, exchange};
-use lines::{LONG, Lines, Made, Slot};
 use replay::Replay;
 
 /// The HTTP/2 connections to an app.
 pub(crate) struct Http2 {
     scheme: Scheme,
-    lines: Arc<Lines>,
+    connections: Arc<Http2Connections>,
 }
 
 /// What became of a request.
 pub(crate) enum Sent {
-    Answered(Response<AppReply>),
+    Answered(Response<UpstreamBody>),
     /// The app wants HTTP/1.1.
     Declined(Request<RequestBody>),
 }
@@ -59,7 +59,7 @@ pub(crate) enum Http2Error {
 
 impl Http2 {
     pub(crate) fn new(scheme: Scheme, connector: Connector) -> Self {
-        Self { scheme, lines: Arc::new(Lines::new(connector)) }
+        Self { scheme, connections: Arc::new(Http2Connections::new(connector)) }
     }
 
     /// The target is in origin form, and there is a `Host`.
@@ -69,14 +69,14 @@ impl Http2 {
     pub(crate) async fn send(
         &self,
         request: Request<RequestBody>,
-        stakes: Stakes,
+        retry: Retry,
     ) -> Result<Sent, Http2Error> {
         let (parts, body) = request.into_parts();
         let head = head(&parts, &body, &self.scheme);
         let on_interim = parts.extensions.get::<OnInterim>();
         let (mut body, mut once_more) = (Replay::new(body), true);
         for _ in 0..ATTEMPTS {
-            let Some(slot) = self.slot(stakes.idle_limit()).await? else {
+            let Some(slot) = self.slot(retry.idle_limit()).await? else {
                 return Ok(Sent::Declined(Request::from_parts(parts, body.into_body())));
             };
             // Until a connection takes the head, nothing has left.
@@ -91,7 +91,7 @@ impl Http2 {
                     once_more &= ends_well(&error);
                     unsent
                 }
-                Err(Failed::Lost(error)) if stakes == Stakes::Little && once_more => {
+                Err(Failed::Lost(error)) if retry == Retry::Safe && once_more => {
                     tracing::debug!(%error, "a kept connection was gone; asked again");
                     once_more = false;
                     Replay::empty()
@@ -106,14 +106,14 @@ impl Http2 {
     async fn slot(&self, idle_limit: Duration) -> Result<Option<Slot>, Http2Error> {
         let mut in_vain = 0;
         while in_vain < ATTEMPTS {
-            if let Some(slot) = self.lines.enter(idle_limit) {
+            if let Some(slot) = self.connections.enter(idle_limit) {
                 return Ok(Some(slot));
             }
-            if self.lines.are_declined() {
+            if self.connections.are_declined() {
                 return Ok(None);
             }
             // Meanwhile there may be another connection.
-            let Ok(made) = timeout(LONG, self.lines.attempt()).await else { continue };
+            let Ok(made) = timeout(LONG, self.connections.attempt()).await else { continue };
             match made.map_err(Http2Error::Connect)? {
                 Made::Declined => return Ok(None),
                 // If others fill it, the next one is for those who are left.

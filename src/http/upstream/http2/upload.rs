@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::http::http2::{Cut, Notes, pour};
 
-use super::lines::Slot;
+use super::connections::Slot;
 use super::replay::Replay;
 use crate::http::BoxError;
 

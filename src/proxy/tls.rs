@@ -20,7 +20,7 @@ use crate::config::TlsConfig;
 use crate::stamp::Stamp;
 use crate::telemetry::Metrics;
 
-use super::signal::Shutdown;
+use crate::http::downstream::signal::Shutdown;
 
 /// The certificate that new connections get. Clones are the same one.
 #[derive(Clone)]
@@ -169,8 +169,8 @@ mod tests {
 
     use crate::config::AppLimits;
 
-    use super::super::signal;
     use super::*;
+    use crate::http::downstream::signal;
     use crate::proxy::testing::{App, PATIENT, Proxy};
 
     struct Files {

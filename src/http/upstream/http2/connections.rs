@@ -15,16 +15,16 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Request;
 use tokio::time::sleep;
 
-use super::super::bare::LONGEST_HEAD;
+use super::super::bodiless::LONGEST_HEAD;
 use super::super::connect::Connector;
 use super::super::connections::IDLE_TIMEOUT;
 use super::alive::{greet, stay_alive};
 use crate::http::BoxError;
 
 /// The connections to one app.
-pub(super) struct Lines {
+pub(super) struct Http2Connections {
     connector: Connector,
-    open: Mutex<Vec<Arc<Line>>>,
+    open: Mutex<Vec<Arc<Http2Connection>>>,
     /// The one that is being made, and since when, whoever waits for it.
     next: Mutex<Option<(Attempt, Instant)>>,
     /// When the app last chose HTTP/1.1.
@@ -43,10 +43,10 @@ pub(super) enum Made {
 
 /// A connection that others may have filled by now.
 #[derive(Clone)]
-pub(super) struct Newest(Weak<Line>);
+pub(super) struct Newest(Weak<Http2Connection>);
 
 /// A connection.
-struct Line {
+struct Http2Connection {
     sender: SendRequest<Bytes>,
     /// It takes no more requests.
     over: Arc<AtomicBool>,
@@ -62,12 +62,12 @@ struct Load {
 
 /// A request's room on a connection, until this is dropped.
 pub(super) struct Slot {
-    line: Arc<Line>,
+    entry: Arc<Http2Connection>,
     /// The connection had been of use before.
     reused: bool,
 }
 
-impl Lines {
+impl Http2Connections {
     pub(super) fn new(connector: Connector) -> Self {
         let (open, next, declined) = Default::default();
         Self { connector, open, next, declined }
@@ -76,8 +76,8 @@ impl Lines {
     /// A slot on a connection that was idle for less than this.
     pub(super) fn enter(&self, idle_limit: Duration) -> Option<Slot> {
         let mut open = lock(&self.open);
-        open.retain(|line| line.is_of_use());
-        open.iter().find_map(|line| line.enter(idle_limit))
+        open.retain(|entry| entry.is_of_use());
+        open.iter().find_map(|entry| entry.enter(idle_limit))
     }
 
     /// Whether the app chose HTTP/1.1 a while ago.
@@ -116,16 +116,16 @@ impl Lines {
         let over = Arc::new(AtomicBool::new(false));
         let load = Mutex::new(Load { streams: 0, idle_since: Instant::now() });
         let (shared, proven) = (Arc::clone(&over), AtomicBool::new(false));
-        let line = Arc::new(Line { sender, over: shared, proven, load });
-        let (made, used) = (Newest(Arc::downgrade(&line)), Arc::downgrade(&line));
-        lock(&self.open).push(line);
-        let lines = Arc::downgrade(&self);
+        let entry = Arc::new(Http2Connection { sender, over: shared, proven, load });
+        let (made, used) = (Newest(Arc::downgrade(&entry)), Arc::downgrade(&entry));
+        lock(&self.open).push(entry);
+        let connections = Arc::downgrade(&self);
         tokio::spawn(async move {
             // Without a sender, it ends with its last stream.
-            let is_used = move || used.upgrade().is_some_and(|line| lock(&line.load).streams > 0);
+            let is_used = move || used.upgrade().is_some_and(|entry| lock(&entry.load).streams > 0);
             let ended = tokio::select! {
                 ended = stay_alive(connection, pings, is_used) => ended,
-                never = sweep(lines) => match never {},
+                never = sweep(connections) => match never {},
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, "an HTTP/2 connection to the app broke off");
@@ -139,15 +139,15 @@ impl Lines {
 impl Newest {
     /// Whether it is of use to somebody.
     pub(super) fn is_of_use(&self) -> bool {
-        self.0.upgrade().is_some_and(|line| line.is_of_use() && line.room() > 0)
+        self.0.upgrade().is_some_and(|entry| entry.is_of_use() && entry.room() > 0)
     }
 }
 
 /// Closes what was idle for too long, even when nobody asks for more.
-async fn sweep(lines: Weak<Lines>) -> Infallible {
-    while let Some(lines) = lines.upgrade() {
-        lock(&lines.open).retain(|line| line.is_of_use());
-        drop(lines);
+async fn sweep(connections: Weak<Http2Connections>) -> Infallible {
+    while let Some(connections) = connections.upgrade() {
+        lock(&connections.open).retain(|entry| entry.is_of_use());
+        drop(connections);
         sleep(IDLE_TIMEOUT).await;
     }
     pending().await
@@ -165,7 +165,7 @@ fn settings() -> Builder {
     settings
 }
 
-impl Line {
+impl Http2Connection {
     /// For how many requests at a time.
     fn room(&self) -> usize {
         self.sender.current_max_send_streams().min(MAX_STREAMS as usize)
@@ -183,7 +183,7 @@ impl Line {
         let fresh = load.streams > 0 || load.idle_since.elapsed() < idle_limit;
         (fresh && load.streams < room).then(|| {
             load.streams += 1;
-            Slot { line: Arc::clone(self), reused: self.proven.load(Ordering::Relaxed) }
+            Slot { entry: Arc::clone(self), reused: self.proven.load(Ordering::Relaxed) }
         })
     }
 }
@@ -199,7 +199,7 @@ impl Slot {
         is_all: bool,
     ) -> Result<Option<(ResponseFuture, SendStream<Bytes>)>, h2::Error> {
         // It breaks off, is about to be closed, or has no more numbers for streams.
-        let Ok(mut sender) = self.line.sender.clone().ready().await else {
+        let Ok(mut sender) = self.entry.sender.clone().ready().await else {
             return Ok(self.is_over());
         };
         match sender.send_request(head, is_all) {
@@ -211,7 +211,7 @@ impl Slot {
 
     /// A reply is here.
     pub(super) fn note_reply(&self) {
-        self.line.proven.store(true, Ordering::Relaxed);
+        self.entry.proven.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_reused(&self) -> bool {
@@ -219,14 +219,14 @@ impl Slot {
     }
 
     fn is_over<T>(&self) -> Option<T> {
-        self.line.over.store(true, Ordering::Release);
+        self.entry.over.store(true, Ordering::Release);
         None
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut load = lock(&self.line.load);
+        let mut load = lock(&self.entry.load);
         load.streams -= 1;
         load.idle_since = Instant::now();
     }

@@ -4,9 +4,10 @@
 //! costs more than all else that happens to such a request. This one writes a head, and the task that awaits the
 //! reply reads it. `head.rs` and `frames.rs` say what the bytes mean, without I/O; heads are parsed by httparse.
 
+mod connection;
 mod frames;
 mod head;
-mod line;
+mod partial;
 mod reply;
 
 #[cfg(test)]
@@ -25,26 +26,26 @@ use http::{HeaderMap, Method, Request, Response};
 
 use crate::http::interim::OnInterim;
 
-use super::body::AppReply;
+use super::body::UpstreamBody;
 use super::connect::Connector;
 use super::pool::Pool;
 use crate::http::BoxError;
 
 pub(super) use frames::Unreadable;
 pub(super) use head::LONGEST_HEAD;
-pub(super) use reply::BareReply;
+pub(super) use reply::BodilessReply;
 
+use connection::BodilessConnection;
 use head::Framed;
-use line::Line;
 
-/// Connections over which one bare request after the other goes.
-pub(super) struct Bare {
+/// Connections over which one bodiless request after the other goes.
+pub(super) struct BodilessClient {
     connector: Connector,
-    pool: Arc<Pool<Box<Line>>>,
+    pool: Arc<Pool<Box<BodilessConnection>>>,
 }
 
-/// A bare request as it is written, and what its reply has to be read by.
-pub(super) struct Asked {
+/// A bodiless request as it is written, and what its reply has to be read by.
+pub(super) struct BodilessRequest {
     head: Vec<u8>,
     /// A reply to `HEAD` has no body, whatever it says.
     without_body: bool,
@@ -56,7 +57,7 @@ pub(super) struct Asked {
 
 /// Why there is no reply, or no more of it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BareError {
+pub(crate) enum BodilessError {
     #[error("no connection")]
     Connect(#[source] BoxError),
     #[error("the connection to the app broke")]
@@ -70,7 +71,7 @@ pub(crate) enum BareError {
     Unreadable(#[from] Unreadable),
 }
 
-impl Asked {
+impl BodilessRequest {
     /// The target is in origin form, and there is a `Host`.
     pub(super) fn of<B>(mut request: Request<B>) -> Self {
         let head = head::written(&request);
@@ -81,7 +82,7 @@ impl Asked {
     }
 }
 
-impl Bare {
+impl BodilessClient {
     /// Keeps `most` connections, and for as long as `idle_limit`, or as the app says if that is less.
     pub(super) fn new(connector: Connector, idle_limit: Duration, most: usize) -> Self {
         Self { connector, pool: Pool::new(idle_limit, most) }
@@ -91,17 +92,20 @@ impl Bare {
     ///
     /// # Errors
     /// There is no connection, or no reply.
-    pub(super) async fn ask(&self, asked: &mut Asked) -> Result<Response<AppReply>, BareError> {
+    pub(super) async fn ask(
+        &self,
+        asked: &mut BodilessRequest,
+    ) -> Result<Response<UpstreamBody>, BodilessError> {
         let mut kept = self.pool.take();
         loop {
-            let mut line = match kept.take() {
-                Some(line) => line,
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
                 None => self.connect().await?,
             };
-            match poll_fn(|context| line.poll_reply(context, asked)).await {
-                Ok((reply, ahead)) => return Ok(self.reply(reply, ahead, line)),
+            match poll_fn(|context| connection.poll_reply(context, asked)).await {
+                Ok((reply, ahead)) => return Ok(self.reply(reply, ahead, connection)),
                 // No new one is said to have been kept.
-                Err(BareError::Unanswered) => {
+                Err(BodilessError::Unanswered) => {
                     tracing::debug!("the app closed a kept connection; asked again on a new one");
                 }
                 Err(error) => return Err(error),
@@ -109,19 +113,22 @@ impl Bare {
         }
     }
 
-    async fn connect(&self) -> Result<Box<Line>, BareError> {
-        let stream = Box::pin(self.connector.connect_http1()).await.map_err(BareError::Connect)?;
-        Ok(Box::new(Line::new(stream)))
+    async fn connect(&self) -> Result<Box<BodilessConnection>, BodilessError> {
+        let stream =
+            Box::pin(self.connector.connect_http1()).await.map_err(BodilessError::Connect)?;
+        Ok(Box::new(BodilessConnection::new(stream)))
     }
 
     fn reply(
         &self,
         reply: Response<Framed>,
         ahead: Bytes,
-        mut line: Box<Line>,
-    ) -> Response<AppReply> {
-        line.idle_limit = reply.body().idle_limit;
+        mut connection: Box<BodilessConnection>,
+    ) -> Response<UpstreamBody> {
+        connection.idle_limit = reply.body().idle_limit;
         let pool = reply.body().reusable.then(|| Arc::clone(&self.pool));
-        reply.map(|framed| AppReply::bare(BareReply::new(framed.frames, ahead, line, pool)))
+        reply.map(|framed| {
+            UpstreamBody::bodiless(BodilessReply::new(framed.frames, ahead, connection, pool))
+        })
     }
 }

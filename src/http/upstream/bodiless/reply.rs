@@ -7,28 +7,28 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::super::pool::Pool;
-use super::BareError;
+use super::BodilessError;
+use super::connection::BodilessConnection;
 use super::frames::{Frames, Next};
-use super::line::Line;
 
 /// Gives its connection back at its end. Whoever drops it before that closes the connection.
-pub(crate) struct BareReply {
+pub(crate) struct BodilessReply {
     frames: Frames,
     /// What has come and was not taken.
     ahead: Bytes,
-    line: Option<Box<Line>>,
+    connection: Option<Box<BodilessConnection>>,
     /// `None`: the connection is not for another request.
-    pool: Option<Arc<Pool<Box<Line>>>>,
+    pool: Option<Arc<Pool<Box<BodilessConnection>>>>,
 }
 
-impl BareReply {
+impl BodilessReply {
     pub(super) fn new(
         frames: Frames,
         ahead: Bytes,
-        line: Box<Line>,
-        pool: Option<Arc<Pool<Box<Line>>>>,
+        connection: Box<BodilessConnection>,
+        pool: Option<Arc<Pool<Box<BodilessConnection>>>>,
     ) -> Self {
-        let mut reply = Self { frames, ahead, line: Some(line), pool };
+        let mut reply = Self { frames, ahead, connection: Some(connection), pool };
         if reply.is_end_stream() {
             reply.release();
         }
@@ -38,10 +38,10 @@ impl BareReply {
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BareError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodilessError>>> {
         let frame = ready!(self.poll_next(context));
         if frame.is_err() {
-            (self.frames, self.line) = (Frames::Ended, None);
+            (self.frames, self.connection) = (Frames::Ended, None);
         }
         if self.is_end_stream() {
             self.release();
@@ -52,18 +52,20 @@ impl BareReply {
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Option<Frame<Bytes>>, BareError>> {
+    ) -> Poll<Result<Option<Frame<Bytes>>, BodilessError>> {
         loop {
             match self.frames.next(&mut self.ahead)? {
                 Next::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
                 Next::End => return Poll::Ready(Ok(None)),
                 Next::More => {}
             }
-            let Some(line) = &mut self.line else { return Poll::Ready(Err(BareError::CutShort)) };
-            let piece = ready!(line.poll_piece(context))?;
+            let Some(connection) = &mut self.connection else {
+                return Poll::Ready(Err(BodilessError::CutShort));
+            };
+            let piece = ready!(connection.poll_piece(context))?;
             if piece.is_empty() {
                 if !self.frames.may_end() {
-                    return Poll::Ready(Err(BareError::CutShort));
+                    return Poll::Ready(Err(BodilessError::CutShort));
                 }
                 self.frames = Frames::Ended;
             }
@@ -77,10 +79,12 @@ impl BareReply {
 
     fn release(&mut self) {
         // Bytes that nobody asked for make it unclear whose the next ones are.
-        let (Some(mut line), Some(pool)) = (self.line.take(), self.pool.take()) else { return };
+        let (Some(mut connection), Some(pool)) = (self.connection.take(), self.pool.take()) else {
+            return;
+        };
         if self.ahead.is_empty() {
-            line.rest();
-            pool.keep(line);
+            connection.rest();
+            pool.keep(connection);
         }
     }
 

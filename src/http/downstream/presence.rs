@@ -7,24 +7,24 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::resting::Line;
-use super::watch::Watch;
+use super::activity::ConnectionActivity;
+use super::client_stream::ClientStream;
 
 pin_project! {
     /// A connection of HTTP/1 that is served as long as the client is there.
     ///
     /// hyper looks for that itself unless it is told not to, and makes room for 8 KiB in each request to do so.
-    pub(super) struct Attended<F, I> {
+    pub(super) struct UntilClientLeaves<F, I> {
         #[pin]
         serving: F,
-        line: Line<I>,
-        watch: Watch,
+        stream: ClientStream<I>,
+        activity: ConnectionActivity,
     }
 }
 
-impl<F, I> Attended<F, I> {
-    pub(super) fn new(serving: F, line: Line<I>, watch: Watch) -> Self {
-        Self { serving, line, watch }
+impl<F, I> UntilClientLeaves<F, I> {
+    pub(super) fn new(serving: F, stream: ClientStream<I>, activity: ConnectionActivity) -> Self {
+        Self { serving, stream, activity }
     }
 
     pub(super) fn serving(self: Pin<&mut Self>) -> Pin<&mut F> {
@@ -32,21 +32,21 @@ impl<F, I> Attended<F, I> {
     }
 }
 
-impl<F, I> Future for Attended<F, I>
+impl<F, I> Future for UntilClientLeaves<F, I>
 where
     F: Future<Output = hyper::Result<()>>,
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    type Output = Result<(), Unattended>;
+    type Output = Result<(), ServeError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(ended) = this.serving.poll(context) {
-            return Poll::Ready(ended.map_err(Unattended::Failed));
+            return Poll::Ready(ended.map_err(ServeError::Failed));
         }
         // Between requests hyper reads, and would not hear of what is read here.
-        if this.watch.is_answering() && this.line.poll_left(context).is_ready() {
-            return Poll::Ready(Err(Unattended::Left));
+        if this.activity.is_answering() && this.stream.poll_left(context).is_ready() {
+            return Poll::Ready(Err(ServeError::Left));
         }
         Poll::Pending
     }
@@ -54,7 +54,7 @@ where
 
 /// Why a connection was not served to a good end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unattended {
+pub(super) enum ServeError {
     #[error("the client left before it had its reply")]
     Left,
     #[error(transparent)]

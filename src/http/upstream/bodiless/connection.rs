@@ -6,22 +6,22 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode};
-use memchr::memchr;
+use bytes::{Bytes, BytesMut};
+use http::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::super::pool::Reusable;
-use super::super::stream::AppStream;
+use super::super::stream::UpstreamStream;
 use super::head::{self, Framed};
-use super::{Asked, BareError};
+use super::partial::PartialHead;
+use super::{BodilessError, BodilessRequest};
 
-pub(super) struct Line {
-    stream: AppStream,
+pub(super) struct BodilessConnection {
+    stream: UpstreamStream,
     /// How much of the request the connection has taken.
     written: usize,
     /// What has come in reply and is in no head yet.
-    begun: Bytes,
+    begun: PartialHead,
     /// Something has come in reply to this request.
     heard: bool,
     /// A reply has come over it before.
@@ -33,12 +33,12 @@ pub(super) struct Line {
     pub(super) idle_limit: Option<Duration>,
 }
 
-impl Line {
-    pub(super) fn new(stream: AppStream) -> Self {
+impl BodilessConnection {
+    pub(super) fn new(stream: UpstreamStream) -> Self {
         Self {
             stream,
             written: 0,
-            begun: Bytes::new(),
+            begun: PartialHead::default(),
             heard: false,
             served: false,
             room: BytesMut::new(),
@@ -51,13 +51,13 @@ impl Line {
     pub(super) fn poll_reply(
         &mut self,
         context: &mut Context<'_>,
-        asked: &mut Asked,
-    ) -> Poll<Result<(Response<Framed>, Bytes), BareError>> {
+        asked: &mut BodilessRequest,
+    ) -> Poll<Result<(Response<Framed>, Bytes), BodilessError>> {
         // An app may answer what it does not read to its end.
         let sent = self.poll_send(context, &asked.head)?.is_ready();
         loop {
             ready!(self.poll_hear(context))?;
-            while let Some(mut reply) = self.take_head(&mut asked.headers)? {
+            while let Some(mut reply) = self.begun.take(&mut asked.headers)? {
                 if is_interim(reply.status()) {
                     if let Some(on_interim) = &asked.on_interim {
                         on_interim.hear(reply.status(), reply.headers());
@@ -67,7 +67,7 @@ impl Line {
                 let mut framed = head::frame(&mut reply, asked.without_body)?;
                 framed.reusable &= sent;
                 (self.written, self.heard, self.served) = (0, false, true);
-                let ahead = std::mem::take(&mut self.begun);
+                let ahead = self.begun.rest();
                 return Poll::Ready(Ok((reply.map(|()| framed), ahead)));
             }
         }
@@ -85,34 +85,21 @@ impl Line {
 
     /// Waits for more of a head. It comes in on the stack, as most replies fit there: a place of its own for each
     /// connection would be out of the processor's reach by the time that it is needed.
-    fn poll_hear(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BareError>> {
+    fn poll_hear(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodilessError>> {
         let mut space = [const { MaybeUninit::uninit() }; AT_ONCE];
         let mut buffer = ReadBuf::uninit(&mut space);
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
         let fresh = buffer.filled();
         if read.is_err() || fresh.is_empty() {
             return Poll::Ready(Err(match read {
-                _ if self.served && !self.heard => BareError::Unanswered,
+                _ if self.served && !self.heard => BodilessError::Unanswered,
                 Err(error) => error.into(),
-                Ok(()) => BareError::CutShort,
+                Ok(()) => BodilessError::CutShort,
             }));
         }
         self.heard = true;
-        self.begun = match self.begun.is_empty() {
-            true => Bytes::copy_from_slice(fresh),
-            false => [&self.begun, fresh].concat().into(),
-        };
+        self.begun.push(fresh);
         Poll::Ready(Ok(()))
-    }
-
-    /// A head that has come in full. `headers` is empty, and becomes the head's.
-    fn take_head(&mut self, headers: &mut HeaderMap) -> Result<Option<Response<()>>, BareError> {
-        if memchr(b'\n', &self.begun).is_none() && self.begun.len() <= AT_ONCE {
-            return Ok(None);
-        }
-        let Some((reply, length)) = head::read(&self.begun, headers)? else { return Ok(None) };
-        self.begun.advance(length);
-        Ok(Some(reply))
     }
 
     /// More of a body; nothing at the connection's end.
@@ -134,7 +121,7 @@ impl Line {
     }
 }
 
-impl Reusable for Box<Line> {
+impl Reusable for Box<BodilessConnection> {
     /// Whatever comes unasked, the connection's end or more, is no reply to the next request.
     fn is_ready(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());

@@ -1,4 +1,4 @@
-//! Bare requests over real sockets, and replies in every shape.
+//! Bodiless requests over real sockets, and replies in every shape.
 #![allow(clippy::unwrap_used)]
 
 use std::future::{Future, pending, poll_fn};
@@ -16,23 +16,23 @@ use super::super::parameters::UpstreamParameters;
 use crate::http::interim::OnInterim;
 use crate::proxy::testing::{App, PATIENCE, Peer};
 
-use super::super::body::AppReply;
+use super::super::body::UpstreamBody;
 use super::super::connect::Connector;
-use super::{Asked, Bare, BareError};
+use super::{BodilessClient, BodilessError, BodilessRequest};
 
-type Answer = Result<Response<AppReply>, BareError>;
+type Answer = Result<Response<UpstreamBody>, BodilessError>;
 
 struct Chain {
     app: App,
-    bare: Arc<Bare>,
+    bodiless: Arc<BodilessClient>,
 }
 
 impl Chain {
     async fn new() -> Self {
         let app = App::start().await;
         let config = UpstreamParameters::at(app.url().parse().unwrap());
-        let bare = Arc::new(Bare::new(Connector::new(&config).unwrap(), PATIENCE, 8));
-        Self { app, bare }
+        let bodiless = Arc::new(BodilessClient::new(Connector::new(&config).unwrap(), PATIENCE, 8));
+        Self { app, bodiless }
     }
 
     fn ask(&self, method: Method) -> JoinHandle<Answer> {
@@ -41,8 +41,8 @@ impl Chain {
     }
 
     fn ask_this(&self, request: Request<()>) -> JoinHandle<Answer> {
-        let bare = Arc::clone(&self.bare);
-        tokio::spawn(async move { bare.ask(&mut Asked::of(request)).await })
+        let bodiless = Arc::clone(&self.bodiless);
+        tokio::spawn(async move { bodiless.ask(&mut BodilessRequest::of(request)).await })
     }
 
     /// What is made of a reply, its body read to the end; and the app's side of the connection.
@@ -299,12 +299,12 @@ async fn what_is_said_between_requests_is_nobodys_reply() {
 async fn a_task_whose_turn_is_used_up_still_gets_its_reply() {
     for used in 118..128 {
         let chain = Chain::new().await;
-        let bare = Arc::clone(&chain.bare);
+        let bodiless = Arc::clone(&chain.bodiless);
         // A task of its own, which nothing else here has polled again.
         let task = tokio::spawn(async move {
             let request = Request::get("/").header("host", "d").body(()).unwrap();
-            let mut asked = Asked::of(request);
-            let mut asking = pin!(bare.ask(&mut asked));
+            let mut asked = BodilessRequest::of(request);
+            let mut asking = pin!(bodiless.ask(&mut asked));
             let spent = poll_fn(|context| {
                 for _ in 0..used {
                     let _ = pin!(tokio::task::consume_budget()).poll(context);

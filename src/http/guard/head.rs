@@ -4,7 +4,7 @@ use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
-use crate::reason::Reason;
+use super::Refusal;
 
 /// Refuses a request that the app could read differently than we do.
 ///
@@ -13,8 +13,8 @@ use crate::reason::Reason;
 /// wire had and a parser drops is told by a header of the name [`UNCLEAR_TARGET`].
 ///
 /// # Errors
-/// A reason whose status is the reply's.
-pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Reason> {
+/// What is wrong with it.
+pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     check_target(request.method(), request.uri(), request.version())?;
     let mut coded = false;
     for name in request.headers().keys() {
@@ -23,10 +23,10 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Reason> {
             continue;
         }
         if imitates_framing(name) {
-            return Err(Reason::FramingUnclear);
+            return Err(Refusal::Framing);
         }
         if *name == UNCLEAR_TARGET {
-            return Err(Reason::TargetUnclear);
+            return Err(Refusal::Target);
         }
         coded |= name == TRANSFER_ENCODING;
     }
@@ -35,7 +35,7 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Reason> {
 }
 
 /// RFC 9112 section 3.2. `CONNECT` is left to whoever answers it.
-fn check_target(method: &Method, target: &Uri, version: Version) -> Result<(), Reason> {
+fn check_target(method: &Method, target: &Uri, version: Version) -> Result<(), Refusal> {
     if method == Method::CONNECT {
         return Ok(());
     }
@@ -57,7 +57,7 @@ fn check_target(method: &Method, target: &Uri, version: Version) -> Result<(), R
         (false, Some(_)) => http2,
         (true, None) => http2 && path,
     };
-    if clear { Ok(()) } else { Err(Reason::TargetUnclear) }
+    if clear { Ok(()) } else { Err(Refusal::Target) }
 }
 
 fn is_server_wide(method: &Method, target: &Uri) -> bool {
@@ -65,7 +65,7 @@ fn is_server_wide(method: &Method, target: &Uri) -> bool {
 }
 
 /// Exactly one host, and the target's if it names one (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-fn check_host<B>(request: &Request<B>) -> Result<(), Reason> {
+fn check_host<B>(request: &Request<B>) -> Result<(), Refusal> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     let named = request.uri().authority().filter(|_| request.method() != Method::CONNECT);
@@ -83,7 +83,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Reason> {
         (None, Some(named)) => is_host(named.as_str().as_bytes()),
         (None, None) => request.version() == Version::HTTP_10,
     };
-    if clear && more.is_none() { Ok(()) } else { Err(Reason::HostUnclear) }
+    if clear && more.is_none() { Ok(()) } else { Err(Refusal::Host) }
 }
 
 /// A name or an address, and perhaps a port (RFC 3986 section 3.2.2), without what a list, a path or userinfo would
@@ -118,13 +118,13 @@ fn without_port<'h>(host: &'h [u8], scheme: &str) -> &'h [u8] {
 }
 
 /// We undo `chunked` and nothing else (RFC 9112 section 6.1: 501 for other codings).
-fn check_coding(headers: &HeaderMap) -> Result<(), Reason> {
+fn check_coding(headers: &HeaderMap) -> Result<(), Refusal> {
     let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, None) => Ok(()),
         (Some(coding), None) if chunked(coding) => Ok(()),
-        _ => Err(Reason::CodingUnknown),
+        _ => Err(Refusal::Coding),
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let unclear = Err(Reason::HostUnclear);
+        let unclear = Err(Refusal::Host);
         for (target, hosts, expected) in [
             ("/", &["docs.example:8080"][..], Ok(())),
             ("/", &["[::1]:80"], Ok(())),
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn http2_is_judged_as_http1_is() {
-        let (target, host) = (Err(Reason::TargetUnclear), Err(Reason::HostUnclear));
+        let (target, host) = (Err(Refusal::Target), Err(Refusal::Host));
         for (uri, hosts, expected) in [
             ("https://d/x?y", &[][..], Ok(())),
             ("https://d:8443/", &["d:8443"], Ok(())),
@@ -243,13 +243,13 @@ mod tests {
     fn codings_and_names_that_pose_as_framing() {
         for (name, value, expected) in [
             ("transfer-encoding", "Chunked", Ok(())),
-            ("transfer-encoding", "gzip, chunked", Err(Reason::CodingUnknown)),
-            ("transfer-encoding", "identity", Err(Reason::CodingUnknown)),
-            ("content_length", "3", Err(Reason::FramingUnclear)),
-            ("transfer.encoding", "chunked", Err(Reason::FramingUnclear)),
+            ("transfer-encoding", "gzip, chunked", Err(Refusal::Coding)),
+            ("transfer-encoding", "identity", Err(Refusal::Coding)),
+            ("content_length", "3", Err(Refusal::Framing)),
+            ("transfer.encoding", "chunked", Err(Refusal::Framing)),
             ("content-length", "3", Ok(())),
             ("x_content_length", "3", Ok(())),
-            ("transom-unclear-target", "1", Err(Reason::TargetUnclear)),
+            ("transom-unclear-target", "1", Err(Refusal::Target)),
         ] {
             let request = request("POST", "/", &[("host", "d"), (name, value)]);
             assert_eq!(check(&request), expected, "{name}: {value}");

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
@@ -16,40 +17,37 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-use crate::config::ServerLimits;
 use crate::http::BoxError;
 use crate::http::guard::Guarded;
 use crate::http::interim::OnInterim;
-use crate::telemetry::Metrics;
 
+use super::activity::{ConnectionActivity, ObservedIo, REST_AFTER};
 use super::arriving::Arriving;
-use super::attended::{Attended, Unattended};
+use super::client_stream::ClientStream;
 use super::expect::Expectation;
 use super::http2;
 use super::interim::{Interim, Interposed};
-use super::limits::{Limit, Limits};
+use super::limits::{ClientLimits, Limit, Limits};
 use super::linger::linger;
-use super::replying::{Asked, Replying};
-use super::resting::Line;
+use super::observer::Observer;
+use super::presence::{ServeError, UntilClientLeaves};
+use super::replying::{ReplyContext, Replying};
 use super::signal::Shutdown;
-use super::watch::{REST_AFTER, Watch, Watched};
 use crate::http::ClientInfo;
-use crate::proxy::access_log::{AccessLog, Visitor};
 
 /// A client's connection, which is served to its end or to the first limit.
-pub(super) struct Conversation<'e, I> {
-    line: Line<I>,
-    watch: Watch,
+pub(super) struct ClientConnection<'e, I> {
+    stream: ClientStream<I>,
+    activity: ConnectionActivity,
     client: ClientInfo,
-    of_clients: &'e ServerLimits,
-    metrics: &'e Metrics,
-    access_log: Option<&'e AccessLog>,
+    of_clients: &'e ClientLimits,
+    observer: &'e Arc<dyn Observer>,
     shutdown: Shutdown,
 }
 
 /// What a connection has of its listener.
 pub(super) struct Admitted {
-    pub(super) watch: Watch,
+    pub(super) activity: ConnectionActivity,
     /// Given back when the socket is closed, be it that of a tunnel.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -67,7 +65,7 @@ enum Event {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 enum Broken {
-    Http1(#[from] Unattended),
+    Http1(#[from] ServeError),
     Http2(#[from] h2::Error),
 }
 
@@ -76,20 +74,21 @@ enum Spoken {
     ForNow,
 }
 
-impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I> {
+impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> ClientConnection<'e, I> {
     pub(super) fn new(
         io: I,
         client: ClientInfo,
         admitted: Admitted,
         limits: &'e Limits,
-        metrics: &'e Metrics,
-        access_log: Option<&'e AccessLog>,
+        observer: &'e Arc<dyn Observer>,
         shutdown: Shutdown,
     ) -> Self {
-        let Admitted { watch, permit } = admitted;
+        let Admitted { activity, permit } = admitted;
         let of_clients = &limits.of_clients;
-        let line = Line::new(Guarded::new(io, client.peer, watch.tunnel()), permit);
-        Self { line, watch, client, of_clients, metrics, access_log, shutdown }
+        let guarded =
+            Guarded::new(io, client.peer, activity.tunnel(), Arc::<dyn Observer>::clone(observer));
+        let stream = ClientStream::new(guarded, permit);
+        Self { stream, activity, client, of_clients, observer, shutdown }
     }
 
     pub(super) async fn hold<M, S, B>(mut self, make: M)
@@ -101,19 +100,23 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        // It begins with a rest, since nobody knows yet what it will speak.
-        while self.line.rest(&self.watch, self.client, self.metrics, &mut self.shutdown).await {
+        // It begins with a rest, since it is not known yet what it will speak.
+        while self
+            .stream
+            .rest(&self.activity, self.client, &**self.observer, &mut self.shutdown)
+            .await
+        {
             // Boxed, so that nothing of it is left while the connection rests.
-            if let Spoken::All = Box::pin(self.speak(make.clone())).await {
+            if let Spoken::All = Box::pin(self.connection(make.clone())).await {
                 break;
             }
         }
-        if self.line.was_left_unheard() {
-            Box::pin(linger(self.line)).await;
+        if self.stream.was_left_unheard() {
+            Box::pin(linger(self.stream)).await;
         }
     }
 
-    async fn speak<M, S, B>(&mut self, make: M) -> Spoken
+    async fn connection<M, S, B>(&mut self, make: M) -> Spoken
     where
         M: Fn() -> S + Send + 'static,
         S: Service<Request<Arriving>, Response = Response<B>> + Send + 'static,
@@ -122,27 +125,31 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let io = Watched::new(TokioIo::new(self.line.clone()), self.watch.clone());
-        let (watch, client) = (self.watch.clone(), self.client);
-        let access_log = self.access_log.cloned();
+        let io = ObservedIo::new(TokioIo::new(self.stream.clone()), self.activity.clone());
+        let (activity, client) = (self.activity.clone(), self.client);
+        let observer = Arc::clone(self.observer);
         let answer = move |mut request: Request<Arriving>, interim, expectation: Option<_>| {
             let version = request.version();
-            let answering = watch.request(version);
+            let answering = activity.request(version);
             request.extensions_mut().insert(client);
             if let Some(expectation) = &expectation {
                 request.extensions_mut().insert(Expectation::clone(expectation));
             }
-            let visitor = access_log.as_ref().map(|log| Visitor::follow(log, &mut request, client));
+            let followed_by = observer.request(&mut request, client);
             let stack = make().call(request);
-            Replying::new(stack, interim, Asked { version, answering, expectation, visitor })
+            Replying::new(
+                stack,
+                interim,
+                ReplyContext { version, answering, expectation, followed_by },
+            )
         };
-        if self.line.begins_http2() {
+        if self.stream.begins_http2() {
             let answer = move |mut request: Request<Arriving>, on_interim: OnInterim| {
                 request.extensions_mut().insert(on_interim);
                 answer(request, None, None)
             };
-            let (io, watch) = (TokioIo::new(io), self.watch.clone());
-            let serving = pin!(http2::Serving::new(io, self.of_clients, watch, answer));
+            let (io, activity) = (TokioIo::new(io), self.activity.clone());
+            let serving = pin!(http2::Serving::new(io, self.of_clients, activity, answer));
             self.follow(serving, http2::Serving::leave).await
         } else {
             let interim = Interim::default();
@@ -161,8 +168,8 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                 answer(request, Some(interim.clone()), expectation)
             });
             let http = http1_builder(self.of_clients).serve_connection(io, service);
-            let (line, watch) = (self.line.clone(), self.watch.clone());
-            let serving = pin!(Attended::new(http.with_upgrades(), line, watch));
+            let (stream, activity) = (self.stream.clone(), self.activity.clone());
+            let serving = pin!(UntilClientLeaves::new(http.with_upgrades(), stream, activity));
             self.follow(serving, |serving| serving.serving().graceful_shutdown()).await
         }
     }
@@ -175,16 +182,16 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     {
         let mut leaving = false;
         let ended = loop {
-            while let Some(limit) = self.watch.cut(Instant::now()) {
+            while let Some(limit) = self.activity.cut(Instant::now()) {
                 self.strike(limit);
             }
-            let check = match self.watch.check(Instant::now()) {
+            let check = match self.activity.check(Instant::now()) {
                 Ok(check) => check,
                 Err(Limit::KeepAlive) if !leaving => {
                     self.strike(Limit::KeepAlive);
                     leaving = true;
                     leave(serving.as_mut());
-                    self.watch.farewell();
+                    self.activity.farewell();
                     continue;
                 }
                 Err(limit) => {
@@ -196,8 +203,8 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             match self.until(serving.as_mut(), check, leaving).await {
                 Event::Ended(ended) => break ended,
                 Event::Check => {
-                    let at_rest = !leaving && self.watch.is_at_rest(Instant::now());
-                    if at_rest && self.line.may_rest() {
+                    let at_rest = !leaving && self.activity.is_at_rest(Instant::now());
+                    if at_rest && self.stream.may_rest() {
                         return Spoken::ForNow;
                     }
                 }
@@ -206,15 +213,15 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
                     leave(serving.as_mut());
                 }
                 Event::Leave => {
-                    if self.watch.leaves() {
-                        Limit::Connections.make_way(self.metrics, self.client.peer);
+                    if self.activity.leaves() {
+                        self.observer.evicted(self.client.peer);
                         return Spoken::All;
                     }
                 }
             }
         };
         if let Err(error) = ended {
-            if matches!(&error, Broken::Http1(Unattended::Failed(error)) if error.is_parse_too_large())
+            if matches!(&error, Broken::Http1(ServeError::Failed(error)) if error.is_parse_too_large())
             {
                 self.strike(Limit::HeaderSize);
             }
@@ -243,7 +250,7 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
             if let Poll::Ready(ended) = serving.as_mut().poll(context) {
                 return Poll::Ready(Event::Ended(ended.map_err(Into::into)));
             }
-            if self.watch.is_asked_to_leave() {
+            if self.activity.is_asked_to_leave() {
                 return Poll::Ready(Event::Leave);
             }
             let other_task = !waker.will_wake(context.waker());
@@ -268,16 +275,16 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<'e, I>
     }
 
     fn strike(&self, limit: Limit) {
-        limit.strike(self.metrics, Some(self.client.peer));
+        self.observer.limit_reached(limit, Some(self.client.peer));
     }
 }
 
-fn http1_builder(limits: &ServerLimits) -> http1::Builder {
+fn http1_builder(limits: &ClientLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // The watch does this, for less than a timer per request.
+        // The one timer of the connection does this, for less than a timer per request.
         .header_read_timeout(None)
-        // `Attended` looks for clients that leave.
+        // `UntilClientLeaves` looks for clients that leave.
         .half_close(true)
         .max_buf_size((limits.header_size as usize).max(LEAST_BUFFER));
     if limits.header_count != HYPERS_HEADER_COUNT {
@@ -298,6 +305,7 @@ mod tests {
     use tokio::task::consume_budget;
     use tokio::time::{Duration, sleep, timeout};
 
+    use super::super::observer::testing::unheard;
     use super::super::signal;
     use super::*;
     use crate::proxy::testing::{PATIENCE, PATIENT};
@@ -308,14 +316,15 @@ mod tests {
         for used in [0, 127, 128] {
             for shuts in [true, false] {
                 let (trigger, shutdown) = signal::shutdown();
-                let (metrics, client) = (Metrics::new(), ([192, 0, 2, 7], 4711).into());
+                let (observer, client) = (unheard(), ([192, 0, 2, 7], 4711).into());
                 let client = ClientInfo { peer: client, tls: false };
                 let io = duplex(1024).0;
-                let admitted = Admitted { watch: Watch::new(&PATIENT), permit: None };
+                let admitted =
+                    Admitted { activity: ConnectionActivity::new(&PATIENT), permit: None };
                 let mut conversation =
-                    Conversation::new(io, client, admitted, &PATIENT, &metrics, None, shutdown);
+                    ClientConnection::new(io, client, admitted, &PATIENT, &observer, shutdown);
                 let mut left = used;
-                let serving = pin!(poll_fn(|context| -> Poll<Result<(), Unattended>> {
+                let serving = pin!(poll_fn(|context| -> Poll<Result<(), ServeError>> {
                     while left > 0 && pin!(consume_budget()).poll(context).is_ready() {
                         left -= 1;
                     }

@@ -13,7 +13,7 @@ use crate::http::nominated;
 
 /// What the app has said before its reply to one request, and the client was not told yet.
 #[derive(Clone, Default)]
-pub(super) struct Said(Arc<Mutex<Waiting>>);
+pub(super) struct InterimSender(Arc<Mutex<Waiting>>);
 
 #[derive(Default)]
 struct Waiting {
@@ -23,7 +23,7 @@ struct Waiting {
     stream: Option<Waker>,
 }
 
-impl Said {
+impl InterimSender {
     /// What of a request for the app leads here what the app says before its reply.
     pub(super) fn listener(&self) -> OnInterim {
         let said = self.clone();

@@ -18,19 +18,18 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use crate::http::guard::Guarded;
 use crate::http::write::poll_write_slices;
-use crate::telemetry::Metrics;
 
-use super::limits::Limit;
+use super::activity::ConnectionActivity;
+use super::observer::Observer;
 use super::signal::Shutdown;
-use super::watch::Watch;
 use crate::http::ClientInfo;
 
 /// A client's stream, which outlives the HTTP connection over it. Clones are the same stream.
 #[derive(Debug)]
-pub(super) struct Line<I>(Arc<Mutex<End<I>>>);
+pub(super) struct ClientStream<I>(Arc<Mutex<StreamState<I>>>);
 
 #[derive(Debug)]
-struct End<I> {
+struct StreamState<I> {
     io: Guarded<I>,
     /// What came before it was asked for: it ended a rest, or came during a request.
     ahead: Bytes,
@@ -39,9 +38,9 @@ struct End<I> {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> ClientStream<I> {
     pub(super) fn new(io: Guarded<I>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        let end = End { io, ahead: Bytes::new(), closing: false, _permit: permit };
+        let end = StreamState { io, ahead: Bytes::new(), closing: false, _permit: permit };
         Self(Arc::new(Mutex::new(end)))
     }
 
@@ -60,16 +59,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
     /// Waits for the next request; `false`: it will not come, and the connection is closed.
     pub(super) async fn rest(
         &self,
-        watch: &Watch,
+        activity: &ConnectionActivity,
         client: ClientInfo,
-        metrics: &Metrics,
+        observer: &dyn Observer,
         shutdown: &mut Shutdown,
     ) -> bool {
         loop {
-            let check = match watch.check(Instant::now()) {
+            let check = match activity.check(Instant::now()) {
                 Ok(check) => check,
                 Err(limit) => {
-                    limit.strike(metrics, Some(client.peer));
+                    observer.limit_reached(limit, Some(client.peer));
                     break;
                 }
             };
@@ -77,13 +76,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
                 biased;
                 more = self.read_ahead() => match more {
                     Some(true) => return true,
-                    Some(false) => watch.read(),
+                    Some(false) => activity.read(),
                     None => break,
                 },
                 () = sleep_until(check) => {}
                 () = shutdown.requested() => break,
-                () = watch.left() => {
-                    Limit::Connections.make_way(metrics, client.peer);
+                () = activity.left() => {
+                    observer.evicted(client.peer);
                     return false;
                 }
             }
@@ -124,12 +123,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Line<I> {
         .await
     }
 
-    fn end(&self) -> MutexGuard<'_, End<I>> {
+    fn end(&self) -> MutexGuard<'_, StreamState<I>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<I: AsyncRead + Unpin> End<I> {
+impl<I: AsyncRead + Unpin> StreamState<I> {
     /// `None` when nothing more will come.
     fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
         let mut space = [const { MaybeUninit::uninit() }; AHEAD];
@@ -143,13 +142,13 @@ impl<I: AsyncRead + Unpin> End<I> {
     }
 }
 
-impl<I> Clone for Line<I> {
+impl<I> Clone for ClientStream<I> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -165,7 +164,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<I> {
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<I> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -207,41 +206,46 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 mod tests {
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
-    use crate::config::ServerLimits;
-
     use crate::http::guard::Tunnel;
 
-    use super::super::{Limits, signal};
+    use super::super::observer::testing::unheard;
+    use super::super::{ClientLimits, Limits, signal};
     use super::*;
 
     const CLIENT: ([u8; 4], u16) = ([192, 0, 2, 7], 4711);
 
-    fn line() -> (Line<DuplexStream>, DuplexStream) {
+    fn stream() -> (ClientStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        (Line::new(Guarded::new(ours, CLIENT.into(), Tunnel::default()), None), theirs)
+        (
+            ClientStream::new(
+                Guarded::new(ours, CLIENT.into(), Tunnel::default(), unheard()),
+                None,
+            ),
+            theirs,
+        )
     }
 
-    async fn rest(line: &Line<DuplexStream>, keep_alive: Duration) -> bool {
-        let of_clients = ServerLimits { keep_alive, ..ServerLimits::default() };
-        let watch = Watch::new(&Limits { of_clients, drain: Duration::ZERO });
-        drop(watch.request(http::Version::HTTP_11));
+    async fn rest(stream: &ClientStream<DuplexStream>, keep_alive: Duration) -> bool {
+        let of_clients = ClientLimits { keep_alive, ..ClientLimits::default() };
+        let activity = ConnectionActivity::new(&Limits { of_clients, drain: Duration::ZERO });
+        drop(activity.request(http::Version::HTTP_11));
         let client = ClientInfo { peer: CLIENT.into(), tls: false };
         let (_trigger, mut shutdown) = signal::shutdown();
-        line.rest(&watch, client, &Metrics::new(), &mut shutdown).await
+        stream.rest(&activity, client, &*unheard(), &mut shutdown).await
     }
 
     #[tokio::test]
     async fn a_rest_ends_with_the_next_request_and_loses_nothing_of_it() {
-        let (mut line, mut theirs) = line();
+        let (mut stream, mut theirs) = stream();
         theirs.write_all(b"GET /").await.unwrap();
-        assert!(rest(&line, Duration::from_secs(75)).await);
-        assert!(!line.may_rest());
+        assert!(rest(&stream, Duration::from_secs(75)).await);
+        assert!(!stream.may_rest());
         let mut read = [0; 64];
-        assert_eq!(line.read(&mut read).await.unwrap(), 5);
+        assert_eq!(stream.read(&mut read).await.unwrap(), 5);
         assert_eq!(&read[..5], b"GET /");
         theirs.write_all(b" HTTP/1.1\r\nHost: d\r\n\r\n").await.unwrap();
-        assert_eq!(line.read(&mut read).await.unwrap(), 22);
-        assert!(line.may_rest());
+        assert_eq!(stream.read(&mut read).await.unwrap(), 22);
+        assert!(stream.may_rest());
     }
 
     #[tokio::test]
@@ -253,42 +257,42 @@ mod tests {
             (&["PRI * HTTP/2.0\r\n\r\nS", "M\r\n\rGET"], false),
             (&["G"], false),
         ] {
-            let (mut line, mut theirs) = line();
+            let (mut stream, mut theirs) = stream();
             let said = async {
                 for piece in pieces {
                     theirs.write_all(piece.as_bytes()).await.unwrap();
                     tokio::task::yield_now().await;
                 }
             };
-            let (rested, ()) = tokio::join!(rest(&line, Duration::from_secs(75)), said);
+            let (rested, ()) = tokio::join!(rest(&stream, Duration::from_secs(75)), said);
             assert!(rested);
-            assert_eq!(line.begins_http2(), http2, "{pieces:?}");
+            assert_eq!(stream.begins_http2(), http2, "{pieces:?}");
             let mut read = vec![0; pieces.concat().len()];
-            line.read_exact(&mut read).await.unwrap();
+            stream.read_exact(&mut read).await.unwrap();
             assert_eq!(read, pieces.concat().as_bytes());
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_rest_ends_with_its_client_or_its_time() {
-        let (line, theirs) = line();
-        assert!(!rest(&line, Duration::from_secs(75)).await);
+        let (stream, theirs) = stream();
+        assert!(!rest(&stream, Duration::from_secs(75)).await);
         drop(theirs);
-        assert!(!rest(&line, Duration::from_secs(86400)).await);
+        assert!(!rest(&stream, Duration::from_secs(86400)).await);
     }
 
     #[tokio::test]
     async fn what_is_half_said_is_no_rest() {
         for half in ["GET / HTTP/1.1\r\n", "G", "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\na"] {
-            let (mut line, mut theirs) = line();
+            let (mut stream, mut theirs) = stream();
             theirs.write_all(half.as_bytes()).await.unwrap();
             let mut read = [0; 64];
-            assert_eq!(line.read(&mut read).await.unwrap(), half.len());
-            assert!(!line.may_rest(), "{half}");
+            assert_eq!(stream.read(&mut read).await.unwrap(), half.len());
+            assert!(!stream.may_rest(), "{half}");
         }
-        let (mut line, _theirs) = line();
-        assert!(line.may_rest());
-        line.shutdown().await.unwrap();
-        assert!(!line.may_rest());
+        let (mut stream, _theirs) = stream();
+        assert!(stream.may_rest());
+        stream.shutdown().await.unwrap();
+        assert!(!stream.may_rest());
     }
 }

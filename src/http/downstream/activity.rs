@@ -24,12 +24,12 @@ use crate::http::guard::Tunnel;
 
 use super::expect;
 use super::limits::{Limit, Limits};
+use super::observer::ReplyObserver;
 use super::pace::Pace;
-use crate::proxy::access_log::Visitor;
 
 /// What one connection is at.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Arc<Shared>);
+pub(super) struct ConnectionActivity(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -73,7 +73,7 @@ struct Stream {
     sending: Pace,
 }
 
-impl Watch {
+impl ConnectionActivity {
     pub(super) fn new(limits: &Limits) -> Self {
         let now = Instant::now();
         let state = State {
@@ -141,7 +141,7 @@ impl Watch {
         F: Future<Output = ()> + Send + 'static,
     {
         let number = self.state().open_stream();
-        let task = tokio::spawn(stream(Paced { watch: self.clone(), stream: number }));
+        let task = tokio::spawn(stream(Paced { activity: self.clone(), stream: number }));
         // It may have come to its end on another thread already.
         if let Some(stream) = self.state().stream(number) {
             stream.task = Some(task.abort_handle());
@@ -244,21 +244,21 @@ impl State {
 /// The pace at which the client takes one stream's reply, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Paced {
-    watch: Watch,
+    activity: ConnectionActivity,
     stream: u64,
 }
 
 impl Paced {
     /// The client has to open its window first.
     pub(super) fn wait(&self) {
-        if let Some(stream) = self.watch.state().stream(self.stream) {
+        if let Some(stream) = self.activity.state().stream(self.stream) {
             stream.sending.wait(Instant::now());
         }
     }
 
     /// It had opened it for these bytes.
     pub(super) fn moved(&self, bytes: usize) {
-        if let Some(stream) = self.watch.state().stream(self.stream) {
+        if let Some(stream) = self.activity.state().stream(self.stream) {
             stream.sending.moved(bytes, Instant::now);
         }
     }
@@ -266,7 +266,7 @@ impl Paced {
 
 impl Drop for Paced {
     fn drop(&mut self) {
-        if let Some(streams) = &mut self.watch.state().streams {
+        if let Some(streams) = &mut self.activity.state().streams {
             streams.open.remove(&self.stream);
         }
     }
@@ -274,7 +274,7 @@ impl Drop for Paced {
 
 /// A request that is being answered, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Answering(Watch);
+pub(super) struct Answering(ConnectionActivity);
 
 impl Answering {
     /// The reply makes a tunnel of the connection.
@@ -302,8 +302,7 @@ pin_project! {
         without_body: Option<expect::Reply>,
         // Of HTTP/1.1: what is asked for is given to the client at once.
         given_when_asked: bool,
-        // Where there is an access log.
-        visitor: Option<Box<Visitor>>,
+            followed_by: Option<Box<dyn ReplyObserver>>,
     }
 }
 
@@ -313,21 +312,21 @@ impl<B: Body> Answered<B> {
         answering: Answering,
         version: Version,
         without_body: Option<expect::Reply>,
-        mut visitor: Option<Box<Visitor>>,
+        mut followed_by: Option<Box<dyn ReplyObserver>>,
     ) -> Self {
-        if let Some(visitor) = &mut visitor {
-            visitor.sent(0, inner.is_end_stream());
+        if let Some(followed_by) = &mut followed_by {
+            followed_by.sent(0, inner.is_end_stream());
         }
         let given_when_asked = version != Version::HTTP_2;
-        Self { inner, answering, without_body, given_when_asked, visitor }
+        Self { inner, answering, without_body, given_when_asked, followed_by }
     }
 }
 
 impl<B> Answered<B> {
     /// The connection has taken this much more of it, and its end.
     pub(super) fn given(self: Pin<&mut Self>, bytes: usize, is_last: bool) {
-        if let Some(visitor) = self.project().visitor {
-            visitor.sent(bytes, is_last);
+        if let Some(followed_by) = self.project().followed_by {
+            followed_by.sent(bytes, is_last);
         }
     }
 }
@@ -342,14 +341,14 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         let polled = this.inner.as_mut().poll_frame(context);
-        if let (Some(visitor), Poll::Ready(frame)) = (this.visitor, &polled) {
+        if let (Some(followed_by), Poll::Ready(frame)) = (this.followed_by, &polled) {
             match frame {
-                Some(Err(_)) => visitor.failed(),
+                Some(Err(_)) => followed_by.failed(),
                 _ if !*this.given_when_asked => {}
-                None => visitor.sent(0, true),
+                None => followed_by.sent(0, true),
                 Some(Ok(frame)) => {
                     let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    visitor.sent(bytes, this.inner.is_end_stream());
+                    followed_by.sent(bytes, this.inner.is_end_stream());
                 }
             }
         }
@@ -367,17 +366,17 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
 
 /// A client's connection that takes notes.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(super) struct ObservedIo<S> {
     inner: S,
-    watch: Watch,
+    activity: ConnectionActivity,
     /// What was written since the last note.
     written: usize,
     blocked: bool,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(inner: S, watch: Watch) -> Self {
-        Self { inner, watch, written: 0, blocked: false }
+impl<S> ObservedIo<S> {
+    pub(super) fn new(inner: S, activity: ConnectionActivity) -> Self {
+        Self { inner, activity, written: 0, blocked: false }
     }
 
     fn note_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -386,13 +385,13 @@ impl<S> Watched<S> {
                 self.written = self.written.saturating_add(*bytes);
                 if std::mem::take(&mut self.blocked) {
                     let bytes = std::mem::take(&mut self.written);
-                    self.watch.state().sending.moved(bytes, Instant::now);
+                    self.activity.state().sending.moved(bytes, Instant::now);
                 }
             }
             Poll::Pending if !self.blocked => {
                 self.blocked = true;
                 let (now, bytes) = (Instant::now(), std::mem::take(&mut self.written));
-                let mut state = self.watch.state();
+                let mut state = self.activity.state();
                 state.sending.moved(bytes, || now);
                 state.sending.wait(now);
             }
@@ -402,19 +401,19 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: Read + Unpin> Read for Watched<S> {
+impl<S: Read + Unpin> Read for ObservedIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        self.watch.read();
+        self.activity.read();
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: Write + Unpin> Write for Watched<S> {
+impl<S: Write + Unpin> Write for ObservedIo<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
