@@ -11,8 +11,11 @@ pub(crate) struct Notation {
     /// Whether a `pattern` may stand beside it.
     pub(crate) takes_pattern: bool,
     /// Reads the text, for a route.
-    pub(crate) read: for<'a> fn(&str, &Route<'a>) -> Result<Arc<dyn Locate>, Mistake<'a>>,
+    pub(crate) read: for<'a> fn(&str, &Route<'a>) -> Read<'a>,
 }
+
+/// The kind of place that was written.
+pub(crate) type Read<'a> = Result<Arc<dyn Locate>, Mistake<'a>>;
 
 /// The captures of the route that a locator belongs to; `None` where it belongs to no route that could be read.
 pub(crate) type Route<'a> = Option<Vec<&'a str>>;
