@@ -92,7 +92,7 @@ pub use config::{Config, ConfigError, ConfigWarning};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use layer::TransomLayer;
-pub use reason::Reason;
+pub use reason::{Reason, Side};
 pub use reload::Reloaded;
 pub use service::{ResponseFuture, TransomService};
 pub use session::ViewerSession;

@@ -52,7 +52,7 @@ use crate::backend::Current;
 use crate::capture::{Spool, SpooledFile};
 use crate::document::DocumentKey;
 use crate::mapping::{Mapping, MappingState, MappingStore, Provenance, StoreError};
-use crate::reason::Reason;
+use crate::reason::{Because, Reason};
 use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
@@ -224,7 +224,7 @@ impl Outbox {
         F: Future<Output = Result<T, Reason>> + Send + 'static,
     {
         let task = self.shared.background.spawn(work(Arc::clone(&self.shared.core)));
-        task.await.unwrap_or(Err(Reason::StoreUnavailable))
+        task.await.because(Reason::StoreUnavailable, "a change of the journal")?
     }
 }
 

@@ -13,7 +13,6 @@ mod ask;
 #[cfg(feature = "cli")]
 mod cases;
 #[cfg(feature = "cli")]
-mod meaning;
 #[cfg(feature = "server")]
 mod pretend;
 #[cfg(feature = "cli")]
@@ -27,7 +26,6 @@ pub(crate) use ask::{Asked, Harmless, Questions};
 #[cfg(feature = "cli")]
 pub(crate) use cases::{case_of, run_tests};
 #[cfg(feature = "cli")]
-pub(crate) use meaning::meaning;
 #[cfg(feature = "cli")]
 pub(crate) use run::{Case, Document, Explainer};
 #[cfg(feature = "cli")]

@@ -191,9 +191,11 @@ mod tests {
         let all_well = vec![("store", Status::Ok), ("dws", Status::Unknown)];
         let backend_down = vec![("store", Status::Ok), ("dws", Status::Down)];
         let store_down = vec![("store", Status::Down), ("dws", Status::Ok)];
-        for (dependencies, code, word) in
-            [(all_well, 200, "ready"), (backend_down, 200, "degraded"), (store_down, 503, "unready")]
-        {
+        for (dependencies, code, word) in [
+            (all_well, 200, "ready"),
+            (backend_down, 200, "degraded"),
+            (store_down, 503, "unready"),
+        ] {
             let (trigger, shutdown) = signal::shutdown();
             let admin =
                 Admin::new(Arc::new(These(dependencies)), Arc::new(Metrics::new()), shutdown);

@@ -18,7 +18,7 @@ use crate::explain::Trail;
 use crate::lane::last_segment;
 use crate::lane::uploader::Uploading;
 use crate::lane::writing::caller;
-use crate::reason::Reason;
+use crate::reason::{Class, Reason};
 use crate::route::Candidate;
 use crate::telemetry::{Step, Visit, request_id};
 
@@ -102,7 +102,7 @@ impl Arrival {
         unchanged: bool,
     ) {
         self.outcome(engine, step, reason);
-        let ordinary = matches!(reason, Reason::NoFile | Reason::WhenUnmet | Reason::NotAccepted);
+        let ordinary = reason.class() == Class::Ordinary;
         let doubtful = match &self.write {
             Some(write) if unchanged => {
                 write.refused();
