@@ -13,19 +13,19 @@ use tower::Layer;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::backend::{self, Backend, Current};
-use crate::capture::Spool;
 use crate::config::{Config, Delivery};
 use crate::deliver::Outbox;
 use crate::explain::Watch;
 use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
-use crate::mapping::{MappingStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::mount::Told;
 use crate::private;
 use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
+use crate::spool::Spool;
+use crate::store::{DocumentStore, SledStore, StoreError, keys_path, sled_path, spool_path};
 use crate::telemetry::Metrics;
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.
@@ -51,7 +51,7 @@ pub(crate) struct Engine {
     pub(crate) sources: Sources,
     pub(crate) owned: Arc<Owned>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) store: Arc<dyn MappingStore>,
+    pub(crate) store: Arc<dyn DocumentStore>,
     /// That of new deliveries. All engines of one Transom share it, as they do the outbox.
     pub(crate) backend: Arc<Current>,
     pub(crate) backend_health: Arc<BackendHealth>,
@@ -97,7 +97,7 @@ impl Transom {
     /// As [`start`](Self::start).
     pub async fn start_with(
         config: Config,
-        store: Arc<dyn MappingStore>,
+        store: Arc<dyn DocumentStore>,
     ) -> Result<Self, StartError> {
         let (spool, keys) = (spool_path(&config.store.path), keys_path(&config.store.path));
         let authenticator = Authenticator::start(&config.identities, Some(&keys));
@@ -110,7 +110,7 @@ impl Transom {
     #[cfg(feature = "cli")]
     pub(crate) async fn start_apart(
         mut config: Config,
-        store: Arc<dyn MappingStore>,
+        store: Arc<dyn DocumentStore>,
         spool: &Path,
         tokens: bool,
     ) -> Result<Self, StartError> {
@@ -124,7 +124,7 @@ impl Transom {
 
     async fn assemble(
         config: Config,
-        store: Arc<dyn MappingStore>,
+        store: Arc<dyn DocumentStore>,
         spool_dir: &Path,
         authenticator: Authenticator,
         health: impl FnOnce(Arc<dyn Backend>) -> BackendHealth,

@@ -43,54 +43,49 @@ mod auth;
 mod backend;
 mod body;
 mod cache;
-mod capture;
-mod client;
 mod coding;
 mod condition;
 mod config;
 mod cookies;
-mod correlate;
 mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
 mod document;
 mod engine;
 mod explain;
-#[cfg(feature = "server")]
-mod forward;
+mod extract;
 mod health;
-#[cfg(feature = "server")]
-mod http2;
+mod http;
 mod inject;
-mod interim;
 mod lane;
 mod layer;
-pub mod mapping;
+mod locate;
 mod mount;
-mod nominated;
 mod private;
 mod problem;
+#[cfg(feature = "server")]
+mod proxy;
 mod reading;
 mod reason;
 mod reload;
 mod route;
 #[cfg(feature = "cli")]
 mod sandbox;
-#[cfg(feature = "server")]
-mod server;
 mod service;
 mod session;
 mod source;
+mod spool;
 mod stamp;
+pub mod store;
 mod telemetry;
 mod viewer;
 mod weight;
 
 pub use body::{RequestBody, ResponseBody};
-pub use client::ClientInfo;
 pub use config::{Config, ConfigError, ConfigWarning};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
+pub use http::ClientInfo;
 pub use layer::TransomLayer;
 pub use reason::{Reason, Side};
 pub use reload::Reloaded;

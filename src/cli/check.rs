@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use crate::config::{Action, Config, Identity};
 use crate::explain::run_tests;
+use crate::http::downstream::tls::Certificate;
 use crate::route::Rule;
-use crate::server::tls::Certificate;
 
 /// Lists every problem of a configuration, and what it makes of it
 #[derive(Debug, clap::Args)]

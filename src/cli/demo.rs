@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::EXIT_USAGE;
 use crate::config::{Config, ConfigError, RuntimeModel};
 use crate::demo::{Guide, LegacyApp, ServiceDocument, Watch, sample_pdf};
+use crate::http::downstream::signal::Signals;
+use crate::proxy::start::{RunningProxy, start_proxy_on};
 use crate::sandbox::{Sandbox, SandboxOptions};
-use crate::server::proxy::{RunningProxy, start_proxy_on};
-use crate::server::signal::Signals;
 use crate::telemetry::log;
 
 /// Shows everything on this machine: a small app, a stand-in for DWS, and Transom in front.

@@ -11,8 +11,8 @@ use clap::Subcommand;
 use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
 use crate::deliver::forget;
 use crate::document::DocumentKey;
-use crate::mapping::transfer::{self, Line, Pass, TransferError};
-use crate::mapping::{MappingStore, now_ms};
+use crate::store::transfer::{self, Line, Pass, TransferError};
+use crate::store::{DocumentStore, now_ms};
 
 /// Lists, moves and removes mappings. Needs the store for itself: stop `transom run` first.
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,7 @@ impl MappingsArgs {
     }
 }
 
-async fn list(store: &dyn MappingStore, kind: Option<&str>) -> Result<(), CommandError> {
+async fn list(store: &dyn DocumentStore, kind: Option<&str>) -> Result<(), CommandError> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut after = None;
     loop {
@@ -101,7 +101,7 @@ async fn list(store: &dyn MappingStore, kind: Option<&str>) -> Result<(), Comman
     out.flush().map_err(CommandError::failed)
 }
 
-async fn show(store: &dyn MappingStore, key: &DocumentKey) -> Result<(), CommandError> {
+async fn show(store: &dyn DocumentStore, key: &DocumentKey) -> Result<(), CommandError> {
     match store.get(key).await.map_err(CommandError::failed)? {
         Some(mapping) => {
             let mapping = Arc::unwrap_or_clone(mapping);
@@ -111,7 +111,7 @@ async fn show(store: &dyn MappingStore, key: &DocumentKey) -> Result<(), Command
     }
 }
 
-async fn export(store: &dyn MappingStore, file: &Path) -> Result<(), CommandError> {
+async fn export(store: &dyn DocumentStore, file: &Path) -> Result<(), CommandError> {
     let bar = progress_bar();
     let mut progress = |pass: Pass, all, done| {
         bar.set_message(pass.name());
@@ -140,7 +140,7 @@ async fn export(store: &dyn MappingStore, file: &Path) -> Result<(), CommandErro
     Ok(())
 }
 
-async fn import(store: &dyn MappingStore, file: &Path) -> Result<(), CommandError> {
+async fn import(store: &dyn DocumentStore, file: &Path) -> Result<(), CommandError> {
     let input = if is_standard(file) { copy_of_stdin() } else { File::open(file) };
     let input = input.map_err(|error| in_file(file, &error))?;
     let bar = progress_bar();
@@ -163,14 +163,14 @@ async fn import(store: &dyn MappingStore, file: &Path) -> Result<(), CommandErro
 }
 
 async fn remove(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     keys: &[DocumentKey],
     remove_documents: bool,
 ) -> Result<(), CommandError> {
     let mut missing = Vec::new();
     for key in keys {
         let forgotten = forget(store, std::slice::from_ref(key), remove_documents, now_ms()).await;
-        if forgotten.map_err(CommandError::failed)?.mappings == 0 {
+        if forgotten.map_err(CommandError::failed)?.names == 0 {
             missing.push(key.to_string());
         }
     }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::store::{CommandError, StoreArgs, exit_code, print_line};
 use crate::deliver::{Undecided, discard, retry};
-use crate::mapping::{JobId, MappingStore, now_ms};
+use crate::store::{DocumentStore, JobId, now_ms};
 
 /// Shows and decides what is on its way to DWS. Needs the store for itself: stop `transom run`
 /// first.
@@ -60,7 +60,7 @@ impl OutboxArgs {
     }
 }
 
-async fn list(store: &dyn MappingStore) -> Result<(), CommandError> {
+async fn list(store: &dyn DocumentStore) -> Result<(), CommandError> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut after = None;
     loop {

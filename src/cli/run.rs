@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use tokio::runtime::{self, Runtime};
 
 use crate::config::{Config, RuntimeModel};
-use crate::server::proxy::start_proxy;
-use crate::server::signal::{Hangups, Signals};
-use crate::server::workers::BLOCKING_THREADS;
+use crate::http::downstream::signal::{Hangups, Signals};
+use crate::http::downstream::workers::BLOCKING_THREADS;
+use crate::proxy::start::start_proxy;
 use crate::telemetry::log;
 
 use super::EXIT_USAGE;

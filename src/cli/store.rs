@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::mapping::{SledStore, sled_path};
+use crate::store::{SledStore, sled_path};
 
 /// Which store to work on.
 #[derive(Debug, clap::Args)]

@@ -60,7 +60,7 @@ mod tests {
     use http::{HeaderMap, HeaderName, Method};
 
     use crate::condition::Condition;
-    use crate::correlate::{form_value, request_value};
+    use crate::locate::{form_value, request_value};
 
     fn holds(condition: &str, query: &str, form: &[(&str, &str)], headers: &[&str]) -> bool {
         let headers: HeaderMap = headers

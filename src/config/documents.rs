@@ -11,7 +11,7 @@ use super::tenants;
 use super::tree::{Table, Value};
 use super::view::default_view;
 use super::{Action, AppSays, Delivery, Kind, Validate, ViewRule, names};
-use crate::correlate::Locator;
+use crate::locate::Locator;
 use crate::route::{IdForm, Outgoing, Pattern};
 
 /// All kinds in the order of the file, and their rules.

@@ -5,7 +5,7 @@ use serde_json_path::JsonPath;
 use super::names;
 use super::problem::{Problem, alternatives, suggestion};
 use super::tree::{Table, Value};
-use crate::correlate::{JsonLocator, Locator, TextLocator, UrlPattern};
+use crate::locate::{JsonLocator, Locator, TextLocator, UrlPattern};
 use crate::route::Pattern;
 
 /// The locators of `key`, or else the capture `id` of the route.

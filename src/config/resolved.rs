@@ -13,9 +13,9 @@ use secrecy::SecretString;
 
 use super::SpoolLimits;
 use crate::condition::Condition;
-use crate::correlate::Locator;
 use crate::document::DocumentKey;
 use crate::inject::Pointer;
+use crate::locate::Locator;
 use crate::reason::Reason;
 use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
 
@@ -418,7 +418,7 @@ pub(crate) struct UploadRule {
     pub(crate) accepted: Option<Condition>,
     pub(crate) confirm: Confirm,
     pub(crate) max_size: u64,
-    /// Content types by sniffing; see `capture::sniff`.
+    /// Content types by sniffing; see `extract::sniff`.
     pub(crate) types: Vec<String>,
     /// What is remembered of an upload, by name, for `document.attributes`.
     pub(crate) attributes: Vec<(String, Condition)>,

@@ -9,8 +9,8 @@ use super::rules::{Reading, condition};
 use super::tree::{Table, Value};
 use super::units::duration;
 use super::{AppSays, Authorize, Delivery, Grant, Permissions, TokenPlace, ViewRule};
-use crate::correlate::Locator;
 use crate::inject::Pointer;
+use crate::locate::Locator;
 use crate::route::Pattern;
 
 /// What `?view=` calls the view: its `name`, else its number. No two of `taken`, the names of the kind's views so

@@ -1,7 +1,7 @@
 //! One attempt at one job.
 //!
 //! A job that is due may be removed by whoever replaces or deletes its document, so leaving `Due`
-//! insists on the mapping's revision and changes it. A job that is `Sending` is changed only here.
+//! insists on the document's revision and changes it. A job that is `Sending` is changed only here.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::core::Core;
 use super::schedule::{Pace, delay};
 use super::verdict::{self, Verdict, blames_backend};
 use crate::backend::{BackendError, BackendErrorKind, Upload};
-use crate::mapping::{Applied, Batch, Job, JobId, Mapping, Progress, StoreError, Task, find_job};
 use crate::reason::Reason;
+use crate::store::{Applied, Batch, Document, Job, JobId, Progress, StoreError, Task, find_job};
 use crate::telemetry::Step;
 
 /// How an attempt ended, as far as the lane is concerned.
@@ -94,8 +94,8 @@ async fn upload(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreEr
 async fn begin(core: &Core, job: Job) -> Result<Option<Job>, StoreError> {
     let Task::Upload { key, spool, size, .. } = &job.task else { return Ok(None) };
     loop {
-        let mapping = core.store.get(key).await?;
-        let Some(mapping) = mapping.filter(|mapping| mapping.pending_job() == Some(job.id)) else {
+        let document = core.store.document(job.document).await?;
+        let Some(document) = document.filter(|found| found.pending_job() == Some(job.id)) else {
             if drop_superseded(core, &job).await {
                 return Ok(None);
             }
@@ -114,7 +114,7 @@ async fn begin(core: &Core, job: Job) -> Result<Option<Job>, StoreError> {
                 ..job.clone()
             },
         };
-        match core.store.apply(leave_due(Arc::unwrap_or_clone(mapping), next.clone())).await {
+        match core.store.apply(leave_due(Arc::unwrap_or_clone(document), next.clone())).await {
             Ok(Applied::Conflict) => {}
             Ok(Applied::Done) => {
                 let Some(problem) = lost else { return Ok(Some(next)) };
@@ -134,16 +134,16 @@ async fn begin(core: &Core, job: Job) -> Result<Option<Job>, StoreError> {
     }
 }
 
-fn leave_due(mapping: Mapping, job: Job) -> Batch {
+fn leave_due(document: Document, job: Job) -> Batch {
     Batch {
-        expect: vec![(mapping.key.clone(), Some(mapping.revision))],
-        put: vec![mapping],
+        expect: vec![(document.id, Some(document.revision))],
+        put: vec![document],
         put_jobs: vec![job],
         ..Batch::default()
     }
 }
 
-/// `false`: its mapping waits for it after all.
+/// `false`: its document waits for it after all.
 async fn drop_superseded(core: &Core, job: &Job) -> bool {
     if !surely(|| Box::pin(try_drop(core, job))).await {
         return false;
@@ -156,11 +156,11 @@ async fn drop_superseded(core: &Core, job: &Job) -> bool {
 
 async fn try_drop(core: &Core, job: &Job) -> Result<bool, StoreError> {
     loop {
-        let mapping = core.store.get(job.key()).await?;
-        if mapping.as_ref().is_some_and(|mapping| mapping.pending_job() == Some(job.id)) {
+        let document = core.store.document(job.document).await?;
+        if document.as_ref().is_some_and(|document| document.pending_job() == Some(job.id)) {
             return Ok(false);
         }
-        let expect = vec![(job.key().clone(), mapping.map(|mapping| mapping.revision))];
+        let expect = vec![(job.document, document.map(|document| document.revision))];
         let batch = Batch { expect, remove_jobs: vec![job.id], ..Batch::default() };
         if core.store.apply(batch).await? == Applied::Done {
             return Ok(true);

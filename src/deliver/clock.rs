@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::schedule::MAX_DELAY;
-use crate::mapping::now_ms;
+use crate::store::now_ms;
 
 /// Unix milliseconds that only go forward: read from the wall clock once, counted by the timer that
 /// also wakes the worker, so that a clock being set neither stalls nor rushes retries.

@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use super::core::Core;
 use crate::backend::BackendError;
-use crate::mapping::{
-    Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingState, Progress, StoreError, find_job,
-};
 use crate::reason::Reason;
+use crate::store::{
+    Applied, Batch, BoxFuture, Document, DocumentState, Job, JobId, Progress, StoreError, find_job,
+};
 use crate::telemetry::Step;
 
 /// An upload's last word.
@@ -21,7 +21,7 @@ pub(super) enum Ending {
     Refused { detail: String },
 }
 
-/// The mapping becomes ready or refused, the job goes, and what nothing refers to any more is
+/// The document becomes ready or refused, the job goes, and what nothing refers to any more is
 /// journalled for removal.
 pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
     let removal = core.store.next_job();
@@ -84,9 +84,9 @@ async fn try_conclude(
     removal: JobId,
 ) -> Result<Reason, StoreError> {
     loop {
-        let mapping = core.store.get(job.key()).await?;
-        let held = mapping.as_deref().and_then(Mapping::held_document).map(str::to_owned);
-        let current = mapping.filter(|mapping| mapping.pending_job() == Some(job.id));
+        let found = core.store.document(job.document).await?;
+        let held = found.as_deref().and_then(Document::held_document).map(str::to_owned);
+        let current = found.filter(|document| document.pending_job() == Some(job.id));
         // An earlier try of this very batch may have been written although it timed out.
         if current.is_none() && find_job(&*core.store, job.id).await?.is_none() {
             return Ok(ending.reason());
@@ -98,7 +98,8 @@ async fn try_conclude(
         let needed = if superseded { held.as_deref() } else { ending.document() };
         if let Some(document) = unneeded.filter(|_| unneeded != needed) {
             let (key, now) = (job.key().clone(), core.clock.now());
-            batch.put_jobs.push(Job::remove(removal, key, document.to_owned(), now));
+            let document = document.to_owned();
+            batch.put_jobs.push(Job::remove(removal, job.document, key, document, now));
         }
         let removals = batch.put_jobs.clone();
         if core.store.apply(batch).await? == Applied::Done {
@@ -108,14 +109,14 @@ async fn try_conclude(
     }
 }
 
-/// `current`: the mapping, if it still waits for this job. If not it never will again, since no two
+/// `current`: the document, if it still waits for this job. If not it never will again, since no two
 /// jobs share a name; then whatever DWS has stored is nobody's.
-fn concluding(job: &Job, current: Option<Arc<Mapping>>, ending: &Ending, now: u64) -> Batch {
+fn concluding(job: &Job, current: Option<Arc<Document>>, ending: &Ending, now: u64) -> Batch {
     let mut batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
-    if let Some(mapping) = current {
-        let mapping = Arc::unwrap_or_clone(mapping);
-        batch.expect.push((mapping.key.clone(), Some(mapping.revision)));
-        batch.put.push(Mapping { state: ending.state(), updated_at: now, ..mapping });
+    if let Some(document) = current {
+        let document = Arc::unwrap_or_clone(document);
+        batch.expect.push((document.id, Some(document.revision)));
+        batch.put.push(Document { state: ending.state(), updated_at: now, ..document });
     }
     batch
 }
@@ -147,12 +148,12 @@ impl Ending {
         }
     }
 
-    fn state(&self) -> MappingState {
+    fn state(&self) -> DocumentState {
         match self {
             Self::Stored { document_id } => {
-                MappingState::Ready { document_id: document_id.clone() }
+                DocumentState::Ready { document_id: document_id.clone() }
             }
-            Self::Refused { detail } => MappingState::Refused { detail: bounded(detail) },
+            Self::Refused { detail } => DocumentState::Refused { detail: bounded(detail) },
         }
     }
 }

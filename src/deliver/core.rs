@@ -10,11 +10,11 @@ use super::hints::Hints;
 use super::remote::Files;
 use super::writes::Writes;
 use crate::backend::Current;
-use crate::mapping::MappingStore;
+use crate::store::DocumentStore;
 use crate::telemetry::Metrics;
 
 pub(super) struct Core {
-    pub(super) store: Arc<dyn MappingStore>,
+    pub(super) store: Arc<dyn DocumentStore>,
     pub(super) files: Arc<dyn Files>,
     pub(super) backend: Arc<Current>,
     pub(super) metrics: Arc<Metrics>,

@@ -10,8 +10,10 @@ use super::core::Core;
 use super::intake::{Failure, MAX_CONFLICTS};
 use super::{Outbox, Shared};
 use crate::document::DocumentKey;
-use crate::mapping::{Applied, Batch, Doubt, JobId, Mapping, Validators, find_job};
 use crate::reason::Reason;
+use crate::store::{
+    Applied, Batch, DocId, Document, Doubt, Job, JobId, Mapping, StoreError, Validators, find_job,
+};
 
 /// A writing request that names documents before the app has answered. From its beginning to its end they are in
 /// doubt, and afterwards unless the end is known.
@@ -24,6 +26,8 @@ pub(crate) struct WriteUnderWay {
 
 struct Named {
     key: DocumentKey,
+    /// What the name pointed at when the request began.
+    document: Option<DocId>,
     mark: u64,
     is_known: bool,
     /// By the body, not by the request's head.
@@ -56,11 +60,12 @@ impl Outbox {
             }
             core.writes.begin(&key);
             let mark = core.store.next_job().0;
-            write.named.push(Named { key, mark, is_known: true, in_body: false, before: None });
+            write.named.push(Named::new(key, mark));
         }
         let marks = write.named.iter_mut().map(async |named| {
             let found = timeout(MARK_AT_MOST, core.store.get(&named.key)).await;
             named.is_known = !matches!(found, Ok(Ok(None)));
+            named.document = found.ok().and_then(|found| Some(found.ok()??.id));
             if named.is_known {
                 named.before = self.mark(&named.key, named.mark, true).await;
             }
@@ -86,12 +91,13 @@ impl Outbox {
         core.writes.is_unmarked(&key);
         let marking = self.shared.background.spawn(async move {
             let mut before = None;
-            let marked = amend(&core, &key, |mapping| {
+            let which = Which::Named(key.clone());
+            let marked = amend(&core, &which, |mapping| {
                 let unconfirmed = mapping.doubt.as_ref().and_then(|d| d.unconfirmed.clone());
                 let earlier = mapping.doubt.as_ref().filter(|doubt| core.writes.counts(doubt.mark));
                 before = earlier.map(|doubt| Before { since: doubt.since, open: doubt.open });
                 let doubt = Doubt { unconfirmed, open, ..Doubt::new(core.clock.now(), mark) };
-                Some(Mapping { doubt: Some(doubt), ..mapping.clone() })
+                Some(Document { doubt: Some(doubt), ..mapping.clone() })
             });
             match marked.await {
                 Ok(_) => core.writes.is_marked(&key),
@@ -106,9 +112,10 @@ impl Outbox {
         timeout(MARK_AT_MOST, marking).await.map_or(unknown, |marked| marked.unwrap_or(unknown))
     }
 
-    /// Whether the app may have other bytes than this mapping's.
-    pub(crate) fn is_in_doubt(&self, mapping: &Mapping) -> bool {
-        mapping.doubt.is_some() || self.shared.core.writes.doubt(&mapping.key)
+    /// Whether the app may have other bytes than this document's. A write by any of its names counts.
+    pub(crate) fn is_in_doubt(&self, document: &Document) -> bool {
+        let writes = &self.shared.core.writes;
+        document.doubt.is_some() || document.names.iter().any(|name| writes.doubt(name))
     }
 
     /// Whether a look at the app now may find what it is about to change.
@@ -128,31 +135,34 @@ impl Outbox {
     pub(crate) async fn lift(&self, key: &DocumentKey, mark: u64) -> Result<(), Reason> {
         let key = key.clone();
         self.finish(move |core| async move {
-            let lifted = amend(&core, &key, |mapping| {
-                (mapping.mark() == Some(mark)).then(|| Mapping { doubt: None, ..mapping.clone() })
+            let which = Which::Named(key);
+            let lifted = amend(&core, &which, |document| {
+                (document.mark() == Some(mark))
+                    .then(|| Document { doubt: None, ..document.clone() })
             });
             lifted.await.map(|_| ()).map_err(|failure| failure.reason("lift"))
         })
         .await
     }
 
-    /// The app has been found to have the bytes of this mapping. Nothing happens if there are others by now, or another
+    /// The app has been found to have the bytes of this document. Nothing happens if there are others by now, or another
     /// doubt.
     pub(crate) async fn settle(
         &self,
-        mapping: &Mapping,
+        found: &Document,
         validators: Validators,
     ) -> Result<(), Reason> {
-        let (key, found) = (mapping.key.clone(), mapping.clone());
+        let found = found.clone();
         self.finish(move |core| async move {
-            let unconfirmed = amend_with_jobs(&core, &key, |mapping| {
+            let which = Which::Known(found.id);
+            let unconfirmed = amend_with_jobs(&core, &which, |document| {
                 let now =
-                    Mapping { doubt: None, validators: validators.clone(), ..mapping.clone() };
-                mapping.is_same_version(&found).then_some(Change { to: Some(now), drops: true })
+                    Document { doubt: None, validators: validators.clone(), ..document.clone() };
+                document.is_same_version(&found).then_some(Change { to: Some(now), drops: true })
             });
             let settled = unconfirmed.await.map_err(|failure| failure.reason("settle"))?;
             if settled {
-                core.writes.is_marked(&key);
+                found.names.iter().for_each(|name| core.writes.is_marked(name));
                 core.settled.notify_waiters();
             }
             Ok(())
@@ -161,38 +171,45 @@ impl Outbox {
     }
 
     /// Keeps validators that a reply about the same bytes had, in the background.
-    pub(crate) fn learn(&self, mapping: &Mapping, validators: Validators) {
-        let (key, found) = (mapping.key.clone(), mapping.clone());
+    pub(crate) fn learn(&self, found: &Mapping, validators: Validators) {
+        let found = found.clone();
         let core = self.shared.core.clone();
         self.shared.background.spawn(async move {
-            let learnt = amend(&core, &key, |mapping| {
-                let now = Mapping { validators: validators.clone(), ..mapping.clone() };
-                mapping.is_same_version(&found).then_some(now)
+            let which = Which::Known(found.id);
+            let learnt = amend(&core, &which, |document| {
+                let now = Document { validators: validators.clone(), ..document.clone() };
+                document.is_same_version(&found).then_some(now)
             });
             if let Err(error) = learnt.await {
-                tracing::debug!(document = %key, %error, "its validators could not be kept");
+                tracing::debug!(document = %found.key, %error, "its validators could not be kept");
             }
         });
     }
 
     /// Gives up bytes that the app turned out not to have accepted. A known document stays in doubt.
-    pub(crate) async fn withdraw(&self, key: &DocumentKey, job: JobId) -> Result<(), Reason> {
-        let key = key.clone();
+    pub(crate) async fn withdraw(&self, job: JobId) -> Result<(), Reason> {
         self.finish(move |core| async move {
-            withdraw(&core, &key, job).await.map_err(|failure| failure.reason("withdraw"))
+            let withdrawn = async {
+                match find_job(&*core.store, job).await? {
+                    Some(job) => withdraw(&core, &job).await,
+                    None => Ok(()),
+                }
+            };
+            withdrawn.await.map_err(|failure| failure.reason("withdraw"))
         })
         .await
     }
 }
 
-pub(super) async fn withdraw(core: &Core, key: &DocumentKey, job: JobId) -> Result<(), Failure> {
-    let withdrawn = amend_with_jobs(core, key, |mapping| {
-        if mapping.unconfirmed_job() != Some(job) {
+pub(super) async fn withdraw(core: &Core, job: &Job) -> Result<(), Failure> {
+    let which = Which::Known(job.document);
+    let withdrawn = amend_with_jobs(core, &which, |document| {
+        if document.unconfirmed_job() != Some(job.id) {
             return None;
         }
-        let to = mapping.doubt.clone().map(|doubt| Mapping {
+        let to = document.doubt.clone().map(|doubt| Document {
             doubt: Some(Doubt { unconfirmed: None, ..doubt }),
-            ..mapping.clone()
+            ..document.clone()
         });
         Some(Change { to, drops: true })
     });
@@ -241,15 +258,16 @@ impl WriteUnderWay {
 
     /// The request has come to its end at the app, whatever it did there. Goes on in the background.
     pub(crate) fn ended(&self) {
-        for Named { key, mark, .. } in self.named.iter().filter(|named| named.is_known) {
-            let (core, key, mark) = (self.shared.core.clone(), key.clone(), *mark);
+        for named in self.named.iter().filter(|named| named.is_known) {
+            let (core, which, mark) = (self.shared.core.clone(), named.which(), named.mark);
             self.shared.background.spawn(async move {
-                let ended = amend(&core, &key, |mapping| {
-                    let doubt = mapping.doubt.clone().filter(|doubt| doubt.mark == mark)?;
-                    Some(Mapping { doubt: Some(Doubt { open: false, ..doubt }), ..mapping.clone() })
+                let ended = amend(&core, &which, |document| {
+                    let doubt = document.doubt.clone().filter(|doubt| doubt.mark == mark)?;
+                    let doubt = Some(Doubt { open: false, ..doubt });
+                    Some(Document { doubt, ..document.clone() })
                 });
                 if let Err(error) = ended.await {
-                    tracing::debug!(document = %key, %error, "the end of a write could not be kept");
+                    tracing::debug!(document = %which, %error, "the end of a write could not be kept");
                 }
             });
         }
@@ -268,20 +286,20 @@ impl WriteUnderWay {
     /// The app has changed nothing: what was in doubt because of this request alone no longer is. Goes on in the
     /// background.
     pub(crate) fn refused(&self) {
-        for Named { key, mark, before, .. } in &self.named {
+        for named in &self.named {
             let core = self.shared.core.clone();
-            if before.is_some() || core.writes.overlap(key, true) {
+            if named.before.is_some() || core.writes.overlap(&named.key, true) {
                 continue;
             }
-            let (key, mark) = (key.clone(), *mark);
+            let (which, mark) = (named.which(), named.mark);
             core.writes.is_void(mark, true);
             self.shared.background.spawn(async move {
-                let lifted = amend(&core, &key, |mapping| {
-                    let own = mapping.doubt.as_ref().is_some_and(|doubt| doubt.mark == mark);
-                    own.then(|| Mapping { doubt: None, ..mapping.clone() })
+                let lifted = amend(&core, &which, |document| {
+                    let own = document.doubt.as_ref().is_some_and(|doubt| doubt.mark == mark);
+                    own.then(|| Document { doubt: None, ..document.clone() })
                 });
                 if let Err(error) = lifted.await {
-                    tracing::warn!(document = %key, %error, "a document stays in doubt");
+                    tracing::warn!(document = %which, %error, "a document stays in doubt");
                 }
                 core.writes.is_void(mark, false);
             });
@@ -331,8 +349,8 @@ impl Circumstances {
 
     /// Whether the document was put in doubt by something else than the upload of this job, after the app was looked
     /// at.
-    pub(super) fn is_foreign(&self, mapping: &Mapping, job: JobId) -> bool {
-        mapping.mark().is_some_and(|mark| mark != job.0 && self.seen != Some(mark))
+    pub(super) fn is_foreign(&self, document: &Document, job: JobId) -> bool {
+        document.mark().is_some_and(|mark| mark != job.0 && self.seen != Some(mark))
     }
 
     /// The mark of this request, where the document was in no doubt before.
@@ -345,52 +363,92 @@ impl Circumstances {
         &self,
         core: &Core,
         key: &DocumentKey,
-        before: Option<&Mapping>,
+        before: Option<&Document>,
     ) -> bool {
-        let captured = before.map(|mapping| mapping.captured_by).zip(self.began);
+        let captured = before.map(|document| document.captured_by).zip(self.began);
+        // By another of its names.
+        let elsewhere = |document: &Document| {
+            document.names.iter().any(|name| name != key && core.writes.are_under_way(name))
+        };
         self.unsettled
             || self.lingering.contains(key)
             || core.writes.overlap(key, self.named.contains(key))
+            || before.is_some_and(elsewhere)
             || captured.is_some_and(|(captured, began)| captured > began)
     }
 }
 
-/// What becomes of a mapping.
+impl Named {
+    fn new(key: DocumentKey, mark: u64) -> Self {
+        Self { key, document: None, mark, is_known: true, in_body: false, before: None }
+    }
+
+    /// The document itself where it is known: it may have been renamed since.
+    fn which(&self) -> Which {
+        self.document.map_or_else(|| Which::Named(self.key.clone()), Which::Known)
+    }
+}
+
+/// The document that is to be changed.
+enum Which {
+    Named(DocumentKey),
+    Known(DocId),
+}
+
+impl Which {
+    async fn find(&self, core: &Core) -> Result<Option<Document>, StoreError> {
+        Ok(match self {
+            Self::Named(key) => core.store.get(key).await?.map(|found| found.document.clone()),
+            Self::Known(id) => core.store.document(*id).await?.map(Arc::unwrap_or_clone),
+        })
+    }
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named(key) => key.fmt(f),
+            Self::Known(id) => id.fmt(f),
+        }
+    }
+}
+
+/// What becomes of a document.
 struct Change {
     /// `None`: it goes.
-    to: Option<Mapping>,
+    to: Option<Document>,
     /// The bytes that waited for a look go too.
     drops: bool,
 }
 
-/// Writes what `to` makes of the mapping. Whether there was something to write.
+/// Writes what `to` makes of the document. Whether there was something to write.
 async fn amend(
     core: &Core,
-    key: &DocumentKey,
-    mut to: impl FnMut(&Mapping) -> Option<Mapping>,
+    which: &Which,
+    mut to: impl FnMut(&Document) -> Option<Document>,
 ) -> Result<bool, Failure> {
-    amend_with_jobs(core, key, |mapping| {
-        to(mapping).map(|to| Change { to: Some(to), drops: false })
+    amend_with_jobs(core, which, |document| {
+        to(document).map(|to| Change { to: Some(to), drops: false })
     })
     .await
 }
 
 async fn amend_with_jobs(
     core: &Core,
-    key: &DocumentKey,
-    mut change: impl FnMut(&Mapping) -> Option<Change>,
+    which: &Which,
+    mut change: impl FnMut(&Document) -> Option<Change>,
 ) -> Result<bool, Failure> {
     for _ in 0..MAX_CONFLICTS {
-        let Some(mapping) = core.store.get(key).await? else { return Ok(false) };
-        let Some(Change { to, drops }) = change(&mapping) else { return Ok(false) };
+        let Some(document) = which.find(core).await? else { return Ok(false) };
+        let Some(Change { to, drops }) = change(&document) else { return Ok(false) };
         let mut batch = Batch::default();
         let mut files = Vec::new();
-        batch.expect.push((key.clone(), Some(mapping.revision)));
+        batch.expect.push((document.id, Some(document.revision)));
         match to {
             Some(to) => batch.put.push(to),
-            None => batch.remove.push(key.clone()),
+            None => batch.remove.push(document.id),
         }
-        if let Some(id) = mapping.unconfirmed_job().filter(|_| drops)
+        if let Some(id) = document.unconfirmed_job().filter(|_| drops)
             && let Some(job) = find_job(&*core.store, id).await?
         {
             files.extend(job.spool().map(str::to_owned));

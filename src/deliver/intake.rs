@@ -1,15 +1,16 @@
 //! What the request path asks of the journal: take these bytes, forget these documents.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::core::Core;
 use super::doubt::Circumstances;
 use crate::document::DocumentKey;
-use crate::mapping::{
-    Applied, Batch, Doubt, Job, JobId, Mapping, MappingState, MappingStore, Progress, Provenance,
-    StoreError, Task, Validators, find_job,
-};
 use crate::reason::Reason;
+use crate::store::{
+    Applied, Batch, DocId, Document, DocumentState, DocumentStore, Doubt, Job, JobId, Mapping,
+    Progress, Provenance, StoreError, Task, Validators, find_job,
+};
 use crate::telemetry::Step;
 
 /// A captured file that rests in the spool for good.
@@ -54,8 +55,8 @@ pub(super) async fn capture(
             for _ in 0..superseded.len() {
                 core.metrics.outcome(Step::Deliver, Reason::Superseded);
             }
-            for mapping in &batch.put {
-                core.writes.is_marked(&mapping.key);
+            for name in batch.put.iter().flat_map(|document| &document.names) {
+                core.writes.is_marked(name);
             }
             core.remove_files([unused, superseded].concat()).await;
             let reasons = files.iter().zip(&jobs).map(|(file, job)| match job {
@@ -80,8 +81,8 @@ pub(super) async fn capture(
 pub(super) async fn turn(
     core: &Core,
     key: &DocumentKey,
-    from: &MappingState,
-    to: &MappingState,
+    from: &DocumentState,
+    to: &DocumentState,
 ) -> Result<bool, Failure> {
     for _ in 0..MAX_CONFLICTS {
         let Some(mapping) = core.store.get(key).await? else { return Ok(false) };
@@ -89,9 +90,9 @@ pub(super) async fn turn(
             return Ok(false);
         }
         let mut batch = Batch::default();
-        batch.expect.push((key.clone(), Some(mapping.revision)));
-        let mapping = Mapping::clone(&mapping);
-        batch.put.push(Mapping { state: to.clone(), updated_at: core.clock.now(), ..mapping });
+        batch.expect.push((mapping.id, Some(mapping.revision)));
+        let document = mapping.document.clone();
+        batch.put.push(Document { state: to.clone(), updated_at: core.clock.now(), ..document });
         if core.store.apply(batch).await? == Applied::Done {
             return Ok(true);
         }
@@ -99,43 +100,58 @@ pub(super) async fn turn(
     Err(Failure::Contended)
 }
 
-/// Forgets up to a page of mappings. With `remove_documents`, their DWS documents are journalled
-/// for removal. Returns how many there were.
+/// Forgets up to a page of names. A document goes with its last name, and with `remove_documents` its DWS document is
+/// journalled for removal.
 pub(crate) async fn forget(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     keys: &[DocumentKey],
     remove_documents: bool,
     now: u64,
 ) -> Result<Forgotten, Failure> {
     for _ in 0..MAX_CONFLICTS {
         let mut forgotten = Forgotten::default();
-        let mut batch = Batch::default();
+        let mut changed: Vec<Mapping> = Vec::new();
         for key in keys {
             let Some(mapping) = store.get(key).await? else { continue };
-            batch.expect.push((key.clone(), Some(mapping.revision)));
-            for job in unneeded_uploads(store, &mapping).await? {
+            forgotten.names += 1;
+            let same = changed.iter_mut().find(|other| other.id == mapping.id);
+            if let Some(Mapping { document, .. }) = same {
+                document.names.retain(|name| name != key);
+            } else {
+                let mut mapping = Arc::unwrap_or_clone(mapping);
+                mapping.document.names.retain(|name| name != key);
+                changed.push(mapping);
+            }
+        }
+        let mut batch = Batch::default();
+        for Mapping { key, document } in changed {
+            batch.expect.push((document.id, Some(document.revision)));
+            if !document.names.is_empty() {
+                batch.put.push(document);
+                continue;
+            }
+            for job in unneeded_uploads(store, &document).await? {
                 batch.remove_jobs.push(job.id);
                 forgotten.files.extend(job.spool().map(str::to_owned));
             }
-            if let Some(document) = mapping.held_document().filter(|_| remove_documents) {
+            if let Some(held) = document.held_document().filter(|_| remove_documents) {
                 let id = store.next_job();
-                batch.put_jobs.push(Job::remove(id, key.clone(), document.to_owned(), now));
+                batch.put_jobs.push(Job::remove(id, document.id, key, held.to_owned(), now));
             }
-            batch.remove.push(key.clone());
+            batch.remove.push(document.id);
         }
-        forgotten.mappings = batch.remove.len();
         forgotten.removals.clone_from(&batch.put_jobs);
-        if batch.remove.is_empty() || store.apply(batch).await? == Applied::Done {
+        if forgotten.names == 0 || store.apply(batch).await? == Applied::Done {
             return Ok(forgotten);
         }
     }
     Err(Failure::Contended)
 }
 
-/// What went with forgotten mappings.
+/// What went with forgotten names.
 #[derive(Debug, Default)]
 pub(crate) struct Forgotten {
-    pub(crate) mappings: usize,
+    pub(crate) names: usize,
     /// The journal's entries for their DWS documents.
     pub(super) removals: Vec<Job>,
     /// Spool files of uploads that are not needed any more.
@@ -225,7 +241,8 @@ async fn write_captures(
                 file.title = before.title.clone().or(file.title);
             }
             let now = core.clock.now();
-            let doubt = by.leave_doubt(core, &file.key, mapping.as_deref());
+            let doubt =
+                by.leave_doubt(core, &file.key, mapping.as_ref().map(|known| &known.document));
             let doubt = doubt.then(|| Doubt::new(now, job.0));
             add_capture(&mut written.batch, file, mapping.as_deref(), job, now, doubt);
             if let Some(put) = written.batch.put.last_mut() {
@@ -248,29 +265,31 @@ fn add_capture(
     doubt: Option<Doubt>,
 ) {
     let Kept { key, spool, title, content_type, size, sha256, provenance } = file;
-    let previous = known.and_then(Mapping::held_document).map(str::to_owned);
-    batch.expect.push((key.clone(), known.map(|mapping| mapping.revision)));
-    batch.put.push(Mapping {
-        key: key.clone(),
-        state: MappingState::Pending { job: id, previous },
-        revision: 0,
+    let previous = known.and_then(|known| known.held_document()).map(str::to_owned);
+    let state = DocumentState::Pending { job: id, previous };
+    let document = match known {
+        Some(known) => Document { state, updated_at: now, ..known.document.clone() },
+        None => Document::new(key.clone(), state, now),
+    };
+    let document = Document {
         title: title.clone(),
         content_type: content_type.clone(),
         size,
         sha256: sha256.clone(),
-        created_at: known.map_or(now, |mapping| mapping.created_at),
-        updated_at: now,
         provenance,
         captured_by: id,
         validators: Validators::default(),
         doubt,
-    });
+        ..document
+    };
+    batch.expect.push((document.id, known.map(|known| known.revision)));
     let task = Task::Upload { key, spool, title, content_type, size, sha256 };
-    batch.put_jobs.push(new_job(id, task, Progress::Due { at: now }, now));
+    batch.put_jobs.push(new_job(id, document.id, task, Progress::Due { at: now }, now));
+    batch.put.push(document);
 }
 
-pub(super) fn new_job(id: JobId, task: Task, progress: Progress, now: u64) -> Job {
-    Job { id, task, progress, attempts: 0, created_at: now, last_error: None }
+pub(super) fn new_job(id: JobId, document: DocId, task: Task, progress: Progress, now: u64) -> Job {
+    Job { id, document, task, progress, attempts: 0, created_at: now, last_error: None }
 }
 
 impl Known {
@@ -299,23 +318,23 @@ impl Known {
 
 /// Uploads that new bytes make pointless: one that has not begun, and one that waits for a look at the app.
 pub(super) async fn unneeded_uploads(
-    store: &dyn MappingStore,
-    mapping: &Mapping,
+    store: &dyn DocumentStore,
+    document: &Document,
 ) -> Result<Vec<Job>, StoreError> {
-    let mut unneeded: Vec<Job> = waiting_upload(store, mapping).await?.into_iter().collect();
-    if let Some(id) = mapping.unconfirmed_job() {
+    let mut unneeded: Vec<Job> = waiting_upload(store, document).await?.into_iter().collect();
+    if let Some(id) = document.unconfirmed_job() {
         unneeded.extend(find_job(store, id).await?);
     }
     Ok(unneeded)
 }
 
-/// The upload that this mapping waits for, if it has not begun. The batch that removes it must
-/// insist on the mapping's revision: beginning an upload changes that.
+/// The upload that this document waits for, if it has not begun. The batch that removes it must
+/// insist on the document's revision: beginning an upload changes that.
 async fn waiting_upload(
-    store: &dyn MappingStore,
-    mapping: &Mapping,
+    store: &dyn DocumentStore,
+    document: &Document,
 ) -> Result<Option<Job>, StoreError> {
-    let Some(id) = mapping.pending_job() else { return Ok(None) };
+    let Some(id) = document.pending_job() else { return Ok(None) };
     let job = find_job(store, id).await?;
     Ok(job.filter(|job| matches!(job.progress, Progress::Due { .. })))
 }

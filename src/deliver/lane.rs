@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::document::DocumentKey;
-use crate::mapping::{Job, JobId, Task};
+use crate::store::{DocId, Job, JobId, Task};
 
 /// Uploads and removals wait apart: a full plan stops uploads, and removals are what makes room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ impl Kind {
 /// tried.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    due: BTreeMap<JobId, DocumentKey>,
+    due: BTreeMap<JobId, DocId>,
     /// The journal holds due jobs that found no place here.
     overflowed: bool,
     failures: u32,
@@ -35,10 +34,10 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Whether there was a place for it.
-    pub(super) fn offer(&mut self, id: JobId, key: &DocumentKey) -> bool {
+    pub(super) fn offer(&mut self, id: JobId, document: DocId) -> bool {
         let taken = self.due.len() < MAX_DUE || self.due.contains_key(&id);
         if taken {
-            self.due.insert(id, key.clone());
+            self.due.insert(id, document);
         } else {
             self.overflowed = true;
         }
@@ -46,18 +45,18 @@ impl Lane {
     }
 
     /// The oldest job that may be tried now.
-    pub(super) fn next(&self, now: u64, busy: &HashSet<DocumentKey>) -> Option<JobId> {
+    pub(super) fn next(&self, now: u64, busy: &HashSet<DocId>) -> Option<JobId> {
         let probing = self.failures > 0 && self.running > 0;
         if now < self.opens_at || probing {
             return None;
         }
-        self.due.iter().find(|(_, key)| !busy.contains(*key)).map(|(id, _)| *id)
+        self.due.iter().find(|(_, document)| !busy.contains(*document)).map(|(id, _)| *id)
     }
 
-    pub(super) fn start(&mut self, id: JobId) -> Option<DocumentKey> {
-        let key = self.due.remove(&id)?;
+    pub(super) fn start(&mut self, id: JobId) -> Option<DocId> {
+        let document = self.due.remove(&id)?;
         self.running += 1;
-        Some(key)
+        Some(document)
     }
 
     pub(super) fn ended(&mut self) {
@@ -109,16 +108,16 @@ const MAX_DUE: usize = 512;
 mod tests {
     use super::*;
 
-    fn key(id: u64) -> DocumentKey {
-        DocumentKey::new("files", id.to_string()).unwrap()
+    fn document(id: u64) -> DocId {
+        format!("{id:032x}").parse().unwrap()
     }
 
     #[test]
     fn the_oldest_goes_first_and_one_per_document() {
         let mut lane = Lane::default();
-        lane.offer(JobId(3), &key(1));
-        lane.offer(JobId(2), &key(1));
-        lane.offer(JobId(4), &key(2));
+        lane.offer(JobId(3), document(1));
+        lane.offer(JobId(2), document(1));
+        lane.offer(JobId(4), document(2));
         let mut busy = HashSet::new();
         assert_eq!(lane.next(0, &busy), Some(JobId(2)));
         busy.extend(lane.start(JobId(2)));
@@ -128,7 +127,7 @@ mod tests {
     #[test]
     fn a_failing_lane_waits_and_then_tries_one() {
         let mut lane = Lane::default();
-        assert!((1..5).all(|id| lane.offer(JobId(id), &key(id))));
+        assert!((1..5).all(|id| lane.offer(JobId(id), document(id))));
         lane.start(JobId(1));
         lane.start(JobId(2));
         lane.ended();
@@ -149,7 +148,7 @@ mod tests {
     fn holds_a_bounded_number() {
         let mut lane = Lane::default();
         for id in 0..=MAX_DUE as u64 {
-            lane.offer(JobId(id), &key(id));
+            lane.offer(JobId(id), document(id));
         }
         assert_eq!(lane.due.len(), MAX_DUE);
         assert!(!lane.must_read());

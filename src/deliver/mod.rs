@@ -49,10 +49,10 @@ pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
 use self::writes::Writes;
 use crate::backend::Current;
-use crate::capture::{Spool, SpooledFile};
 use crate::document::DocumentKey;
-use crate::mapping::{Mapping, MappingState, MappingStore, Provenance, StoreError};
 use crate::reason::{Because, Reason};
+use crate::spool::{Spool, SpooledFile};
+use crate::store::{DocumentState, DocumentStore, Mapping, Provenance, StoreError};
 use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
@@ -73,7 +73,7 @@ impl Outbox {
     /// Parks what a crash left unclear, sweeps the spool, and starts the worker on the current
     /// runtime. Nothing may be spooled before this resolves: the sweep would take it.
     pub(crate) async fn start(
-        store: Arc<dyn MappingStore>,
+        store: Arc<dyn DocumentStore>,
         spool: Spool,
         backend: Arc<Current>,
         metrics: Arc<Metrics>,
@@ -82,7 +82,7 @@ impl Outbox {
     }
 
     async fn start_with(
-        store: Arc<dyn MappingStore>,
+        store: Arc<dyn DocumentStore>,
         files: Arc<dyn Files>,
         backend: Arc<Current>,
         metrics: Arc<Metrics>,
@@ -120,21 +120,21 @@ impl Outbox {
         .await
     }
 
-    /// The app deleted these: mappings go, and removals of their DWS documents rest in the journal.
+    /// The app deleted these: names go, with the last one the document, and removals of their DWS documents rest in the journal.
     /// `prefix`: and every id that starts with `id + "/"`.
     ///
-    /// Returns how many mappings went. A caller that goes away does not interrupt it.
+    /// Returns how many names went. A caller that goes away does not interrupt it.
     pub(crate) async fn delete(&self, key: &DocumentKey, prefix: bool) -> Result<usize, Reason> {
         let key = key.clone();
         self.finish(move |core| async move { delete(&core, key, prefix).await }).await
     }
 
-    /// The mapping as it is now, if that can be told without asking anybody.
+    /// The document of this name as it is now, if that can be told without asking anybody.
     pub(crate) fn known(&self, key: &DocumentKey) -> Option<Arc<Mapping>> {
         self.shared.core.store.known(key)
     }
 
-    /// The mapping as it is now.
+    /// The document of this name as it is now.
     pub(crate) async fn mapping(&self, key: &DocumentKey) -> Result<Option<Arc<Mapping>>, Reason> {
         let mapping = self.shared.core.store.get(key).await;
         mapping.map_err(|error| Failure::from(error).reason("mapping"))
@@ -142,8 +142,8 @@ impl Outbox {
 
     /// DWS no longer has this document.
     pub(crate) async fn lost(&self, key: &DocumentKey, document_id: String) -> Result<(), Reason> {
-        let ready = MappingState::Ready { document_id: document_id.clone() };
-        let lost = MappingState::Lost { document_id: document_id.clone() };
+        let ready = DocumentState::Ready { document_id: document_id.clone() };
+        let lost = DocumentState::Lost { document_id: document_id.clone() };
         if self.turn(key, ready, lost).await? {
             self.shared.core.metrics.outcome(Step::Deliver, Reason::DocumentLost);
             tracing::warn!(
@@ -156,8 +156,8 @@ impl Outbox {
 
     /// DWS has this document after all.
     pub(crate) async fn found(&self, key: &DocumentKey, document_id: String) -> Result<(), Reason> {
-        let lost = MappingState::Lost { document_id: document_id.clone() };
-        let ready = MappingState::Ready { document_id: document_id.clone() };
+        let lost = DocumentState::Lost { document_id: document_id.clone() };
+        let ready = DocumentState::Ready { document_id: document_id.clone() };
         if self.turn(key, lost, ready).await? {
             tracing::info!(document = %key, document_id, "DWS has a document again");
         }
@@ -167,8 +167,8 @@ impl Outbox {
     async fn turn(
         &self,
         key: &DocumentKey,
-        from: MappingState,
-        to: MappingState,
+        from: DocumentState,
+        to: DocumentState,
     ) -> Result<bool, Reason> {
         let key = key.clone();
         self.finish(move |core| async move {
@@ -178,7 +178,7 @@ impl Outbox {
         .await
     }
 
-    /// The mapping, waiting up to `wait` for one that is pending to become ready or refused.
+    /// The document, waiting up to `wait` for one that is pending to become ready or refused.
     pub(crate) async fn settled(
         &self,
         key: &DocumentKey,
@@ -288,7 +288,7 @@ async fn delete_page(core: &Core, keys: &[DocumentKey]) -> Result<usize, Reason>
     core.hints.offer(&forgotten.removals);
     core.remove_files(forgotten.files).await;
     core.settled.notify_waiters();
-    Ok(forgotten.mappings)
+    Ok(forgotten.names)
 }
 
 /// Two digits for each byte, as mappings keep hashes.
@@ -301,5 +301,5 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Mappings that are deleted in one batch.
+/// Names that are deleted in one batch.
 const PAGE: usize = 100;

@@ -1,9 +1,9 @@
 //! What an operator decides about a parked upload, after a look at DWS.
 
-use crate::mapping::{Applied, Batch, Job, JobId, MappingStore, Progress, StoreError, find_job};
+use crate::store::{Applied, Batch, DocumentStore, Job, JobId, Progress, StoreError, find_job};
 
 /// DWS does not have it: send it (again).
-pub(crate) async fn retry(store: &dyn MappingStore, id: JobId, now: u64) -> Result<(), Undecided> {
+pub(crate) async fn retry(store: &dyn DocumentStore, id: JobId, now: u64) -> Result<(), Undecided> {
     let job = find_parked(store, id).await?;
     let due = Job { progress: Progress::Due { at: now }, ..job };
     let batch = Batch { put_jobs: vec![due], ..Batch::default() };
@@ -11,22 +11,23 @@ pub(crate) async fn retry(store: &dyn MappingStore, id: JobId, now: u64) -> Resu
     Ok(())
 }
 
-/// It is not wanted any more: the job goes, and with it the mapping that waits for it and the
-/// document that it would have replaced, which holds bytes that the app no longer has. The spool
+/// It is not wanted any more: the job goes, and with it the document that waits for it, and at DWS the
+/// one that it would have replaced, which holds bytes that the app no longer has. The spool
 /// file is swept at the next start.
 pub(crate) async fn discard(
-    store: &dyn MappingStore,
+    store: &dyn DocumentStore,
     id: JobId,
     now: u64,
 ) -> Result<(), Undecided> {
     let job = find_parked(store, id).await?;
     let mut batch = Batch { remove_jobs: vec![id], ..Batch::default() };
-    let mapping = store.get(job.key()).await?;
-    if let Some(mapping) = mapping.filter(|mapping| mapping.pending_job() == Some(id)) {
-        batch.expect.push((mapping.key.clone(), Some(mapping.revision)));
-        batch.remove.push(mapping.key.clone());
-        let previous = mapping.held_document().map(|document| {
-            Job::remove(store.next_job(), mapping.key.clone(), document.to_owned(), now)
+    let document = store.document(job.document).await?;
+    if let Some(document) = document.filter(|document| document.pending_job() == Some(id)) {
+        batch.expect.push((document.id, Some(document.revision)));
+        batch.remove.push(document.id);
+        let previous = document.held_document().map(|previous| {
+            let key = job.key().clone();
+            Job::remove(store.next_job(), document.id, key, previous.to_owned(), now)
         });
         batch.put_jobs.extend(previous);
     }
@@ -48,7 +49,7 @@ pub(crate) enum Undecided {
     Store(#[from] StoreError),
 }
 
-async fn find_parked(store: &dyn MappingStore, id: JobId) -> Result<Job, Undecided> {
+async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, Undecided> {
     match find_job(store, id).await? {
         Some(job) if matches!(job.progress, Progress::Parked { .. }) => Ok(job),
         Some(_) => Err(Undecided::NotParked(id.0)),

@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 use super::core::Core;
 use super::doubt::withdraw;
 use super::intake::Failure;
-use crate::mapping::{Batch, Job, Progress, Task};
 use crate::reason::Reason;
+use crate::store::{Batch, Job, Progress, Task};
 use crate::telemetry::Step;
 
 /// Parks uploads that were being sent, since DWS may have stored them, and sweeps the spool. To be
@@ -29,7 +29,7 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         for job in page.iter().filter(|job| is_stale(job)) {
-            withdraw(core, job.key(), job.id).await?;
+            withdraw(core, job).await?;
         }
         needed.extend(page.iter().filter_map(Job::spool).map(|name| hasher.hash_one(name)));
         let interrupted = page.into_iter().filter(|job| job.progress == Progress::Sending);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::capture::Spool;
+use crate::spool::Spool;
 
 /// The spool. All but `path` block.
 pub(super) trait Files: Send + Sync + 'static {

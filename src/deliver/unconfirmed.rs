@@ -5,13 +5,13 @@ use super::Outbox;
 use super::core::Core;
 use super::doubt::Circumstances;
 use super::intake::{Failure, Kept, Known, MAX_CONFLICTS, new_job, unneeded_uploads};
-use crate::capture::SpooledFile;
 use crate::document::DocumentKey;
-use crate::mapping::{
-    Applied, Batch, Doubt, Job, JobId, Mapping, MappingState, Progress, Provenance, Task,
-    Unconfirmed, Validators, find_job,
-};
 use crate::reason::Reason;
+use crate::spool::SpooledFile;
+use crate::store::{
+    Applied, Batch, Document, DocumentState, Doubt, Job, JobId, Mapping, Progress, Provenance,
+    Task, Unconfirmed, find_job,
+};
 
 /// An unconfirmed capture.
 #[derive(Clone, Debug)]
@@ -114,37 +114,32 @@ async fn propose(
             batch.remove_jobs.push(earlier);
             superseded.extend(job.spool().map(str::to_owned));
         }
-        batch.expect.push((key.clone(), mapping.as_ref().map(|mapping| mapping.revision)));
         let is_known = mapping.as_ref().is_some_and(|mapping| mapping.is_document());
         let is_sole = mapping.as_ref().is_some_and(|mapping| {
             mapping.doubt.as_ref().is_none_or(|doubt| own_mark == Some(doubt.mark))
         });
         let is_same = mapping.as_ref().is_some_and(|mapping| mapping.sha256 == sha256);
         let changes_nothing = is_known && is_same && is_sole;
-        batch.put.push(match mapping.filter(|_| is_known) {
+        let document = match mapping.filter(|_| is_known) {
             Some(mapping) => {
+                batch.expect.push((mapping.id, Some(mapping.revision)));
                 let unconfirmed = Box::new(Unconfirmed { job: id, provenance });
                 let doubt = Doubt { unconfirmed: Some(unconfirmed), ..Doubt::new(now, id.0) };
-                Mapping { doubt: Some(doubt), ..Mapping::clone(&mapping) }
+                Document { doubt: Some(doubt), ..mapping.document.clone() }
             }
-            None => Mapping {
-                key: key.clone(),
-                state: MappingState::Unconfirmed { job: id },
-                revision: 0,
+            None => Document {
                 title: title.clone(),
                 content_type: content_type.clone(),
                 size,
                 sha256: sha256.clone(),
-                created_at: now,
-                updated_at: now,
                 provenance,
                 captured_by: id,
-                validators: Validators::default(),
-                doubt: None,
+                ..Document::new(key.clone(), DocumentState::Unconfirmed { job: id }, now)
             },
-        });
+        };
         let task = Task::Upload { key: key.clone(), spool, title, content_type, size, sha256 };
-        batch.put_jobs.push(new_job(id, task, Progress::Unconfirmed, now));
+        batch.put_jobs.push(new_job(id, document.id, task, Progress::Unconfirmed, now));
+        batch.put.push(document);
         if core.store.apply(batch).await? == Applied::Done {
             core.remove_files(superseded).await;
             let sha256 = file.sha256;
@@ -161,25 +156,25 @@ async fn confirm(
     by: &Circumstances,
 ) -> Result<Reason, Failure> {
     for _ in 0..MAX_CONFLICTS {
-        let mapping = core.store.get(key).await?;
-        let mapping = mapping.filter(|mapping| mapping.unconfirmed_job() == Some(id));
-        let job = find_job(&*core.store, id).await?;
-        let (Some(mapping), Some(job)) = (mapping, job) else { return Ok(Reason::Superseded) };
+        let Some(job) = find_job(&*core.store, id).await? else { return Ok(Reason::Superseded) };
+        let document = core.store.document(job.document).await?;
+        let document = document.filter(|document| document.unconfirmed_job() == Some(id));
+        let Some(document) = document else { return Ok(Reason::Superseded) };
         let now = core.clock.now();
         let mut batch = Batch::default();
         let mut superseded = Vec::new();
-        for unneeded in unneeded_uploads(&*core.store, &mapping).await? {
+        for unneeded in unneeded_uploads(&*core.store, &document).await? {
             if unneeded.id != id {
                 superseded.extend(unneeded.spool().map(str::to_owned));
                 batch.remove_jobs.push(unneeded.id);
             }
         }
-        batch.expect.push((key.clone(), Some(mapping.revision)));
-        let reason = if mapping.is_document() { Reason::Replaced } else { Reason::Captured };
-        let doubtful = by.leave_doubt(core, key, None) || by.is_foreign(&mapping, id);
+        batch.expect.push((document.id, Some(document.revision)));
+        let reason = if document.is_document() { Reason::Replaced } else { Reason::Captured };
+        let doubtful = by.leave_doubt(core, key, None) || by.is_foreign(&document, id);
         let doubt = doubtful.then(|| Doubt::new(now, core.store.next_job().0));
         let validators = by.validators.clone();
-        batch.put.push(Mapping { doubt, validators, ..with_bytes(&mapping, &job, now) });
+        batch.put.push(Document { doubt, validators, ..with_bytes(&document, &job, now) });
         batch.put_jobs.push(Job { progress: Progress::Due { at: now }, ..job });
         let due = batch.put_jobs.clone();
         if core.store.apply(batch).await? == Applied::Done {
@@ -192,14 +187,14 @@ async fn confirm(
     Err(Failure::Contended)
 }
 
-/// The mapping, waiting for the bytes of this job.
-fn with_bytes(mapping: &Mapping, job: &Job, now: u64) -> Mapping {
-    let previous = mapping.held_document().map(str::to_owned);
-    let mut next = Mapping {
-        state: MappingState::Pending { job: job.id, previous },
+/// The document, waiting for the bytes of this job.
+fn with_bytes(document: &Document, job: &Job, now: u64) -> Document {
+    let previous = document.held_document().map(str::to_owned);
+    let mut next = Document {
+        state: DocumentState::Pending { job: job.id, previous },
         updated_at: now,
         captured_by: job.id,
-        ..mapping.clone()
+        ..document.clone()
     };
     if let Task::Upload { title, content_type, size, sha256, .. } = &job.task {
         next.title.clone_from(title);
@@ -207,7 +202,8 @@ fn with_bytes(mapping: &Mapping, job: &Job, now: u64) -> Mapping {
         next.sha256.clone_from(sha256);
         next.size = *size;
     }
-    if let Some(unconfirmed) = mapping.doubt.as_ref().and_then(|doubt| doubt.unconfirmed.as_ref()) {
+    if let Some(unconfirmed) = document.doubt.as_ref().and_then(|doubt| doubt.unconfirmed.as_ref())
+    {
         next.provenance = unconfirmed.provenance.clone();
     }
     next

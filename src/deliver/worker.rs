@@ -13,8 +13,7 @@ use super::clock::{due_at, millis};
 use super::conclude::STORE_PAUSE;
 use super::core::Core;
 use super::lane::{Kind, Lane};
-use crate::document::DocumentKey;
-use crate::mapping::{Job, JobId, Progress, StoreError};
+use crate::store::{DocId, Job, JobId, Progress, StoreError};
 
 /// Knows a bounded part of the journal: up to a lane's worth of due jobs, and when the next one
 /// will be. The journal is read through only when that is used up.
@@ -23,7 +22,7 @@ pub(super) struct Worker {
     uploads: Lane,
     removals: Lane,
     /// Documents with an attempt under way: one at a time each.
-    busy: HashSet<DocumentKey>,
+    busy: HashSet<DocId>,
     running: HashMap<Id, Running>,
     attempts: JoinSet<Outcome>,
     /// DWS is another one since: the journal's times of next tries don't count.
@@ -42,7 +41,7 @@ pub(super) struct Worker {
 struct Running {
     kind: Kind,
     id: JobId,
-    key: DocumentKey,
+    document: DocId,
 }
 
 impl Worker {
@@ -91,8 +90,8 @@ impl Worker {
     fn take_hints(&mut self) {
         let fresh = self.core.hints.take();
         self.changed |= !fresh.jobs.is_empty();
-        for (id, (kind, key)) in fresh.jobs {
-            self.lane(kind).offer(id, &key);
+        for (id, (kind, document)) in fresh.jobs {
+            self.lane(kind).offer(id, document);
         }
         if fresh.anew {
             self.anew = true;
@@ -134,7 +133,7 @@ impl Worker {
                     at if at > now && !anew => next = next.min(at),
                     _ if self.running.values().any(|running| running.id == job.id) => {}
                     at => {
-                        let offered = self.lane(Kind::of(job)).offer(job.id, job.key());
+                        let offered = self.lane(Kind::of(job)).offer(job.id, job.document);
                         if offered && at > now {
                             self.early.insert(job.id);
                         }
@@ -156,12 +155,12 @@ impl Worker {
             let removal = self.removals.next(now, &self.busy).map(|id| (id, Kind::Remove));
             let oldest = [upload, removal].into_iter().flatten().min_by_key(|(id, _)| *id);
             let Some((id, kind)) = oldest else { return };
-            let Some(key) = self.lane(kind).start(id) else { return };
+            let Some(document) = self.lane(kind).start(id) else { return };
             let failures = self.lane(kind).failures();
             let early = self.early.remove(&id);
             let task = self.attempts.spawn(attempt(Arc::clone(&self.core), id, failures, early));
-            self.busy.insert(key.clone());
-            self.running.insert(task.id(), Running { kind, id, key });
+            self.busy.insert(document);
+            self.running.insert(task.id(), Running { kind, id, document });
         }
     }
 
@@ -184,8 +183,8 @@ impl Worker {
                 (error.id(), Outcome::StoreFailed)
             }
         };
-        let Some(Running { kind, id, key }) = self.running.remove(&task) else { return };
-        self.busy.remove(&key);
+        let Some(Running { kind, id, document }) = self.running.remove(&task) else { return };
+        self.busy.remove(&document);
         self.changed = true;
         let now = self.core.clock.now();
         let lane = self.lane(kind);

@@ -16,8 +16,8 @@ use tower::{Service, ServiceExt};
 use super::pretend::stand_in;
 use super::trail::{Explanation, Finding, Trail};
 use crate::body::RequestBody;
-use crate::client::ClientInfo;
 use crate::engine::Transom;
+use crate::http::ClientInfo;
 use crate::lane::Probe;
 use crate::reason::Reason;
 

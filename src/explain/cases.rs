@@ -6,8 +6,8 @@ use super::run::{Case, Document, Explainer};
 use super::trail::Explanation;
 use crate::auth::{Refusal, as_if_signed};
 use crate::config::{Config, Expectation, TestCaller, TestCase, TestDocument};
-use crate::mapping::{Provenance, Uploader};
 use crate::reason::Reason;
+use crate::store::{Provenance, Uploader};
 
 /// What came of all tests.
 pub(crate) struct Outcome {

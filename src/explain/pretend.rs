@@ -15,7 +15,9 @@ use crate::body::RequestBody;
 use crate::config::{Action, Config, Delivery, ViewRule};
 use crate::document::DocumentKey;
 use crate::inject::Pointer;
-use crate::mapping::{Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, StoreError};
+use crate::store::{
+    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
+};
 use crate::viewer::is_navigation;
 
 /// Answers everything with the same status, and a body that could take a session.
@@ -28,9 +30,9 @@ pub(super) struct App {
 
 /// Reads from another store, or knows every document; writes nothing.
 pub(super) enum Store {
-    Read(Arc<dyn MappingStore>),
-    /// The mapping that every document has, at this moment.
-    Assumed(Mutex<Option<Box<Mapping>>>),
+    Read(Arc<dyn DocumentStore>),
+    /// The document that every name points at, at this moment.
+    Assumed(Mutex<Option<Box<Document>>>),
 }
 
 /// An app whose answer could carry what the view's rule delivers.
@@ -94,7 +96,7 @@ impl<B> Service<Request<RequestBody<B>>> for App {
     }
 }
 
-impl MappingStore for Store {
+impl DocumentStore for Store {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
@@ -102,11 +104,16 @@ impl MappingStore for Store {
         match self {
             Self::Read(store) => store.get(key),
             Self::Assumed(mapping) => {
-                let mapping = mapping.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let mapping = mapping.map(|mapping| Mapping { key: key.clone(), ..*mapping });
+                let document = mapping.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let mapping =
+                    document.map(|document| Mapping { key: key.clone(), document: *document });
                 Box::pin(ready(Ok(mapping.map(Arc::new))))
             }
         }
+    }
+
+    fn document(&self, _: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>> {
+        Box::pin(ready(Ok(None)))
     }
 
     fn apply(&self, _: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {

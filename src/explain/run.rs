@@ -14,7 +14,7 @@ use crate::auth::{Caller, Refusal};
 use crate::config::Config;
 use crate::document::DocumentKey;
 use crate::engine::{Engine, Transom};
-use crate::mapping::{JobId, Mapping, MappingState, MappingStore, Provenance, Validators, now_ms};
+use crate::store::{self, DocumentState, DocumentStore, JobId, Provenance, now_ms};
 
 /// A request, and what is to be assumed about the rest of the world.
 pub(crate) struct Case {
@@ -32,7 +32,7 @@ pub(crate) enum Document {
     /// What the store says.
     Known,
     /// Each is as this one, or unknown.
-    Assumed(Option<Box<Mapping>>),
+    Assumed(Option<Box<store::Document>>),
 }
 
 /// An engine of which only decisions are asked. Nothing is sent, minted or written; keys at URLs are fetched.
@@ -51,7 +51,7 @@ impl Explainer {
     /// A sentence for the operator.
     pub(crate) async fn start(
         config: Config,
-        store: Option<Arc<dyn MappingStore>>,
+        store: Option<Arc<dyn DocumentStore>>,
         tokens: bool,
     ) -> Result<Self, String> {
         let store = store.map_or_else(|| Store::Assumed(Mutex::default()), Store::Read);
@@ -83,15 +83,15 @@ impl Explainer {
 
 impl Document {
     pub(crate) fn ready() -> Self {
-        Self::assumed(MappingState::Ready { document_id: "(its DWS id)".to_owned() })
+        Self::assumed(DocumentState::Ready { document_id: "(its DWS id)".to_owned() })
     }
 
     pub(crate) fn pending() -> Self {
-        Self::assumed(MappingState::Pending { job: JobId(1), previous: None })
+        Self::assumed(DocumentState::Pending { job: JobId(1), previous: None })
     }
 
     pub(crate) fn refused() -> Self {
-        Self::assumed(MappingState::Refused { detail: "as assumed".to_owned() })
+        Self::assumed(DocumentState::Refused { detail: "as assumed".to_owned() })
     }
 
     pub(crate) fn unknown() -> Self {
@@ -105,23 +105,12 @@ impl Document {
         self
     }
 
-    fn assumed(state: MappingState) -> Self {
+    fn assumed(state: DocumentState) -> Self {
         let now = now_ms();
         // Stands for every key.
-        let mapping = DocumentKey::new("any", "any").ok().map(|key| Mapping {
-            key,
-            state,
-            revision: 0,
-            title: None,
+        let mapping = DocumentKey::new("any", "any").ok().map(|key| store::Document {
             content_type: "application/pdf".to_owned(),
-            size: 0,
-            sha256: String::new(),
-            created_at: now,
-            updated_at: now,
-            provenance: Provenance::default(),
-            captured_by: JobId(0),
-            validators: Validators::default(),
-            doubt: None,
+            ..store::Document::new(key, state, now)
         });
         Self::Assumed(mapping.map(Box::new))
     }

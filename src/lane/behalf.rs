@@ -9,11 +9,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, Request, Uri};
 
 use crate::body::RequestBody;
-use crate::client::ClientInfo;
 use crate::config::TokenPlace;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
+use crate::http::ClientInfo;
 use crate::mount::Misplaced;
 use crate::route::Outgoing;
 use crate::telemetry::request_id;

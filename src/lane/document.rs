@@ -15,8 +15,8 @@ use crate::deliver::Circumstances;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mapping::{Compared, Mapping, Observed, Validators, now_ms};
 use crate::reason::Reason;
+use crate::store::{Compared, Mapping, Observed, Validators, now_ms};
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,17 +16,18 @@ use tracing::{info, warn};
 use super::behalf::on_behalf;
 use super::{Inner, ask_for_identity, client_address, is_encoded, last_segment};
 use crate::body::RequestBody;
-use crate::capture::{self, Plan, Shape, Spool, SpooledFile, tap};
 use crate::config::Kind;
 use crate::deliver::{Circumstances, Known, Outbox, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::mapping::{Mapping, Observed, Provenance, Validators};
+use crate::extract::{self, Plan, Shape, tap};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::Outgoing;
 use crate::session::Holder;
 use crate::source::Flight;
+use crate::spool::{Spool, SpooledFile};
+use crate::store::{Mapping, Observed, Provenance, Validators};
 use crate::telemetry::{Metrics, Step};
 
 /// Waits until the document is journalled, or found to be what the app has, having it fetched from the kind's
@@ -218,7 +219,7 @@ impl Limits {
         };
         check(key, &reply)?;
         // The same names of files, and the same signs of half a document, as on requests.
-        let no_parts = capture::Parts::Named(Vec::new());
+        let no_parts = extract::Parts::Named(Vec::new());
         let shape = Shape::of(reply.headers(), no_parts, Some(title))?;
         let length = content_length(&reply);
         if length.is_some_and(|length| length > self.max_size) {

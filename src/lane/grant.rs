@@ -19,9 +19,9 @@ use crate::config::{AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
-use crate::mapping::{Mapping, Observed, now_ms};
 use crate::reason::Reason;
 use crate::session::{Holder, Session};
+use crate::store::{Mapping, Observed, now_ms};
 use crate::telemetry::{Rfc3339, request_id};
 use crate::viewer::is_ahead;
 

@@ -29,9 +29,9 @@ use http_body::Body;
 use tower::Service;
 
 use crate::body::{RequestBody, ResponseBody};
-#[cfg(feature = "server")]
-use crate::client::ClientInfo;
 use crate::engine::Engine;
+#[cfg(feature = "server")]
+use crate::http::ClientInfo;
 
 /// An inner service as the lanes see it; says once what every lane needs of it.
 pub(crate) trait Inner<B>: Clone + Send + 'static {
@@ -106,7 +106,7 @@ fn client_address(
 ) -> Option<IpAddr> {
     let peer = extensions.get::<ClientInfo>()?.peer.ip();
     let trusted = &engine.config.server.trusted_proxies;
-    Some(crate::forward::headers::first_client(headers, peer, trusted))
+    Some(crate::http::headers::first_client(headers, peer, trusted))
 }
 
 #[cfg(not(feature = "server"))]

@@ -22,13 +22,13 @@ use crate::config::{AppSays, Config, Kind, ViewRule, serves};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mapping::Mapping;
 use crate::mount::Misplaced;
 use crate::problem::problem;
 use crate::reading::{Parameter, parameter};
 use crate::reason::Reason;
 use crate::route::effective;
 use crate::session::Session;
+use crate::store::Mapping;
 use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::{Page, is_ahead, refusal};
 

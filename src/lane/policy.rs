@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::grant::Asker;
 use super::tell;
 use crate::config::ViewRule;
-use crate::correlate::request_value;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mapping::{Mapping, MappingState};
+use crate::locate::request_value;
 use crate::reason::Reason;
 use crate::session::{Variables, Wanted, allowed, document_value, permissions};
+use crate::store::{DocumentState, Mapping};
 
 /// A rule, and what it looks at of one request.
 pub(super) struct Policy<'a> {
@@ -69,10 +69,10 @@ impl<'a> Policy<'a> {
         if self.document_decides() {
             self.check_allow(&variables)?;
         }
-        let MappingState::Ready { document_id } = &mapping.state else {
+        let DocumentState::Ready { document_id } = &mapping.state else {
             return Err(match mapping.state {
-                MappingState::Pending { .. } => Reason::DocumentPending,
-                MappingState::Lost { .. } => Reason::DocumentLost,
+                DocumentState::Pending { .. } => Reason::DocumentPending,
+                DocumentState::Lost { .. } => Reason::DocumentLost,
                 _ => Reason::DocumentUnknown,
             });
         };

@@ -10,15 +10,15 @@ use tracing::{debug, warn};
 use super::behalf::{CREDENTIALS, on_behalf, query_tokens, token_headers};
 use super::{Inner, tell};
 use crate::body::RequestBody;
-use crate::client::ClientInfo;
 use crate::config::{Kind, Reads};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
-use crate::mapping::Observed;
+use crate::http::ClientInfo;
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::session::{Answer, Question, Refusal, judge};
+use crate::store::Observed;
 use crate::telemetry::request_id;
 
 /// Whether the app answers one of the kind's probes with a yes (see [`judge`]), now or a moment ago; and what it

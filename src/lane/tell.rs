@@ -8,16 +8,16 @@ use serde_json::Value;
 use super::behalf::CREDENTIALS;
 use super::view::OwnWord;
 use crate::auth::{Caller, Refusal, places};
-use crate::capture::FilePart;
 use crate::condition::Condition;
 use crate::config::{Delivery, Identity, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail, looked_at};
+use crate::extract::FilePart;
 use crate::inject::Pointer;
-use crate::mapping::{Mapping, MappingState, now_ms};
 use crate::reason::Reason;
 use crate::session::Variables;
+use crate::store::{Document, DocumentState, Mapping, now_ms};
 
 pub(super) fn caller(
     engine: &Engine,
@@ -100,14 +100,14 @@ pub(super) fn document(
     mapping: Result<&Mapping, Reason>,
     extensions: &Extensions,
 ) {
-    Trail::step(extensions, "document", || match mapping {
-        Ok(Mapping { state: MappingState::Ready { document_id }, .. }) => {
+    Trail::step(extensions, "document", || match mapping.map(|mapping| &mapping.document) {
+        Ok(Document { state: DocumentState::Ready { document_id }, .. }) => {
             (Finding::Yes, format!("{key} is {document_id} at DWS"))
         }
-        Ok(Mapping { state: MappingState::Refused { detail }, .. }) => {
+        Ok(Document { state: DocumentState::Refused { detail }, .. }) => {
             (Finding::No, format!("DWS refused {key}: {detail}"))
         }
-        Ok(Mapping { state: MappingState::Pending { job, .. }, updated_at, .. }) => {
+        Ok(Document { state: DocumentState::Pending { job, .. }, updated_at, .. }) => {
             let age = now_ms().saturating_sub(*updated_at) / 1000;
             let told = format!(
                 "{key} is on its way to DWS for {age} s, as job {} of `transom outbox list`",
@@ -115,10 +115,10 @@ pub(super) fn document(
             );
             (Finding::No, told)
         }
-        Ok(Mapping { state: MappingState::Unconfirmed { .. }, .. }) => {
+        Ok(Document { state: DocumentState::Unconfirmed { .. }, .. }) => {
             (Finding::No, format!("{key} came by, and whether the app took it is not known yet"))
         }
-        Ok(Mapping { state: MappingState::Lost { document_id }, .. }) => {
+        Ok(Document { state: DocumentState::Lost { document_id }, .. }) => {
             (Finding::No, format!("{key} was {document_id} at DWS, which no longer has it"))
         }
         Err(Reason::DocumentChanged) => {

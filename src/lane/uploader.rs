@@ -12,8 +12,8 @@ use tracing::debug;
 use crate::auth::Caller;
 use crate::config::UploadRule;
 use crate::engine::Engine;
-use crate::mapping::{Provenance, Uploader};
 use crate::route::Rule;
+use crate::store::{Provenance, Uploader};
 
 /// The owner of an upload's token, looked for beside the upload so that it never waits for keys, and at
 /// its start, since the token may end before the upload does.

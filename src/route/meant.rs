@@ -9,7 +9,7 @@ use http::Method;
 use super::pattern::{Fold, Pattern};
 use super::{Outgoing, Rule, lenient};
 use crate::config::Action;
-use crate::correlate::Locator;
+use crate::locate::Locator;
 use crate::reading::{Address, meant};
 
 /// One form that the addresses of a kind's documents have.

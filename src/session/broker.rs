@@ -20,8 +20,8 @@ use super::{OnRecord, Session, on_record, renewals};
 use crate::backend::{Backend, BackendError, BackendErrorKind, SessionRequest, SessionToken};
 use crate::cache::Cache;
 use crate::config::Permissions;
-use crate::mapping::now_ms;
 use crate::reason::{Because, Reason};
+use crate::store::now_ms;
 use crate::telemetry::Metrics;
 use crate::weight;
 

@@ -8,8 +8,8 @@ use aws_lc_rs::digest;
 use moka::future::Cache;
 
 use crate::config::Remember;
-use crate::mapping::{JobId, Mapping};
 use crate::reason::Reason;
+use crate::store::{JobId, Mapping};
 use crate::weight;
 
 /// Asks once where many ask the same at once, and spares the app the same question for a moment.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::condition::Condition;
 use crate::config::{Permissions, ViewRule};
-use crate::mapping::{Mapping, Provenance};
+use crate::store::{Mapping, Provenance};
 
 /// The variables of `allow` and `grant.when`.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::store::{CommandError, exit_code};
 use crate::auth::as_if_signed;
 use crate::config::{Config, nearest};
 use crate::explain::{Asked, Case, Document, Explainer, Explanation, Wanted, case_of};
-use crate::mapping::{MappingStore, SledStore, StoreError, sled_path};
+use crate::store::{DocumentStore, SledStore, StoreError, sled_path};
 
 /// Tells which lane a request takes, and each decision on its way
 ///
@@ -193,7 +193,7 @@ fn load(config: &Path) -> Result<Config, CommandError> {
 }
 
 /// The store, or the assumption that stands for it and a remark that says so.
-fn documents(config: &Config) -> (Option<Arc<dyn MappingStore>>, Document, Option<String>) {
+fn documents(config: &Config) -> (Option<Arc<dyn DocumentStore>>, Document, Option<String>) {
     let path = sled_path(&config.store.path);
     let why = match path.join("db").exists() {
         false => "there is no store yet".to_owned(),

@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::correlate::Locator;
 use crate::inject::Pointer;
+use crate::locate::Locator;
 
 const BASE: &str = r#"
 app = { url = "http://127.0.0.1:3000" }

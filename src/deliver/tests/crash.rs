@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
-use crate::mapping::{MappingStore, Progress, SledStore};
 use crate::reason::Reason;
+use crate::store::{DocumentStore, Progress, SledStore};
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_before_sending_loses_nothing_and_one_while_sending_doubles_nothing() {
@@ -69,7 +69,7 @@ async fn a_removal_that_was_cut_off_goes_on() {
 #[tokio::test]
 async fn the_durable_store_carries_the_journal_over() {
     let folder = TempDir::new().unwrap();
-    let store: Arc<dyn MappingStore> = Arc::new(SledStore::open(folder.path()).unwrap());
+    let store: Arc<dyn DocumentStore> = Arc::new(SledStore::open(folder.path()).unwrap());
     let mut world = World::on(store).await;
     world.dws.script_uploads([Act::PutOff, Act::Work]);
     world.capture(&key("1"), b"one").await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
 use crate::deliver::Known;
-use crate::mapping::{MappingState, Progress, Task};
 use crate::reason::Reason;
+use crate::store::{DocumentState, Progress, Task};
 
 #[tokio::test(start_paused = true)]
 async fn a_capture_arrives_and_its_file_goes() {
@@ -64,7 +64,7 @@ async fn a_refusal_ends_it_and_takes_the_old_document_along() {
     world.capture(&key("1"), b"not a document").await;
     world.settle().await;
     let state = world.mapping(&key("1")).await.unwrap().state;
-    assert_eq!(state, MappingState::Refused { detail: "scripted".to_owned() });
+    assert_eq!(state, DocumentState::Refused { detail: "scripted".to_owned() });
     assert_eq!((world.jobs().await, world.files.names()), (vec![], vec![]));
     assert!(world.dws.documents().is_empty(), "nothing refers to the old one any more");
 }

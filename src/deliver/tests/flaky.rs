@@ -10,8 +10,9 @@ use rand::{Rng, SeedableRng};
 
 use super::support::{World, key};
 use crate::document::DocumentKey;
-use crate::mapping::{
-    Applied, Batch, BoxFuture, Job, JobId, Mapping, MappingStore, MemoryStore, StoreError,
+use crate::store::{
+    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, MemoryStore,
+    StoreError,
 };
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +67,7 @@ impl Flaky {
     }
 }
 
-impl MappingStore for Flaky {
+impl DocumentStore for Flaky {
     fn get<'a>(
         &'a self,
         key: &'a DocumentKey,
@@ -74,6 +75,13 @@ impl MappingStore for Flaky {
         Box::pin(async move {
             self.may_fail().await?;
             self.inner.get(key).await
+        })
+    }
+
+    fn document(&self, id: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>> {
+        Box::pin(async move {
+            self.may_fail().await?;
+            self.inner.document(id).await
         })
     }
 

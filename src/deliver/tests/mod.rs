@@ -4,6 +4,7 @@ mod crash;
 mod delivery;
 mod flaky;
 mod model;
+mod names;
 #[cfg(feature = "cli")]
 mod parked;
 mod request_path;

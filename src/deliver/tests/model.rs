@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use super::flaky::Flaky;
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
-use crate::mapping::MappingState;
+use crate::store::DocumentState;
 
 /// Without unclear outcomes: every document is at DWS exactly once, with its last bytes, and
 /// nothing else is.
@@ -75,7 +75,16 @@ impl History {
                 let wait = wait / [1, 200][usize::from(self.seed.is_multiple_of(2))];
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
-            70..90 => {
+            70..75 => {
+                let to = ["a", "b", "c", "d"][self.random.random_range(0..4)];
+                if !self.app.contains_key(to)
+                    && let Some(bytes) = self.app.remove(id)
+                {
+                    self.world.rename(&key(id), &key(to)).await;
+                    self.app.insert(to.to_owned(), bytes);
+                }
+            }
+            75..90 => {
                 use BackendErrorKind::*;
                 let kinds = [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota];
                 let kind = kinds[self.random.random_range(0..kinds.len())];
@@ -97,11 +106,11 @@ impl History {
         let mut in_doubt = 0;
         for mapping in &mappings {
             match &mapping.state {
-                MappingState::Ready { document_id } => {
+                DocumentState::Ready { document_id } => {
                     let bytes = leftover.remove(document_id);
                     assert_eq!(bytes.as_ref(), app.get(mapping.key.id()), "seed {seed}");
                 }
-                MappingState::Pending { job, previous } => {
+                DocumentState::Pending { job, previous } => {
                     in_doubt += 1;
                     let jobs = world.jobs().await;
                     assert!(jobs.iter().any(|parked| parked.id == *job), "seed {seed}");
@@ -109,9 +118,9 @@ impl History {
                         assert!(leftover.remove(previous).is_some(), "seed {seed}");
                     }
                 }
-                MappingState::Refused { .. } => panic!("seed {seed}: nothing was refused"),
-                MappingState::Unconfirmed { .. } => panic!("seed {seed}: all was accepted"),
-                MappingState::Lost { .. } => {
+                DocumentState::Refused { .. } => panic!("seed {seed}: nothing was refused"),
+                DocumentState::Unconfirmed { .. } => panic!("seed {seed}: all was accepted"),
+                DocumentState::Lost { .. } => {
                     panic!("seed {seed}: nobody asked whether it was lost")
                 }
             }

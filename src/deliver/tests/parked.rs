@@ -2,7 +2,7 @@
 
 use super::support::{Act, World, key};
 use crate::deliver::parked::{Undecided, discard, retry};
-use crate::mapping::{JobId, now_ms};
+use crate::store::{JobId, now_ms};
 
 #[tokio::test(start_paused = true)]
 async fn a_retried_one_arrives() {

@@ -8,8 +8,8 @@ use super::support::{World, key};
 use crate::backend::BackendErrorKind;
 use crate::deliver::Known;
 use crate::document::DocumentKey;
-use crate::mapping::{Mapping, MappingState};
 use crate::reason::Reason;
+use crate::store::{DocumentState, Mapping};
 
 #[tokio::test(start_paused = true)]
 async fn several_files_are_captured_together_or_not_at_all() {
@@ -64,7 +64,7 @@ async fn a_newer_version_takes_the_place_of_one_that_waits() {
     assert_eq!((world.jobs().await.len(), world.files.names().len()), (1, 1));
     let state = world.mapping(&key("1")).await.unwrap().state;
     assert!(
-        matches!(&state, MappingState::Pending { previous: Some(id), .. } if id == "D1"),
+        matches!(&state, DocumentState::Pending { previous: Some(id), .. } if id == "D1"),
         "{state:?}"
     );
     world.dws.set_down(None);

@@ -15,8 +15,10 @@ use crate::deliver::intake::{self, Kept};
 use crate::deliver::remote::Files;
 use crate::deliver::{Circumstances, Known, Outbox, Shared};
 use crate::document::DocumentKey;
-use crate::mapping::{BoxFuture, Job, Mapping, MappingStore, MemoryStore, Provenance};
 use crate::reason::Reason;
+use crate::store::{
+    BoxFuture, Document, DocumentStore, Job, MemoryStore, NameError, Provenance, rename,
+};
 use crate::telemetry::Metrics;
 
 /// How DWS is to behave at the next call; when the script is used up it simply works.
@@ -202,7 +204,7 @@ impl Files for FakeFiles {
 
 /// What outlives a crash, and the outbox that does not.
 pub(super) struct World {
-    pub(super) store: Arc<dyn MappingStore>,
+    pub(super) store: Arc<dyn DocumentStore>,
     pub(super) files: Arc<FakeFiles>,
     pub(super) dws: Arc<FakeBackend>,
     clock: Clock,
@@ -215,7 +217,7 @@ impl World {
         Self::on(Arc::new(MemoryStore::new())).await
     }
 
-    pub(super) async fn on(store: Arc<dyn MappingStore>) -> Self {
+    pub(super) async fn on(store: Arc<dyn DocumentStore>) -> Self {
         let files = Arc::new(FakeFiles::default());
         let dws = Arc::new(FakeBackend { files: Arc::clone(&files), ..FakeBackend::default() });
         let mut world = Self { store, files, dws, clock: Clock::start(), outbox: None, spooled: 0 };
@@ -276,8 +278,24 @@ impl World {
         intake::capture(&self.outbox().shared.core, files, known, &Circumstances::default()).await
     }
 
-    pub(super) async fn mapping(&self, key: &DocumentKey) -> Option<Mapping> {
-        self.store.get(key).await.unwrap().map(Arc::unwrap_or_clone)
+    pub(super) async fn mapping(&self, key: &DocumentKey) -> Option<Document> {
+        self.store.get(key).await.unwrap().map(|found| found.document.clone())
+    }
+
+    /// The app has another name for a document from now on, however often the store fails.
+    pub(super) async fn rename(&self, from: &DocumentKey, to: &DocumentKey) {
+        loop {
+            match rename(&*self.store, from, to).await {
+                Err(NameError::Store(_)) => {}
+                // An earlier try was written although it timed out.
+                Err(NameError::Unknown(_))
+                    if self.store.get(to).await.is_ok_and(|to| to.is_some()) =>
+                {
+                    return;
+                }
+                renamed => return renamed.unwrap(),
+            }
+        }
     }
 
     pub(super) async fn jobs(&self) -> Vec<Job> {
@@ -287,7 +305,7 @@ impl World {
     /// The bytes that DWS has for this document.
     pub(super) async fn delivered(&self, key: &DocumentKey) -> Option<Vec<u8>> {
         let mapping = self.mapping(key).await?;
-        let crate::mapping::MappingState::Ready { document_id } = mapping.state else {
+        let crate::store::DocumentState::Ready { document_id } = mapping.state else {
             return None;
         };
         self.dws.documents().get(&document_id).cloned()
@@ -296,8 +314,7 @@ impl World {
     /// Lets hours pass until nothing but parked jobs is left.
     pub(super) async fn settle(&self) {
         for _ in 0..2000 {
-            let parked =
-                |job: &Job| matches!(job.progress, crate::mapping::Progress::Parked { .. });
+            let parked = |job: &Job| matches!(job.progress, crate::store::Progress::Parked { .. });
             if self.jobs().await.iter().all(parked) {
                 // The spool file goes after the job.
                 tokio::time::sleep(Duration::from_secs(1)).await;

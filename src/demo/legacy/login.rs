@@ -3,7 +3,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
-use crate::mapping::now_ms;
+use crate::store::now_ms;
 
 /// Name, password and role.
 pub(crate) const USERS: [(&str, &str, &str); 2] =

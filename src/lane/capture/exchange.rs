@@ -10,23 +10,24 @@ use tracing::info;
 use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
 use crate::auth::Caller;
-use crate::capture::{FilePart, Seen, SpooledFile, is_form};
+use crate::body::{MAX_REPLY, ReplyEnd};
 use crate::coding::decode;
 use crate::condition::Condition;
 use crate::config::{Action, DeleteRule, FileSource, Kind, UploadRule};
-use crate::correlate::{
-    Found, Locator, MAX_REPLY, ReplyEnd, ReplyFacts, RequestFacts, find, form_value, reply_value,
-    request_value,
-};
 use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::extract::{FilePart, Seen, is_form};
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
+use crate::locate::{
+    Found, Locator, ReplyFacts, RequestFacts, find, form_value, reply_value, request_value,
+};
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};
+use crate::spool::SpooledFile;
 use crate::telemetry::Step;
 
 /// A request and its reply, both complete.

@@ -9,18 +9,18 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::arrival::Arrival;
-use crate::capture::is_form;
 use crate::config::{Action, Confirm, DeleteRule, Kind};
-use crate::correlate::{ReplyFacts, reply_value};
 use crate::deliver::{Known, Proposal, WriteUnderWay, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::extract::is_form;
 use crate::lane::Inner;
 use crate::lane::fetch::{Read, read};
 use crate::lane::probe::{Validation, Word, observe, probe, probe_afresh};
-use crate::mapping::{Compared, Mapping, Provenance, Validators};
+use crate::locate::{ReplyFacts, reply_value};
 use crate::reason::Reason;
 use crate::route::Candidate;
+use crate::store::{Compared, Mapping, Provenance, Validators};
 use crate::telemetry::Step;
 
 /// What is looked for.
@@ -255,7 +255,7 @@ async fn asked<S: Inner<B>, B>(
 /// The app did not take the upload.
 async fn refuted(engine: &Engine, arrival: &Arrival, proposal: &Proposal) -> Result<(), Reason> {
     let reason = Reason::NotAccepted;
-    engine.outbox.withdraw(&proposal.key, proposal.job).await?;
+    engine.outbox.withdraw(proposal.job).await?;
     arrival.outcome(engine, Step::Capture, reason);
     info!(
         code = %reason, document = %proposal.key, request_id = arrival.request_id(),

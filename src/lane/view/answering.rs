@@ -12,18 +12,18 @@ use super::content::{Content, may_be_json};
 use super::viewed::{Finish, Finished, Marks};
 use super::{View, is_in_head, note, pointer, say};
 use crate::body::ResponseBody;
-use crate::client::ClientInfo;
 use crate::config::{AppSays, Delivery};
+use crate::http::ClientInfo;
+use crate::http::nominated;
 use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing, set_cookie};
 use crate::lane::document::{Sought, Waiting};
 use crate::lane::grant::{Asker, Via, admit, grant, grant_at_once};
 use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
 use crate::lane::{Inner, tell};
-use crate::mapping::{Mapping, Observed};
-use crate::nominated;
 use crate::reason::Reason;
 use crate::session::{Answer, Refusal, Session, judge};
+use crate::store::{Mapping, Observed};
 use crate::telemetry::{Visit, request_id};
 use crate::viewer::Page;
 
@@ -314,7 +314,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
                     headers.insert(name.clone(), session.token.header.clone());
                 }
                 Delivery::Cookie(name) => {
-                    let now = crate::mapping::now_ms() / 1000;
+                    let now = crate::store::now_ms() / 1000;
                     let life = session.token.expires.saturating_sub(now);
                     let jwt = session.token.jwt.expose_secret();
                     let over_tls = match &self.asked {

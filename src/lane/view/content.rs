@@ -6,9 +6,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use crate::body::{ResponseBody, Tail};
+use crate::body::{MAX_REPLY, ResponseBody, Tail};
 use crate::coding;
-use crate::correlate::MAX_REPLY;
 use crate::reason::Reason;
 
 /// A complete reply of a bounded length, compressed in a known way if at all, that is not of a kind that streams.

@@ -1,0 +1,27 @@
+//! HTTP itself, with no word of the product: `downstream` serves connections of clients, `guard` refuses what two
+//! programs could read in two ways, `upstream` is the client's side of the server behind us.
+//!
+//! Nothing here knows a configuration, a reason code or a metric. Parameters come as plain structs, and what
+//! happens is told to a trait that a room above implements.
+
+#[cfg(feature = "server")]
+pub(crate) mod causes;
+mod client;
+#[cfg(feature = "server")]
+pub(crate) mod downstream;
+#[cfg(feature = "server")]
+pub(crate) mod guard;
+pub(crate) mod headers;
+#[cfg(feature = "server")]
+mod http2;
+pub(crate) mod interim;
+pub(crate) mod nominated;
+#[cfg(feature = "server")]
+pub(crate) mod upstream;
+#[cfg(feature = "server")]
+mod write;
+
+pub use client::ClientInfo;
+
+/// Any error.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

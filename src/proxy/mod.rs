@@ -1,0 +1,16 @@
+//! The whole proxy in one piece: what every request goes through on its way in, and what operators see of it.
+
+pub(crate) mod access_log;
+pub(crate) mod admin;
+mod descriptors;
+mod edge;
+mod follow;
+pub(crate) mod forward;
+mod gate;
+mod health;
+mod operator;
+mod page;
+mod stack;
+pub(crate) mod start;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,178 @@
+//! A proxy between raw sockets, so that tests see and say every byte.
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::forward::Forwarder;
+use crate::config::{AppConfig, AppLimits, ServerLimits, TlsConfig};
+use crate::telemetry::Metrics;
+
+use super::edge::Edge;
+use super::gate::{self, Gate};
+use crate::http::downstream::signal::{self, Trigger};
+use crate::http::downstream::tls::Certificate;
+use crate::http::downstream::{Entrance, Limits, serve};
+
+/// The forwarder behind the listener, with nothing between them.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
+    stop: Trigger,
+    task: JoinHandle<()>,
+}
+
+/// Plays the app: takes connections and says what a test tells it to.
+pub(crate) struct App {
+    listener: TcpListener,
+}
+
+/// One end of a connection, of either side.
+pub(crate) struct Peer<S = TcpStream>(pub(crate) S);
+
+impl Proxy {
+    pub(crate) async fn start(app_url: &str, limits: Limits) -> Self {
+        Self::start_with(app_url, limits, AppLimits::default()).await
+    }
+
+    pub(crate) async fn start_with(app_url: &str, limits: Limits, of_app: AppLimits) -> Self {
+        Self::entered_by(app_url, limits, of_app, |entrance| entrance).await
+    }
+
+    pub(crate) async fn entered_by(
+        app_url: &str,
+        limits: Limits,
+        of_app: AppLimits,
+        change: impl FnOnce(Entrance) -> Entrance,
+    ) -> Self {
+        let app = AppConfig { limits: of_app, ..AppConfig::at(app_url.parse().unwrap()) };
+        Self::around(&app, limits, change).await
+    }
+
+    pub(crate) async fn around(
+        app: &AppConfig,
+        limits: Limits,
+        change: impl FnOnce(Entrance) -> Entrance,
+    ) -> Self {
+        let (forwarder, of_app) = (Forwarder::new(app).unwrap(), app.limits);
+        let metrics = Arc::new(Metrics::new());
+        let gate = Gate::new(forwarder, gate::Shared::new(of_app, Arc::clone(&metrics)));
+        let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics), true);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let entrance = change(Entrance::new(limits, Arc::clone(&metrics)));
+        let (stop, shutdown) = signal::shutdown();
+        let task = tokio::spawn(serve(listener, move || edge.clone(), shutdown, entrance));
+        Self { address, metrics, stop, task }
+    }
+
+    pub(crate) async fn before(app: &App) -> Self {
+        Self::start(&app.url(), PATIENT).await
+    }
+
+    pub(crate) async fn connect(&self) -> Peer {
+        Peer(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Asks for the end, and returns what ends with it.
+    pub(crate) fn stop(self) -> JoinHandle<()> {
+        self.stop.pull();
+        self.task
+    }
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    pub(crate) fn authority(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.authority())
+    }
+
+    pub(crate) async fn accept(&self) -> Peer {
+        Peer(timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap().0)
+    }
+}
+
+impl Peer {
+    /// The same in TLS, once the handshake is done.
+    pub(crate) async fn secured(self, trusting: &TlsConnector) -> Peer<TlsStream<TcpStream>> {
+        let name = NAME.try_into().unwrap();
+        Peer(timeout(PATIENCE, trusting.connect(name, self.0)).await.unwrap().unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Everything up to and with `end`; fails when it does not come.
+    pub(crate) async fn hear(&mut self, end: &str) -> String {
+        let mut heard = Vec::new();
+        let listening = async {
+            while !heard.ends_with(end.as_bytes()) {
+                heard.push(self.0.read_u8().await?);
+            }
+            std::io::Result::Ok(())
+        };
+        let result = timeout(PATIENCE, listening).await;
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        assert!(matches!(result, Ok(Ok(()))), "{end:?} did not follow {heard:?}: {result:?}");
+        heard
+    }
+
+    /// Everything until the other end closes.
+    pub(crate) async fn hear_all(&mut self) -> String {
+        let mut heard = Vec::new();
+        timeout(PATIENCE, self.0.read_to_end(&mut heard)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&heard).into_owned()
+    }
+
+    /// Whether the other end is gone, cleanly or not, before it says anything more.
+    pub(crate) async fn is_left(&mut self) -> bool {
+        timeout(PATIENCE, self.0.read_u8()).await.unwrap().is_err()
+    }
+}
+
+/// TLS with a certificate of its own, and for clients who trust that.
+pub(crate) fn tls() -> (TlsAcceptor, TlsConnector) {
+    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path
+    };
+    let cert = file("cert.pem", made.cert.pem());
+    let key = file("key.pem", made.signing_key.serialize_pem());
+    let acceptor = Certificate::load(&TlsConfig { cert, key, place: 0..0 }).unwrap().acceptor();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (acceptor.unwrap(), TlsConnector::from(Arc::new(client)))
+}
+
+const NAME: &str = "d.test";
+/// Longer than anything takes that works.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENT: Limits = Limits { of_clients: ServerLimits::USUAL, drain: PATIENCE };

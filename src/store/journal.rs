@@ -1,0 +1,116 @@
+//! What is still to be told to DWS.
+
+use serde::{Deserialize, Serialize};
+
+use super::DocId;
+use crate::document::DocumentKey;
+use crate::reason::Reason;
+
+/// Names a journal entry; later ones are greater.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct JobId(pub u64);
+
+/// Something that is still to be told to DWS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// The document that it is for, whatever its names are by now. It may be gone.
+    pub document: DocId,
+    /// What is to be done.
+    pub task: Task,
+    /// How far it is.
+    pub progress: Progress,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// Unix milliseconds.
+    pub created_at: u64,
+    /// What the last attempt ended with, bounded and without secrets.
+    pub last_error: Option<String>,
+}
+
+/// What is to be done at DWS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// Store the spooled bytes and mark the document ready.
+    Upload {
+        /// The name by which the bytes came, for the operator.
+        key: DocumentKey,
+        /// Name of the file in the spool.
+        spool: String,
+        /// File name given by the uploader.
+        title: Option<String>,
+        /// By sniffed content.
+        content_type: String,
+        /// Bytes.
+        size: u64,
+        /// Hex.
+        sha256: String,
+    },
+    /// Remove a document that nothing refers to any more.
+    Remove {
+        /// DWS's id.
+        document_id: String,
+        /// A name that it had, for the operator.
+        key: DocumentKey,
+    },
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "progress", rename_all = "snake_case")]
+pub enum Progress {
+    /// To be tried at this time (Unix milliseconds) or later.
+    Due {
+        /// Unix milliseconds.
+        at: u64,
+    },
+    /// An attempt is being made; found at start-up, its outcome is unknown.
+    Sending,
+    /// The app's reply proved little; a look at the app decides whether it is sent at all.
+    Unconfirmed,
+    /// Waits for the operator.
+    Parked {
+        /// `outcome_unknown`, `spool_lost` or `delivery_refused`.
+        reason: Reason,
+    },
+}
+
+impl Job {
+    /// A removal that is due at once.
+    pub(crate) fn remove(
+        id: JobId,
+        document: DocId,
+        key: DocumentKey,
+        document_id: String,
+        now: u64,
+    ) -> Self {
+        Self {
+            id,
+            document,
+            task: Task::Remove { document_id, key },
+            progress: Progress::Due { at: now },
+            attempts: 0,
+            created_at: now,
+            last_error: None,
+        }
+    }
+
+    /// A name of its document, for the operator.
+    pub(crate) fn key(&self) -> &DocumentKey {
+        match &self.task {
+            Task::Upload { key, .. } | Task::Remove { key, .. } => key,
+        }
+    }
+
+    /// The file it needs in the spool.
+    pub(crate) fn spool(&self) -> Option<&str> {
+        match &self.task {
+            Task::Upload { spool, .. } => Some(spool),
+            Task::Remove { .. } => None,
+        }
+    }
+}

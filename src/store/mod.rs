@@ -1,0 +1,60 @@
+//! Which app document is which DWS document, and what is still to be told to DWS.
+//!
+//! A document has an id of its own; the app's ids are names that point at it, and jobs refer to it. All three
+//! live in one store, so that a capture, a delivery or a delete changes them together or not at all. [`SledStore`] is the durable one; [`MemoryStore`] is for tests and for embedders who
+//! bring their own durability.
+
+mod codec;
+#[cfg(test)]
+mod conformance;
+mod document;
+mod doubt;
+mod journal;
+mod memory;
+mod migrate;
+mod names;
+mod provenance;
+mod sled_cache;
+mod sled_open;
+mod sled_store;
+mod sled_trees;
+mod sled_writer;
+mod store;
+#[cfg(feature = "cli")]
+pub(crate) mod transfer;
+mod validators;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub use document::{DocId, Document, DocumentState, InvalidDocId, Mapping};
+pub use doubt::{Doubt, Unconfirmed};
+pub use journal::{Job, JobId, Progress, Task};
+pub use memory::MemoryStore;
+pub use names::{NameError, add_name, rename};
+pub use provenance::{Provenance, Uploader};
+pub use sled_store::SledStore;
+pub(crate) use store::find_job;
+pub use store::{Applied, Batch, BoxFuture, DocumentStore, StoreError};
+pub use validators::Validators;
+pub(crate) use validators::{Compared, Observed};
+
+/// Where sled lives under `store.path`.
+pub(crate) fn sled_path(store: &Path) -> PathBuf {
+    store.join("sled")
+}
+
+/// Where captured bytes rest under `store.path`.
+pub(crate) fn spool_path(store: &Path) -> PathBuf {
+    store.join("spool")
+}
+
+/// Where fetched key sets are kept under `store.path`.
+pub(crate) fn keys_path(store: &Path) -> PathBuf {
+    store.join("keys")
+}
+
+/// Unix milliseconds now.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}

@@ -1,0 +1,250 @@
+//! Opens sled so that a leftover, a second process or another format can't do harm.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use fs2::FileExt;
+use sled::{Db, Tree};
+
+use crate::private;
+
+use super::codec::{RESTORE, decode_counter};
+use super::sled_trees::Trees;
+use super::{JobId, StoreError, migrate};
+
+/// The trees of an open store, and the handle that makes them survive power loss.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) trees: Trees,
+    /// sled's log. sled's own `flush` commits neither its metadata nor the disk's cache.
+    pub(super) log: File,
+    pub(super) counters: Counters,
+}
+
+/// What the store counts for itself; both only grow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) revision: u64,
+    pub(super) last_job: u64,
+}
+
+pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
+    private::folder(path).map_err(|error| io_error(path, "can't be created", &error))?;
+    clean(path)?;
+    let db = sled::Config::new()
+        .path(path)
+        .cache_capacity(CACHE_BYTES)
+        // The store thread flushes after every group of writes.
+        .flush_every_ms(None)
+        .open()
+        .map_err(|error| explain(path, &error))?;
+    // sled makes its files as the umask has it, in a folder that nobody else may enter.
+    private::content(path);
+    let trees = open_trees(path, db)?;
+    let counters = read_counters(&trees).map_err(|error| in_folder(path, error))?;
+    trees.db.flush().map_err(|error| explain(path, &error))?;
+    let log = sync_files(path).map_err(|error| io_error(path, "can't be made durable", &error))?;
+    Ok(Opened { trees, log, counters })
+}
+
+/// Removes half-written snapshots, which sled would take for the newest one and refuse to open.
+/// Done under sled's own lock: a process that has the store open may be writing one just now.
+fn clean(path: &Path) -> Result<(), StoreError> {
+    let Ok(db) = OpenOptions::new().read(true).write(true).open(path.join(LOG)) else {
+        return Ok(());
+    };
+    lock(path, &db)?;
+    let cleaned = remove_stale_snapshots(path);
+    // Closing releases the lock too, this only says when.
+    let unlocked = FileExt::unlock(&db);
+    cleaned.and(unlocked).map_err(|error| io_error(path, "can't be cleaned", &error))
+}
+
+fn lock(path: &Path, db: &File) -> Result<(), StoreError> {
+    for attempt in 0..LOCK_ATTEMPTS {
+        match db.try_lock_exclusive() {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() != fs2::lock_contended_error().kind() => {
+                return Err(io_error(path, "can't be locked", &error));
+            }
+            // A process that is just ending lets go a moment later.
+            Err(_) if attempt + 1 < LOCK_ATTEMPTS => sleep(LOCK_PAUSE),
+            Err(_) => {}
+        }
+    }
+    Err(locked(path))
+}
+
+fn remove_stale_snapshots(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::warn!(path = %entry.path().display(), "removing a half-written snapshot of the store");
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn open_trees(path: &Path, db: Db) -> Result<Trees, StoreError> {
+    let explain = |error: sled::Error| explain(path, &error);
+    let meta = db.open_tree("meta").map_err(explain)?;
+    match format_of(path, &db, &meta)? {
+        Format::New => {
+            let trees = Trees::open(db).map_err(explain)?;
+            trees.meta.insert(FORMAT_KEY, FORMAT).map_err(explain)?;
+            Ok(trees)
+        }
+        Format::Former => {
+            tracing::info!(path = %path.display(), "the store is brought to format 2");
+            let trees = Trees::open(db).map_err(explain)?;
+            let log =
+                open_log(path).map_err(|error| io_error(path, "can't be made durable", &error))?;
+            migrate::run(&trees, &log, &mut || ()).map_err(|error| in_folder(path, error))?;
+            Ok(trees)
+        }
+        Format::Current => {
+            let trees = Trees::open(db).map_err(explain)?;
+            migrate::tidy(&trees).map_err(|error| in_folder(path, error))?;
+            Ok(trees)
+        }
+    }
+}
+
+/// What opening has to do about the format.
+enum Format {
+    New,
+    Former,
+    Current,
+}
+
+fn format_of(path: &Path, db: &Db, meta: &Tree) -> Result<Format, StoreError> {
+    let found = meta.get(FORMAT_KEY).map_err(|error| explain(path, &error))?;
+    let Some(found) = found else {
+        return match is_empty(path, db)? {
+            true => Ok(Format::New),
+            false => Err(StoreError::Corrupt(format!(
+                "the store in {} holds records but no format; {RESTORE}",
+                path.display()
+            ))),
+        };
+    };
+    match &*found {
+        FORMAT => return Ok(Format::Current),
+        migrate::FORMER => return Ok(Format::Former),
+        _ => {}
+    }
+    let written = String::from_utf8_lossy(&found);
+    Err(StoreError::Format(match written.parse::<u32>() {
+        Ok(_) => format!(
+            "the store in {} was written by a newer Transom: it has format {written}, and this one reads \
+             formats 1 and 2. Nothing was changed. Run the Transom that wrote it; or take its `transom \
+             mappings export` to a file, and `transom mappings import` that here into an empty folder, once \
+             its `transom outbox list` is empty",
+            path.display()
+        ),
+        Err(_) => format!(
+            "the store in {} has format {written:?}, which no Transom writes. Nothing was changed: see \
+             that `[store] path` names the right folder, or restore a backup",
+            path.display()
+        ),
+    }))
+}
+
+fn is_empty(path: &Path, db: &Db) -> Result<bool, StoreError> {
+    for name in db.tree_names() {
+        let tree = db.open_tree(name).map_err(|error| explain(path, &error))?;
+        if !tree.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn read_counters(trees: &Trees) -> Result<Counters, StoreError> {
+    let counter = |name: &str| match trees.meta.get(name) {
+        Ok(Some(bytes)) => decode_counter(name, &bytes),
+        Ok(None) => Ok(0),
+        Err(error) => Err(read_error(&error)),
+    };
+    let newest = trees.jobs.last().map_err(|error| read_error(&error))?;
+    let newest = newest.map_or(Ok(0), |(key, _)| decode_counter("job key", &key))?;
+    Ok(Counters {
+        revision: counter(REVISION_KEY)?,
+        last_job: counter(LAST_JOB_KEY)?.max(JobId(newest).0),
+    })
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path.join(LOG))
+}
+
+/// Makes what opening created survive power loss: the files, and their names in the folders.
+fn sync_files(path: &Path) -> io::Result<File> {
+    let log = open_log(path)?;
+    log.sync_all()?;
+    File::open(path.join("conf"))?.sync_all()?;
+    #[cfg(unix)]
+    for folder in [Some(path), path.parent()].into_iter().flatten() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(log)
+}
+
+/// An error of sled's while opening, in words for the operator.
+fn explain(path: &Path, error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => locked(path),
+        sled::Error::Io(io) => io_error(path, "can't be opened", io),
+        other => StoreError::Corrupt(format!(
+            "the store in {} can't be read ({other}); {RESTORE}",
+            path.display()
+        )),
+    }
+}
+
+/// An error of sled's while reading.
+pub(super) fn read_error(error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Corruption { .. } => {
+            StoreError::Corrupt(format!("the store can't be read ({error}); {RESTORE}"))
+        }
+        _ => StoreError::Io(format!("the store failed: {error}")),
+    }
+}
+
+fn in_folder(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(text) => StoreError::Corrupt(format!("{}: {text}", path.display())),
+        StoreError::Io(text) => StoreError::Io(format!("{}: {text}", path.display())),
+        other => other,
+    }
+}
+
+fn locked(path: &Path) -> StoreError {
+    StoreError::Locked(format!(
+        "the store in {} is open in another process, most likely a running `transom run`; stop that \
+         one first, or name another folder",
+        path.display()
+    ))
+}
+
+fn io_error(path: &Path, what: &str, error: &io::Error) -> StoreError {
+    StoreError::Io(format!("the store in {} {what}: {error}", path.display()))
+}
+
+pub(super) const REVISION_KEY: &str = "revision";
+pub(super) const LAST_JOB_KEY: &str = "last_job";
+pub(super) const FORMAT_KEY: &str = "format";
+/// Documents and names. Format 1 had one record for both.
+pub(super) const FORMAT: &[u8] = b"2";
+const LOG: &str = "db";
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
