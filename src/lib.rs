@@ -52,6 +52,7 @@ mod deliver;
 pub(crate) mod demo;
 mod document;
 mod engine;
+mod events;
 mod explain;
 mod extract;
 mod health;

@@ -30,7 +30,7 @@ pub(crate) use cases::{case_of, run_tests};
 pub(crate) use run::{Case, Document, Explainer};
 #[cfg(feature = "cli")]
 pub(crate) use trail::Explanation;
-pub(crate) use trail::{Finding, Trail};
+pub(crate) use trail::{Finding, Following, Trail};
 pub(crate) use values::looked_at;
 pub(crate) use watch::Watch;
 #[cfg(feature = "server")]
