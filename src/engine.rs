@@ -13,7 +13,7 @@ use tower::Layer;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::backend::{self, Backend, Current};
-use crate::config::{Config, Delivery};
+use crate::config::Config;
 use crate::deliver::Outbox;
 use crate::events::Events;
 use crate::explain::{Following, Watch};
@@ -278,11 +278,6 @@ fn owned_headers(config: &Config) -> Vec<http::HeaderName> {
         crate::config::Action::View(view) => Some(view),
         _ => None,
     });
-    rules
-        .flat_map(|view| &view.session)
-        .filter_map(|delivery| match delivery {
-            Delivery::RequestHeader(name) => Some(name.clone()),
-            _ => None,
-        })
-        .collect()
+    let deliveries = rules.flat_map(|view| &view.session.request);
+    deliveries.map(|delivery| delivery.owned().clone()).collect()
 }

@@ -10,7 +10,7 @@ use super::rules::{DEFAULT_MAX_SIZE, Placed, Reading, viewable};
 use super::tenants;
 use super::tree::{Table, Value};
 use super::view::default_view;
-use super::{Action, AppSays, Delivery, Kind, Validate, ViewRule, names};
+use super::{Action, AppSays, Kind, Validate, ViewRule, names};
 use crate::locate::Locator;
 use crate::route::{IdForm, Outgoing, Pattern};
 
@@ -102,10 +102,8 @@ fn id_form<'o>(
 ) -> IdForm {
     let mut form = IdForm::new(reading.fold_case);
     for Placed { rule, .. } in rules {
-        for locator in rule.action.ids() {
-            if let Locator::Path(name) = locator {
-                form.learn(&rule.pattern, name);
-            }
+        for name in rule.action.ids().iter().filter_map(Locator::capture) {
+            form.learn(&rule.pattern, name);
         }
     }
     for template in templates {
@@ -146,7 +144,7 @@ fn no_probe<'r>(
     let name = &kind.name;
     let help = format!("add `source = \"GET /…/{{id}}\"` or `probe` to [documents.{name}]");
     for (placed, view) in views {
-        let early = view.session.iter().any(|d| matches!(d, Delivery::RequestHeader(_)));
+        let early = !view.session.request.is_empty();
         if view.authorize.app == AppSays::Probe || (early && view.authorize.app == AppSays::Reply) {
             let message = match early || view.names_document_in_path(&placed.rule.pattern) {
                 true => "this view needs the app's word before the app answers",
@@ -270,7 +268,7 @@ fn serve_bytes(placed: &mut Placed, source: &Outgoing) {
 fn by_id_alone(placed: &Placed) -> Option<Outgoing> {
     let rule = &placed.rule;
     // The `{id}` in its path, and not one that is elsewhere: that can be read in too many ways.
-    let is_id = |locator: &Locator| matches!(locator, Locator::Path(name) if name == "id");
+    let is_id = |locator: &Locator| locator.capture() == Some("id");
     let alone = rule.method == Method::GET
         && rule.pattern.names() == ["id"]
         && rule.pattern.is_in_path("id")

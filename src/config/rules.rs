@@ -7,10 +7,9 @@ use super::problem::{Problem, Span, nearest};
 use super::tree::{Table, Value};
 use super::units::size;
 use super::view::{self, view};
-use super::{
-    Action, Confirm, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names,
-};
+use super::{Action, Confirm, DeleteRule, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names};
 use crate::condition::Condition;
+use crate::extract::{self, FileSource, Takes};
 use crate::inject::Pointer;
 use crate::route::{Pattern, Rule, split_method};
 
@@ -217,35 +216,45 @@ fn confirm(table: &Table<'_>) -> Confirm {
 
 fn file(value: &Value<'_>) -> Option<FileSource> {
     let table = value.table("`file`")?;
-    let source = table.one_of(&["part", "body", "json", "tus"]);
-    let file = source.and_then(|source| match source.key {
-        "part" => Some(FileSource::Part(source.text()?.to_owned())),
-        "body" if source.bool()? => Some(FileSource::Body),
-        "body" => source.error("`body` is the file or not", "expected `true`"),
-        "json" => {
-            source.parse(Pointer::parse);
-            for pointer in [table.get("name"), table.get("type")].into_iter().flatten() {
-                pointer.parse(Pointer::parse);
+    let known = extract::NOTATIONS;
+    let keys: Vec<_> = known.iter().map(|notation| notation.key).chain(["json", "tus"]).collect();
+    let source = table.one_of(&keys);
+    let file = source.and_then(|source| {
+        let notation = known.iter().find(|notation| notation.key == source.key);
+        match notation.map(|notation| &notation.takes) {
+            Some(Takes::Text(file)) => source.text().map(file),
+            Some(Takes::Flag(file)) if source.bool()? => Some(file()),
+            Some(Takes::Flag(_)) => {
+                source.error(format!("`{}` is the file or not", source.key), "expected `true`")
             }
-            if let Some(encoding) = table.get("encoding") {
-                encoding.choice(&[("base64", ())]);
-            }
-            source.not_yet("files inside JSON (`file = { json = … }`)");
-            None
-        }
-        _ => {
-            if let Some(names) = source.table("`tus`") {
-                for key in ["name", "type"] {
-                    names.get(key).and_then(|value| value.text());
-                }
-                names.finish();
-            }
-            source.not_yet("resumable uploads (`file = { tus = … }`)");
-            None
+            None => later_file(&source, &table),
         }
     });
     table.finish();
     file
+}
+
+/// Files in JSON and resumable uploads.
+fn later_file(source: &Value<'_>, table: &Table<'_>) -> Option<FileSource> {
+    if source.key == "json" {
+        source.parse(Pointer::parse);
+        for pointer in [table.get("name"), table.get("type")].into_iter().flatten() {
+            pointer.parse(Pointer::parse);
+        }
+        if let Some(encoding) = table.get("encoding") {
+            encoding.choice(&[("base64", ())]);
+        }
+        source.not_yet("files inside JSON (`file = { json = … }`)");
+        return None;
+    }
+    if let Some(names) = source.table("`tus`") {
+        for key in ["name", "type"] {
+            names.get(key).and_then(|value| value.text());
+        }
+        names.finish();
+    }
+    source.not_yet("resumable uploads (`file = { tus = … }`)");
+    None
 }
 
 fn some_size(text: &str) -> Result<u64, String> {

@@ -26,7 +26,7 @@ impl Listener for Logging {
                         info!(%code, %document, request_id, "not deleted: the app does not say that it is gone");
                     }
                     _ => {
-                        info!(%code, %document, request_id, "nothing captured: the app does not have it")
+                        info!(%code, %document, request_id, "nothing captured: the app does not have it");
                     }
                 }
             }

@@ -16,14 +16,15 @@ use tracing::warn;
 use self::arrival::Arrival;
 use self::exchange::Exchange;
 use super::writing::{self, has_moved, is_refusal, meant, named_by_rules, outdate};
-use super::{Inner, ask_for_identity, client_address};
+use super::{Inner, client_address};
 use crate::body::{HeldReply, ReplyEnd, RequestBody, ResponseBody};
+use crate::coding::ask_for_identity;
 use crate::config::Action;
 use crate::deliver::WriteUnderWay;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::extract::tap;
-use crate::locate::Locator;
+use crate::locate::Input;
 use crate::reason::Reason;
 use crate::route::Candidate;
 use crate::telemetry::Step;
@@ -110,10 +111,10 @@ impl Needs {
                 Action::Delete(delete) => (&delete.id, &delete.accepted, &[][..]),
                 Action::View(_) => continue,
             };
-            let reads = |f: fn(&Locator) -> bool| locators.iter().any(f);
-            needs.reply_body |= reads(|l| matches!(l, Locator::Json(_) | Locator::Text(_)))
+            let reads = |input| locators.iter().any(|locator| locator.input() == input);
+            needs.reply_body |= reads(Input::ReplyBody)
                 || accepted.as_ref().is_some_and(|accepted| accepted.uses_member("reply", "json"));
-            needs.request_json |= reads(|l| matches!(l, Locator::BodyJson(_)))
+            needs.request_json |= reads(Input::RequestJson)
                 || rule.when.as_ref().is_some_and(|when| when.uses("request"))
                 || attributes.iter().any(|(_, source)| source.uses("request"));
             needs.own_acceptance |= accepted.is_some();

@@ -15,7 +15,7 @@ mod head;
 use bytes::{Buf, Bytes};
 use memchr::memmem::Finder;
 
-pub(in crate::extract) use self::epilogue::Epilogue;
+pub(crate) use self::epilogue::Epilogue;
 use self::head::Headers;
 pub(super) use self::head::{IsFile, PartHead};
 
