@@ -15,7 +15,8 @@ use crate::auth::Authenticator;
 use crate::backend::{self, Backend, Current};
 use crate::config::Config;
 use crate::deliver::Outbox;
-use crate::explain::Watch;
+use crate::events::Events;
+use crate::explain::{Following, Watch};
 use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
@@ -51,6 +52,7 @@ pub(crate) struct Engine {
     pub(crate) sources: Sources,
     pub(crate) owned: Arc<Owned>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: Events,
     pub(crate) store: Arc<dyn DocumentStore>,
     /// That of new deliveries. All engines of one Transom share it, as they do the outbox.
     pub(crate) backend: Arc<Current>,
@@ -157,6 +159,7 @@ impl Transom {
             spool,
             sources: Sources::new(),
             owned,
+            events: Events::new(metrics.clone(), vec![Box::new(Following)]),
             metrics,
             store,
             backend: deliver_to,
@@ -241,6 +244,7 @@ impl Engine {
             outbox: self.outbox.clone(),
             spool: self.spool.clone(),
             sources: self.sources.clone(),
+            events: self.events.clone(),
             metrics: self.metrics.clone(),
             store: self.store.clone(),
             backend: self.backend.clone(),

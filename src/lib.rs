@@ -53,6 +53,7 @@ pub(crate) mod demo;
 mod dependencies;
 mod document;
 mod engine;
+mod events;
 mod explain;
 mod extract;
 #[cfg(test)]
@@ -97,7 +98,7 @@ pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use http::ClientInfo;
 pub use layer::TransomLayer;
-pub use reason::Reason;
+pub use reason::{Reason, Side};
 pub use reload::Reloaded;
 pub use service::{ResponseFuture, TransomService};
 pub use session::ViewerSession;

@@ -14,7 +14,7 @@ pub(crate) fn problem(reason: Reason, request_id: &str) -> Response<Bytes> {
     let status = reason.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({
         "type": "about:blank",
-        "title": title(reason),
+        "title": reason.title(),
         "status": status.as_u16(),
         "code": reason.code(),
         "request_id": request_id,
@@ -64,41 +64,3 @@ pub(crate) fn instead_of_the_app(reason: Reason, request_id: &str, shown: bool) 
 /// Marks a reply in the app's stead to a request of which the app has seen nothing, as a response extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NotSent;
-
-fn title(reason: Reason) -> &'static str {
-    match reason {
-        Reason::TokenMissing => "This request carries no token of the app",
-        Reason::TokenInvalid => "The token is not valid here",
-        Reason::TokenExpired => "The token has expired",
-        Reason::DeniedByPolicy => "The rules for this document do not let this caller view it",
-        Reason::DeniedByApp => "The app does not let this caller see the document",
-        Reason::OverrideUnclear => "The method of this request can be read in two ways",
-        Reason::ParameterUnclear => "A parameter of this request can be read in two ways",
-        Reason::IdUnclear => "The document that this request names can be read in two ways",
-        Reason::Prefetch => "A session is given when the document is looked at, not ahead of that",
-        Reason::DocumentUnknown => "No such document has come by",
-        Reason::DocumentChanged => "The app may have another version of the document",
-        Reason::DocumentLost => "The viewer service no longer has the document",
-        Reason::DocumentPending => "The document is on its way to the viewer service",
-        Reason::KeysUnavailable => "The keys that verify tokens cannot be had at the moment",
-        Reason::AppUnavailable => "The app cannot be asked at the moment",
-        Reason::DwsUnavailable => "The viewer service cannot be reached at the moment",
-        Reason::QuotaExhausted => "The viewer service's plan is used up",
-        Reason::SessionTooWide => "The viewer service granted more than was asked for",
-        Reason::SessionUnreadable => "The viewer service gave no session that can be used",
-        Reason::AuditFailed => "Sessions cannot be put on record at the moment",
-        Reason::StoreUnavailable => "The record of documents cannot be read at the moment",
-        Reason::LayerMisplaced => "Viewing is not set up rightly in this service",
-        Reason::Overloaded => "Too many requests are on their way to the app",
-        Reason::AppTimeout => "The app did not answer in time",
-        Reason::RequestTooSlow => "The request came too slowly",
-        Reason::TooManyHeaders => "The request has too many headers",
-        Reason::NotFound => "Nothing lives at this address",
-        Reason::MethodNotAllowed => "Only GET and HEAD are answered here",
-        Reason::FramingUnclear => "Where this request ends can be read in two ways",
-        Reason::CodingUnknown => "No transfer coding but chunked is understood here",
-        Reason::TargetUnclear => "The target of this request is neither a path nor a web address",
-        Reason::HostUnclear => "It is not clear which host this request is for",
-        _ => "The request could not be answered",
-    }
-}

@@ -18,13 +18,13 @@ use http::{Method, Request, Response, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::Service;
-use tracing::debug;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::condition::Condition;
 use crate::config::Action;
 use crate::cookies;
 use crate::engine::Engine;
+use crate::events::{Event, Origin};
 use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
@@ -32,7 +32,7 @@ use crate::mount::Mount;
 use crate::reading::has_odd_charset;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective, is_path_overridden};
-use crate::telemetry::{Lane, Step, Visit};
+use crate::telemetry::{Lane, Visit};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
 #[derive(Clone, Debug)]
@@ -257,12 +257,8 @@ const PARAMETER: &str = "a parameter can be read as another one's, or is overlai
 
 fn tell_unclear<B>(engine: &Engine, request: &Request<B>, reason: Reason, why: &'static str) {
     Trail::step(request.extensions(), "route", || (Finding::No, why.to_owned()));
-    Trail::decided(request.extensions(), reason);
-    Visit::decided(request.extensions(), reason);
-    if Trail::of_asked(request.extensions()).is_none() {
-        engine.metrics.outcome(Step::Capture, reason);
-        debug!(code = %reason, path = request.uri().path(), "passed on");
-    }
+    let event = Event::PassedOn { reason, path: request.uri().path() };
+    engine.events.tell(&event, &Origin::at(request.extensions(), request.headers()));
 }
 
 fn tell_of_other_routes<B>(engine: &Engine, request: &Request<B>, found: &[Candidate<'_>]) {

@@ -23,7 +23,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 
 use crate::config::AuditConfig;
-use crate::reason::Reason;
+use crate::reason::{Because, Reason};
 use crate::telemetry::Metrics;
 
 #[cfg(feature = "cli")]
@@ -84,7 +84,8 @@ impl Audit {
         self.check()?;
         let members = entry.members().ok_or(Reason::AuditFailed)?;
         let (reply, written) = oneshot::channel();
-        self.jobs.try_send(Job { members, reply }).map_err(|_| Reason::AuditFailed)?;
+        let queued = self.jobs.try_send(Job { members, reply });
+        queued.because(Reason::AuditFailed, "queueing a line of the audit log")?;
         match tokio::time::timeout(PATIENCE, written).await {
             Ok(Ok(true)) => Ok(()),
             Ok(_) => Err(Reason::AuditFailed),

@@ -7,7 +7,7 @@ use super::tree::Table;
 use super::{AppConfig, Kind};
 use crate::document::DocumentKey;
 use crate::reading::{host, is_among, written};
-use crate::reason::Reason;
+use crate::reason::{Because, Reason};
 
 impl Kind {
     /// The document that a request means by this id of the app's.
@@ -21,12 +21,13 @@ impl Kind {
         uri: &Uri,
     ) -> Result<DocumentKey, Reason> {
         let id = self.ids.canonical(id).ok_or(Reason::IdInvalid)?;
-        let key = DocumentKey::new(self.name.as_str(), id).map_err(|_| Reason::IdInvalid)?;
+        let key = DocumentKey::new(self.name.as_str(), id)
+            .because(Reason::IdInvalid, "naming a document")?;
         if !self.per_host {
             return Ok(key);
         }
         let host = host(headers, uri).ok_or(Reason::HostUnclear)?;
-        key.at_host(host).map_err(|_| Reason::HostUnclear)
+        key.at_host(host).because(Reason::HostUnclear, "naming a document by host")
     }
 }
 

@@ -50,7 +50,7 @@ use self::worker::Worker;
 use self::writes::Writes;
 use crate::backend::Current;
 use crate::document::DocumentKey;
-use crate::reason::Reason;
+use crate::reason::{Because, Reason};
 use crate::spool::{Spool, SpooledFile};
 use crate::store::{DocumentState, DocumentStore, Mapping, Provenance, StoreError};
 use crate::telemetry::{Metrics, Step};
@@ -224,7 +224,7 @@ impl Outbox {
         F: Future<Output = Result<T, Reason>> + Send + 'static,
     {
         let task = self.shared.background.spawn(work(Arc::clone(&self.shared.core)));
-        task.await.unwrap_or(Err(Reason::StoreUnavailable))
+        task.await.because(Reason::StoreUnavailable, "a change of the journal")?
     }
 }
 

@@ -17,6 +17,7 @@ use super::pretend::stand_in;
 use super::trail::{Explanation, Finding, Trail};
 use crate::body::RequestBody;
 use crate::engine::Transom;
+use crate::events::Hypothetical;
 use crate::http::ClientInfo;
 use crate::lane::Probe;
 use crate::reason::Reason;
@@ -91,6 +92,7 @@ impl Questions {
     ) -> Explanation {
         let trail = Trail::of_question(&request, None);
         request.extensions_mut().insert(trail.clone());
+        request.extensions_mut().insert(Hypothetical);
         client.map(|client| request.extensions_mut().insert(client));
         request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost"));
         let extensions = request.extensions().clone();

@@ -13,7 +13,6 @@ mod ask;
 #[cfg(feature = "cli")]
 mod cases;
 #[cfg(feature = "cli")]
-mod meaning;
 #[cfg(feature = "server")]
 mod pretend;
 #[cfg(feature = "cli")]
@@ -27,12 +26,11 @@ pub(crate) use ask::{Asked, Harmless, Questions};
 #[cfg(feature = "cli")]
 pub(crate) use cases::{case_of, run_tests};
 #[cfg(feature = "cli")]
-pub(crate) use meaning::meaning;
 #[cfg(feature = "cli")]
 pub(crate) use run::{Case, Document, Explainer};
 #[cfg(feature = "cli")]
 pub(crate) use trail::Explanation;
-pub(crate) use trail::{Finding, Trail};
+pub(crate) use trail::{Finding, Following, Trail};
 pub(crate) use values::looked_at;
 pub(crate) use watch::Watch;
 #[cfg(feature = "server")]

@@ -14,6 +14,7 @@ use crate::auth::{Caller, Refusal};
 use crate::config::Config;
 use crate::document::DocumentKey;
 use crate::engine::{Engine, Transom};
+use crate::events::Hypothetical;
 use crate::store::{self, DocumentState, DocumentStore, JobId, Provenance, now_ms};
 
 /// A request, and what is to be assumed about the rest of the world.
@@ -71,6 +72,7 @@ impl Explainer {
         let trail = Trail::of_question(&request, caller);
         let mut request = request.map(|()| Empty::<Bytes>::new());
         request.extensions_mut().insert(trail.clone());
+        request.extensions_mut().insert(Hypothetical);
         let Ok(reply) = self.transom.layer().layer(app).oneshot(request).await;
         drop(reply);
         trail.told().clone()

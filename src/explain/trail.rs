@@ -10,8 +10,10 @@ use tokio::sync::watch;
 use crate::auth::{Caller, Refusal};
 use crate::backend::SessionToken;
 use crate::config::Permissions;
+use crate::events::{Event, Hypothetical, Listener, Origin};
 use crate::reason::Reason;
 use crate::session::{OnRecord, Session, Wanted};
+use crate::telemetry::Visit;
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its
 /// extensions.
@@ -96,11 +98,17 @@ impl Trail {
         Self::of(extensions).filter(|trail| matches!(trail.0.purpose, Purpose::Question(_)))
     }
 
-    /// Extensions with nothing but the trail, for what goes on when the request is gone.
+    /// Extensions with nothing but who listens, for what goes on when the request is gone.
     pub(crate) fn alone(extensions: &Extensions) -> Extensions {
         let mut alone = Extensions::new();
         if let Some(trail) = Self::of(extensions) {
             alone.insert(trail.clone());
+        }
+        if let Some(hypothetical) = extensions.get::<Hypothetical>() {
+            alone.insert(*hypothetical);
+        }
+        if let Some(visit) = Visit::of(extensions) {
+            alone.insert(visit.clone());
         }
         alone
     }
@@ -162,6 +170,21 @@ impl Trail {
 
     pub(crate) fn told(&self) -> MutexGuard<'_, Explanation> {
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes each decision to the trail of its request.
+pub(crate) struct Following;
+
+impl Listener for Following {
+    fn hear(&self, event: &Event<'_>, origin: &Origin<'_>) {
+        if let (Some(reason), Some(extensions)) = (event.decision(), origin.extensions) {
+            Trail::decided(extensions, reason);
+        }
+    }
+
+    fn hears_hypothetical(&self) -> bool {
+        true
     }
 }
 

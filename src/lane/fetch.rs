@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::behalf::on_behalf;
 use super::{Inner, client_address, is_encoded, last_segment};
@@ -21,6 +21,7 @@ use crate::config::Kind;
 use crate::deliver::{Circumstances, Known, Outbox, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::events::{Event, Events, Origin};
 use crate::extract::{Extract, FileSource, Head, Plan, extractor, tap};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
@@ -29,7 +30,6 @@ use crate::session::Holder;
 use crate::source::Flight;
 use crate::spool::{Spool, SpooledFile};
 use crate::store::{Mapping, Observed, Provenance, Validators};
-use crate::telemetry::{Metrics, Step};
 
 /// Waits until the document is journalled, or found to be what the app has, having it fetched from the kind's
 /// `source`. `known`: what Transom has of it. `patience`: until when, for a fetch that began then. Returns when
@@ -62,7 +62,7 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
             limits: Limits::of(engine, kind),
             outbox: engine.outbox.clone(),
             known: known.clone(),
-            metrics: engine.metrics.clone(),
+            events: engine.events.clone(),
             flight,
         };
         Box::pin(fetch.run(inner.clone(), on_behalf(engine, source, key, caller)))
@@ -87,7 +87,7 @@ struct Fetch {
     limits: Limits,
     outbox: Outbox,
     known: Option<Arc<Mapping>>,
-    metrics: Arc<Metrics>,
+    events: Events,
     flight: Arc<Flight>,
 }
 
@@ -102,18 +102,8 @@ impl Fetch {
             None => Err(Reason::DocumentUnknown),
         };
         let (Ok(reason) | Err(reason)) = outcome;
-        let document = &self.key;
-        self.metrics.outcome(Step::Source, reason);
-        match reason {
-            Reason::Captured => info!(code = %reason, %document, "fetched from the app"),
-            Reason::Unchanged => {
-                info!(code = %reason, %document, "the app has the bytes that are known");
-            }
-            Reason::DocumentPending | Reason::Superseded => {
-                info!(code = %reason, %document, "what was fetched is not needed any more");
-            }
-            _ => warn!(code = %reason, %document, "the app's source gave no document"),
-        }
+        let event = Event::Fetched { document: &self.key, reason };
+        self.events.tell(&event, &Origin::default());
         match outcome {
             Ok(_) => Ok(()),
             Err(reason) => Err(reason),
@@ -160,7 +150,7 @@ impl Fetch {
         let mark = self.known.as_ref().and_then(|known| known.mark());
         let by = Circumstances::fetched(Validators::of(&seen), mark, settles);
         self.outbox.capture(files, Provenance::default(), known, by).await?;
-        self.metrics.captured(size);
+        self.events.tell(&Event::Journalled { bytes: size }, &Origin::default());
         Ok(Reason::Captured)
     }
 }

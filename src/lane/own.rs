@@ -11,7 +11,6 @@ use http_body::Body;
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use serde_json::json;
-use tracing::{debug, info};
 
 use super::Inner;
 use super::document::{Sought, Waiting};
@@ -21,6 +20,7 @@ use crate::body::ResponseBody;
 use crate::config::{AppSays, Config, Kind, ViewRule, serves};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::events::{Event, Origin};
 use crate::explain::{Finding, Trail};
 use crate::mount::Misplaced;
 use crate::problem::problem;
@@ -29,7 +29,7 @@ use crate::reason::Reason;
 use crate::route::effective;
 use crate::session::Session;
 use crate::store::Mapping;
-use crate::telemetry::{Step, Visit, request_id};
+use crate::telemetry::request_id;
 use crate::viewer::{Page, is_ahead, refusal};
 
 /// Whether a path belongs to Transom itself.
@@ -62,22 +62,19 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
 ) -> Response<Bytes> {
     let id = request_id::of(&parts.headers);
     let Some(asked) = Asked::read(&engine.config.server.prefix, parts.uri.path()) else {
-        Trail::decided(&parts.extensions, Reason::NotFound);
+        engine.events.tell(&Event::NotAddressed { reason: Reason::NotFound }, &Origin::of(parts));
         return problem(Reason::NotFound, id);
     };
     let outcome = match document(&engine.config, &asked, parts) {
         Ok(document) => {
             let served = serve(engine, inner, parts, &document, asked.what).await;
             let reason = served.as_ref().map_or_else(|reason| *reason, |_| Reason::SessionGiven);
-            Trail::decided(&parts.extensions, reason);
-            Visit::decided(&parts.extensions, reason);
-            if Trail::of_asked(&parts.extensions).is_none() {
-                note(engine, &document.key, reason, id);
-            }
+            let event = Event::SessionDecided { document: Some(&document.key), reason };
+            engine.events.tell(&event, &Origin::of(parts));
             served
         }
         Err(reason) => {
-            Trail::decided(&parts.extensions, reason);
+            engine.events.tell(&Event::NotAddressed { reason }, &Origin::of(parts));
             Err(reason)
         }
     };
@@ -87,16 +84,6 @@ async fn answer<S: Inner<B>, B: Send + 'static>(
             refusal(reason, &engine.config.server.prefix, id).map(Bytes::from)
         }
         Err(reason) => problem(reason, id),
-    }
-}
-
-fn note(engine: &Engine, key: &DocumentKey, reason: Reason, request_id: &str) {
-    engine.metrics.outcome(Step::Session, reason);
-    match reason {
-        Reason::SessionGiven => {
-            debug!(code = %reason, document = %key, request_id, "session given");
-        }
-        _ => info!(code = %reason, document = %key, request_id, "no session"),
     }
 }
 

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
-use tracing::info;
 
 use super::Inner;
 use super::probe::{Word, probe_afresh};
@@ -14,16 +13,15 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::deliver::WriteUnderWay;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::events::{Event, Origin};
 use crate::explain::Trail;
 use crate::http::ClientInfo;
 use crate::locate::RequestFacts;
 use crate::mount::Misplaced;
 use crate::problem::NotSent;
 use crate::reading::{host, is_among};
-use crate::reason::Reason;
 use crate::route::Candidate;
 use crate::session::{Answer, judge};
-use crate::telemetry::{Step, request_id};
 
 /// The documents that a request may change, whether a rule follows it or not: by its path in any spelling that an
 /// app may take for theirs, by a header that names another address, and by the rules of its route as far as they
@@ -82,15 +80,9 @@ where
     write.ended();
     outdate(&engine, &write).await;
     if write.has_known() {
-        engine.metrics.outcome(Step::Capture, Reason::InDoubt);
-        Trail::decided(&extensions, Reason::InDoubt);
-        for document in write.known() {
-            info!(
-                code = %Reason::InDoubt, %document, status = reply.status().as_u16(),
-                request_id = request_id::of(&caller.headers),
-                "a request that no rule follows may have changed a document"
-            );
-        }
+        let documents: Vec<_> = write.known().collect();
+        let event = Event::InDoubt { documents: &documents, status: reply.status().as_u16() };
+        engine.events.tell(&event, &Origin::at(&extensions, &caller.headers));
         let moved = has_moved(reply.status(), reply.headers());
         let background = engine.background.clone();
         background.spawn(refused(engine, inner, write, caller, moved, false));

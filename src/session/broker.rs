@@ -20,7 +20,7 @@ use super::{OnRecord, Session, on_record, renewals};
 use crate::backend::{Backend, BackendError, BackendErrorKind, SessionRequest, SessionToken};
 use crate::cache::Cache;
 use crate::config::Permissions;
-use crate::reason::Reason;
+use crate::reason::{Because, Reason};
 use crate::store::now_ms;
 use crate::telemetry::Metrics;
 use crate::weight;
@@ -233,12 +233,12 @@ impl Broker {
         let mint = self.background.spawn(self.clone().mint(key, until, trust, good));
         let outcome = match patience {
             Some(patience) => tokio::time::timeout(patience, mint).await.unwrap_or_else(|_| {
-                self.pause.begin(Reason::DwsUnavailable);
-                Ok(Err(Reason::DwsUnavailable))
+                self.pause.begin(Reason::BackendUnavailable);
+                Ok(Err(Reason::BackendUnavailable))
             }),
             None => mint.await,
         };
-        outcome.unwrap_or(Err(Reason::DwsUnavailable))
+        outcome.because(Reason::BackendUnavailable, "minting a session")?
     }
 
     async fn mint(
@@ -375,7 +375,7 @@ fn reason_of(error: &BackendError) -> Reason {
         BackendErrorKind::Unreadable => Reason::SessionUnreadable,
         BackendErrorKind::Quota => Reason::QuotaExhausted,
         BackendErrorKind::NotFound => Reason::DocumentLost,
-        _ => Reason::DwsUnavailable,
+        _ => Reason::BackendUnavailable,
     }
 }
 
@@ -393,7 +393,7 @@ impl Pause {
         if self.elapsed() < state >> 8 {
             return Err(match state & 0xff {
                 1 => Reason::QuotaExhausted,
-                _ => Reason::DwsUnavailable,
+                _ => Reason::BackendUnavailable,
             });
         }
         Ok(())

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use self::allowance::{Allowance, Spender};
 use crate::cache::Recent;
 use crate::document::DocumentKey;
-use crate::reason::Reason;
+use crate::reason::{Because, Reason};
 use crate::session::Holder;
 
 /// Fetches under way, and those that failed a moment ago. Cheap to clone.
@@ -206,7 +206,8 @@ impl Flight {
     async fn landed(&self) -> Result<(), Reason> {
         let mut outcome = self.outcome.subscribe();
         let landed = outcome.wait_for(Option::is_some).await;
-        landed.ok().and_then(|outcome| *outcome).unwrap_or(Err(Reason::SourceFailed))
+        let landed = landed.because(Reason::SourceFailed, "waiting for a fetch")?;
+        (*landed).unwrap_or(Err(Reason::SourceFailed))
     }
 }
 

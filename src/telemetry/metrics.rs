@@ -10,18 +10,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Step};
 
 /// Every figure that Transom counts. Labels are bounded: lanes, steps, reason codes, operations.
 ///
-/// A series shows up once it was counted, lanes at once. Counting takes no lock after a series' first time.
+/// Lanes, and each reason at the step that mostly ends so, show up at once, other series when they were counted. Counting takes no lock after a series' first time.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     requests: [Counter; Lane::ALL.len()],
     in_flight: Gauge,
     outcomes: Family<OutcomeLabels, Counter>,
-    outcome: [[OnceLock<Counter>; Reason::ALL.len()]; Step::COUNT],
+    outcome: Outcomes,
     captured_files: Counter,
     captured_bytes: Counter,
     outbox: [Gauge; 3],
@@ -47,17 +47,6 @@ pub(crate) enum Lane {
     Capture,
     View,
     Own,
-}
-
-/// Which step an outcome belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Step {
-    Capture,
-    Delete,
-    Deliver,
-    Session,
-    /// Fetching a document that Transom has not seen.
-    Source,
 }
 
 /// Which call of a backend was made.
@@ -195,8 +184,8 @@ impl Metrics {
             requests: Lane::ALL
                 .map(|lane| requests.get_or_create_owned(&LaneLabels { lane: lane.name() })),
             in_flight,
+            outcome: initial_outcomes(&outcomes),
             outcomes,
-            outcome: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
             captured_files,
             captured_bytes,
             outbox: ["due", "sending", "parked"]
@@ -355,20 +344,6 @@ impl Lane {
     }
 }
 
-impl Step {
-    const COUNT: usize = 5;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Capture => "capture",
-            Self::Delete => "delete",
-            Self::Deliver => "deliver",
-            Self::Session => "session",
-            Self::Source => "source",
-        }
-    }
-}
-
 impl BackendCall {
     fn name(self) -> &'static str {
         match self {
@@ -434,6 +409,19 @@ struct LimitLabels {
 struct ReloadLabels {
     what: &'static str,
     result: &'static str,
+}
+
+type Outcomes = [[OnceLock<Counter>; Reason::ALL.len()]; Step::COUNT];
+
+/// The first time that a code turns up is an increase only for a series that was there before.
+fn initial_outcomes(outcomes: &Family<OutcomeLabels, Counter>) -> Outcomes {
+    let known: Outcomes = array::from_fn(|_| array::from_fn(|_| OnceLock::new()));
+    for reason in Reason::ALL {
+        let Some(step) = reason.step() else { continue };
+        let labels = OutcomeLabels { step: step.name(), reason: reason.code() };
+        let _ = known[step as usize][*reason as usize].set(outcomes.get_or_create_owned(&labels));
+    }
+    known
 }
 
 fn unix_now() -> f64 {

@@ -8,9 +8,10 @@ pub(crate) mod request_id;
 mod rfc3339;
 mod visit;
 
+pub(crate) use crate::reason::Step;
 pub(crate) use log_file::LogFile;
 #[cfg(feature = "server")]
 pub(crate) use metrics::InFlight;
-pub(crate) use metrics::{BackendCall, Lane, Metrics, Step};
+pub(crate) use metrics::{BackendCall, Lane, Metrics};
 pub(crate) use rfc3339::Rfc3339;
 pub(crate) use visit::Visit;

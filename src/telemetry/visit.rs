@@ -36,12 +36,6 @@ impl Visit {
         }
     }
 
-    pub(crate) fn decided(extensions: &Extensions, reason: Reason) {
-        if let Some(visit) = Self::of(extensions) {
-            visit.decide(reason);
-        }
-    }
-
     /// The last word counts.
     pub(crate) fn decide(&self, reason: Reason) {
         self.0.reason.store(reason as u8 + 1, Ordering::Relaxed);
@@ -96,7 +90,6 @@ mod tests {
     #[test]
     fn what_is_noted_is_read_back() {
         let mut extensions = Extensions::new();
-        Visit::decided(&extensions, Reason::Captured);
         extensions.insert(Visit::default());
         let visit = Visit::of(&extensions).unwrap();
         assert_eq!((visit.lane_taken(), visit.decision()), (Lane::Pass, None));
@@ -105,7 +98,7 @@ mod tests {
             assert_eq!(visit.lane_taken(), lane);
         }
         for reason in Reason::ALL {
-            Visit::decided(&extensions, *reason);
+            visit.decide(*reason);
             assert_eq!(visit.decision(), Some(*reason));
         }
     }

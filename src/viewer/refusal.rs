@@ -4,7 +4,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::{csp, html, texts};
+use super::{csp, html};
 use crate::reason::Reason;
 
 /// A plain page for a reason, for people; status as the problem reply's. One for a pending document, at
@@ -32,7 +32,7 @@ fn page(
     request_id: &str,
 ) -> Response<String> {
     let nonce = csp::nonce();
-    let text = texts::of(reason);
+    let text = reason.page();
     let waits = status == StatusCode::ACCEPTED;
     let script = html::fill(SCRIPT, &[("nonce", &nonce), ("script", include_str!("refusal.js"))]);
     let page = html::fill(

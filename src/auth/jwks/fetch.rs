@@ -1,6 +1,5 @@
 //! One fetch of a JWK set.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::auth::keys::{self, Demands, KeySet};
+use crate::reason::causes;
 
 /// What a set is fetched from. Tests have others than [`Fetcher`].
 pub(super) trait Origin: Send + 'static {
@@ -193,15 +193,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 /// The error with its causes: reqwest keeps what matters ("connection refused") in them.
 fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    causes(&error.without_url())
 }
 
 #[derive(Deserialize)]

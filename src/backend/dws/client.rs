@@ -1,6 +1,5 @@
 //! The calls, one attempt each.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,6 +20,7 @@ use super::{
     BackendError, BackendErrorKind, NAME, SessionRequest, SessionToken, Upload, scrub, verdict,
 };
 use crate::config::BackendConfig;
+use crate::reason::causes;
 use crate::telemetry::{BackendCall, Metrics};
 
 /// Speaks to DWS.
@@ -336,17 +336,6 @@ fn is_document_id(id: &str) -> bool {
 
 fn is_empty(errors: &Value) -> bool {
     errors.is_null() || errors.as_array().is_some_and(Vec::is_empty)
-}
-
-/// An error with the causes that `Display` leaves out.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

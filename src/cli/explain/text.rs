@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Answer;
-use crate::explain::{Explanation, Finding, meaning};
+use crate::explain::{Explanation, Finding};
+use crate::reason::Reason;
 
 pub(super) fn text(answer: &Answer) -> String {
     let Answer { explanation, app, remark } = answer;
@@ -22,7 +23,7 @@ pub(super) fn text(answer: &Answer) -> String {
     let assumed = app.map(|app| format!(", if the app answers {}", app.as_u16()));
     let assumed = assumed.unwrap_or_default();
     let _ = writeln!(text, "lane {}: {}", explanation.lane, outcome(explanation, &assumed));
-    if let Some(why) = explanation.decision.and_then(meaning) {
+    if let Some(why) = explanation.decision.and_then(Reason::explanation) {
         let _ = writeln!(text, "why: {why}");
     }
     if let Some(remark) = remark {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Extensions, StatusCode};
-use tracing::{debug, info, warn};
+use tracing::info;
 
 use super::exchange::as_upload;
 use super::in_body::InBody;
@@ -13,14 +13,15 @@ use crate::config::{Action, Kind};
 use crate::deliver::{Circumstances, WriteUnderWay};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::events::{Event, Origin};
 use crate::explain::Trail;
 use crate::extract::{Handle, Head, Plan, extractor, is_json, no_files};
 use crate::lane::last_segment;
 use crate::lane::uploader::Uploading;
 use crate::lane::writing::caller;
-use crate::reason::Reason;
+use crate::reason::{Class, Reason};
 use crate::route::Candidate;
-use crate::telemetry::{Step, Visit, request_id};
+use crate::telemetry::{Step, request_id};
 
 /// The request as it came, for the decisions at its end.
 pub(super) struct Arrival {
@@ -30,7 +31,6 @@ pub(super) struct Arrival {
     /// Why no file can be read off this body.
     pub(super) unreadable: Option<Reason>,
     pub(super) uploading: Uploading,
-    visit: Option<Visit>,
     /// For the trail.
     pub(super) extensions: Extensions,
     pub(super) write: Option<WriteUnderWay>,
@@ -46,7 +46,6 @@ impl Arrival {
             handle: None,
             unreadable: None,
             uploading: Uploading::begin(engine, parts),
-            visit: Visit::of(&parts.extensions).cloned(),
             extensions: Trail::alone(&parts.extensions),
             write: None,
             in_body: InBody::default(),
@@ -68,13 +67,8 @@ impl Arrival {
         request_id::of(&self.caller.headers)
     }
 
-    /// Counts what came of it, and tells it to the access log and the trail.
-    pub(super) fn outcome(&self, engine: &Engine, step: Step, reason: Reason) {
-        engine.metrics.outcome(step, reason);
-        if let Some(visit) = &self.visit {
-            visit.decide(reason);
-        }
-        Trail::decided(&self.extensions, reason);
+    pub(super) fn tell(&self, engine: &Engine, event: &Event<'_>) {
+        engine.events.tell(event, &Origin::at(&self.extensions, &self.caller.headers));
     }
 
     /// The app's reply is there: what the body named so far is followed as what the head named. `unchanged`: the app
@@ -101,8 +95,6 @@ impl Arrival {
         status: StatusCode,
         unchanged: bool,
     ) {
-        self.outcome(engine, step, reason);
-        let ordinary = matches!(reason, Reason::NoFile | Reason::WhenUnmet | Reason::NotAccepted);
         let doubtful = match &self.write {
             Some(write) if unchanged => {
                 write.refused();
@@ -111,13 +103,10 @@ impl Arrival {
             Some(write) => write.has_known(),
             None => false,
         };
-        let (path, request_id) = (self.caller.uri.path(), self.request_id());
-        let status = status.as_u16();
-        if ordinary || unchanged {
-            debug!(code = %reason, path, request_id, status, doubtful, "nothing captured");
-        } else {
-            warn!(code = %reason, path, request_id, status, doubtful, "nothing captured");
-        }
+        let (path, status) = (self.caller.uri.path(), status.as_u16());
+        let is_expected = unchanged || reason.class() == Class::Ordinary;
+        let event = Event::NotCaptured { step, reason, path, status, doubtful, is_expected };
+        self.tell(engine, &event);
     }
 
     /// A body from which no file can be read passes all the same, and may be that of a deletion.

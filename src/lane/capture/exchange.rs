@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 use http::header::{LOCATION, REFERER};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
@@ -17,6 +17,7 @@ use crate::config::{Action, DeleteRule, Kind, UploadRule};
 use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::events::Event;
 use crate::explain::{Finding, Trail};
 use crate::extract::{FilePart, Seen, is_form};
 use crate::lane::tell;
@@ -140,7 +141,6 @@ impl<'a> Exchange<'a> {
         captures: &Captures,
         seen: Seen,
     ) -> Result<Vec<Look>, Reason> {
-        let request_id = self.arrival.request_id();
         let Seen { files, fields, json, .. } = seen;
         let files: Vec<FilePart> =
             files.into_iter().filter(|file| upload.file.selects(file)).collect();
@@ -171,8 +171,8 @@ impl<'a> Exchange<'a> {
             match file.kept.and_then(|file| fits(upload, file)) {
                 Ok(file) => kept.push((key, file)),
                 Err(reason) => {
-                    self.arrival.outcome(self.engine, Step::Capture, reason);
-                    info!(code = %reason, document = %key, rule = rule.name, request_id, "not captured");
+                    let (document, rule) = (&key, &*rule.name);
+                    self.arrival.tell(self.engine, &Event::FileRefused { document, rule, reason });
                     // The app may have these bytes now.
                     if !self.is_named(&key) {
                         self.engine.outbox.doubt(&key).await;
@@ -195,7 +195,7 @@ impl<'a> Exchange<'a> {
         let by = self.arrival.circumstances(kind);
         if looks && can_look {
             let proposals = self.engine.outbox.propose(kept, provenance, known, by).await?;
-            self.arrival.outcome(self.engine, Step::Capture, Reason::Unconfirmed);
+            self.arrival.tell(self.engine, &Event::AwaitsLook { step: Step::Capture });
             let explicit = accepted.is_some();
             let look = |proposal| Look::Upload { proposal, sent_back, explicit };
             return Ok(proposals.into_iter().map(look).collect());
@@ -213,11 +213,9 @@ impl<'a> Exchange<'a> {
         if outcomes.contains(&Reason::Replaced) {
             self.engine.decisions.forget();
         }
-        for ((key, size), reason) in sizes.iter().zip(outcomes) {
-            self.arrival.outcome(self.engine, Step::Capture, reason);
-            self.engine.metrics.captured(*size);
-            Trail::decided(&self.arrival.extensions, reason);
-            info!(code = %reason, document = %key, bytes = size, rule = rule.name, request_id, "captured");
+        for ((document, bytes), reason) in sizes.iter().zip(outcomes) {
+            let event = Event::Captured { document, bytes: *bytes, rule: &rule.name, reason };
+            self.arrival.tell(self.engine, &event);
         }
         let keys = sizes.into_iter().map(|(key, _)| key).filter(|_| kind.validate.is_some());
         Ok(keys.map(Look::Validators).collect())
@@ -251,7 +249,7 @@ impl<'a> Exchange<'a> {
         if looks && !kind.probe.is_empty() {
             // What the app said before may be untrue now.
             self.engine.decisions.forget();
-            self.arrival.outcome(self.engine, Step::Delete, Reason::Unconfirmed);
+            self.arrival.tell(self.engine, &Event::AwaitsLook { step: Step::Delete });
             return Ok(deletions.into_iter().map(Look::Delete).collect());
         }
         // The app has done it already, whatever becomes of the mappings.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::arrival::Arrival;
 use crate::config::{Action, Confirm, DeleteRule, Kind};
 use crate::deliver::{Known, Proposal, WriteUnderWay, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::events::Event;
 use crate::extract::is_form;
 use crate::lane::Inner;
 use crate::lane::fetch::{Read, read};
@@ -187,11 +188,10 @@ async fn upload(
                 by = by.with(Validators::of(&read.seen));
             }
             let reason = engine.outbox.confirm(key, proposal.job, by).await?;
-            arrival.outcome(engine, Step::Capture, reason);
             if reason == Reason::Replaced {
                 engine.decisions.forget();
             }
-            info!(code = %reason, document = %key, request_id = arrival.request_id(), "captured: the app has it");
+            arrival.tell(engine, &Event::Confirmed { document: key, reason });
         }
         Found::Others(read) => {
             refuted(engine, arrival, proposal).await?;
@@ -254,13 +254,8 @@ async fn asked<S: Inner<B>, B>(
 
 /// The app did not take the upload.
 async fn refuted(engine: &Engine, arrival: &Arrival, proposal: &Proposal) -> Result<(), Reason> {
-    let reason = Reason::NotAccepted;
     engine.outbox.withdraw(proposal.job).await?;
-    arrival.outcome(engine, Step::Capture, reason);
-    info!(
-        code = %reason, document = %proposal.key, request_id = arrival.request_id(),
-        "nothing captured: the app does not have it"
-    );
+    arrival.tell(engine, &Event::Refuted { step: Step::Capture, document: &proposal.key });
     Ok(())
 }
 
@@ -294,8 +289,7 @@ async fn deleted<S: Inner<B>, B>(
         engine.decisions.forget();
         return delete(engine, arrival, deletion).await;
     }
-    let reason = Reason::NotAccepted;
-    arrival.outcome(engine, Step::Delete, reason);
+    arrival.tell(engine, &Event::Refuted { step: Step::Delete, document: &deletion.key });
     // It is there still, or a stranger asked. Should it be gone all the same, the app refuses the next view.
     if word != Word::Unknown {
         arrival.write.iter().for_each(WriteUnderWay::refused);
@@ -303,10 +297,6 @@ async fn deleted<S: Inner<B>, B>(
             engine.outbox.lift(&deletion.key, mark).await?;
         }
     }
-    info!(
-        code = %reason, document = %deletion.key, request_id = arrival.request_id(),
-        "not deleted: the app does not say that it is gone"
-    );
     Ok(())
 }
 
@@ -340,9 +330,7 @@ pub(super) async fn delete(
     let Deletion { key, prefix, .. } = deletion;
     engine.sources.outdate(key, *prefix).await;
     let forgotten = engine.outbox.delete(key, *prefix).await?;
-    arrival.outcome(engine, Step::Delete, Reason::Deleted);
-    let request_id = arrival.request_id();
-    info!(code = %Reason::Deleted, document = %key, forgotten, request_id, "deleted by the app");
+    arrival.tell(engine, &Event::Deleted { document: key, forgotten });
     Ok(())
 }
 

@@ -9,9 +9,10 @@ use secrecy::ExposeSecret;
 
 use super::content::Content;
 use super::viewed::{Finish, Finished, Marks};
-use super::{View, note, say};
+use super::{View, note};
 use crate::body::ResponseBody;
 use crate::config::AppSays;
+use crate::events::{Event, Origin, RequestId};
 use crate::http::{ClientInfo, nominated};
 use crate::inject::{Edit, IntoBody, describe_edited, forbid_storing};
 use crate::lane::document::{Sought, Waiting};
@@ -331,11 +332,9 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         match &self.asked {
             Asked::Kept(head) => note(engine, head, Some(key), reason),
             Asked::Noted { visit, request_id, .. } => {
-                if let Some(visit) = visit {
-                    visit.decide(reason);
-                }
-                let id = request_id.as_ref().and_then(|id| id.to_str().ok());
-                say(engine, Some(key), reason, || id.unwrap_or("-"));
+                let request_id = request_id.as_ref().map_or(RequestId::None, RequestId::Is);
+                let origin = Origin { extensions: None, visit: visit.as_ref(), request_id };
+                engine.events.tell(&Event::SessionDecided { document: Some(key), reason }, &origin);
             }
         }
     }

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
-use tracing::{debug, info};
 
 use self::answering::Answering;
 pub(super) use self::answering::OwnWord;
@@ -27,6 +26,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::config::{Action, AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
+use crate::events::{Event, Origin};
 use crate::explain::Trail;
 use crate::inject::{Asks, IntoBody, is_conditional};
 use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
@@ -35,7 +35,6 @@ use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
 use crate::session::{Session, ViewerSession};
-use crate::telemetry::{Step, Visit, request_id};
 use crate::viewer::is_ahead;
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
@@ -320,26 +319,6 @@ fn document(
     }
 }
 
-fn note(engine: &Engine, parts: &Parts, key: Option<&DocumentKey>, reason: Reason) {
-    Trail::decided(&parts.extensions, reason);
-    Visit::decided(&parts.extensions, reason);
-    if Trail::of_asked(&parts.extensions).is_none() {
-        say(engine, key, reason, || request_id::of(&parts.headers));
-    }
-}
-
-fn say<'p>(
-    engine: &Engine,
-    key: Option<&DocumentKey>,
-    reason: Reason,
-    request_id: impl FnOnce() -> &'p str,
-) {
-    engine.metrics.outcome(Step::Session, reason);
-    let document = key.map(tracing::field::display);
-    match reason {
-        Reason::SessionGiven => {
-            debug!(code = %reason, document, request_id = request_id(), "session given");
-        }
-        _ => info!(code = %reason, document, request_id = request_id(), "no session"),
-    }
+fn note(engine: &Engine, parts: &Parts, document: Option<&DocumentKey>, reason: Reason) {
+    engine.events.tell(&Event::SessionDecided { document, reason }, &Origin::of(parts));
 }

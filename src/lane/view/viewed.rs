@@ -54,21 +54,8 @@ impl Marks {
 
     /// As they are for a reply that lacks its session.
     pub(super) fn without_session(self, reason: Reason) -> Self {
-        Self { not_reused: passes(reason), ..self }
+        Self { not_reused: reason.is_transient(), ..self }
     }
-}
-
-/// Whether the same caller may well get a session in a moment.
-fn passes(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::DocumentPending
-            | Reason::KeysUnavailable
-            | Reason::AppUnavailable
-            | Reason::DwsUnavailable
-            | Reason::AuditFailed
-            | Reason::StoreUnavailable
-    )
 }
 
 enum Next<R, E>

@@ -1,0 +1,15 @@
+use super::{Event, Listener, Origin};
+
+/// Notes the decision for the request's line. That a document is in doubt is none: the request passes.
+pub(super) struct Noting;
+
+impl Listener for Noting {
+    fn hear(&self, event: &Event<'_>, origin: &Origin<'_>) {
+        if matches!(event, Event::InDoubt { .. }) {
+            return;
+        }
+        if let (Some(reason), Some(visit)) = (event.decision(), origin.visit()) {
+            visit.decide(reason);
+        }
+    }
+}

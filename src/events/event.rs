@@ -1,0 +1,80 @@
+use crate::document::DocumentKey;
+use crate::reason::{Reason, Step};
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub(crate) enum Event<'a> {
+    /// A file of an upload rests in the journal, or gave way to another of the same upload.
+    Captured { document: &'a DocumentKey, bytes: u64, rule: &'a str, reason: Reason },
+    /// The bytes of a fetch rest in the journal.
+    Journalled { bytes: u64 },
+    /// An upload or a deletion was written down, and a look at the app decides whether it counts.
+    AwaitsLook { step: Step },
+    /// The look found that the app has the upload.
+    Confirmed { document: &'a DocumentKey, reason: Reason },
+    /// The look found that the app did not do it.
+    Refuted { step: Step, document: &'a DocumentKey },
+    /// One file of an upload is not kept.
+    FileRefused { document: &'a DocumentKey, rule: &'a str, reason: Reason },
+    /// Nothing is kept of a request that a rule is about. `doubtful`: of documents that it named, it is not known what the
+    /// app has now. `is_expected`: an ordinary request, or one that has changed nothing.
+    NotCaptured {
+        step: Step,
+        reason: Reason,
+        path: &'a str,
+        status: u16,
+        doubtful: bool,
+        is_expected: bool,
+    },
+    /// The app deleted a document; `forgotten`: how many with those below it.
+    Deleted { document: &'a DocumentKey, forgotten: usize },
+    /// A request that no rule follows may have changed documents.
+    InDoubt { documents: &'a [&'a DocumentKey], status: u16 },
+    /// No rule is followed, since the request can be read in two ways.
+    PassedOn { reason: Reason, path: &'a str },
+    /// A session was asked for at an address that names no document.
+    NotAddressed { reason: Reason },
+    /// A view or a request for a session came to its end, with one or without.
+    SessionDecided { document: Option<&'a DocumentKey>, reason: Reason },
+    /// A fetch from the app came to its end.
+    Fetched { document: &'a DocumentKey, reason: Reason },
+}
+
+impl Event<'_> {
+    /// The decision that it is, and the step that it is counted at.
+    pub(super) fn outcome(&self) -> Option<(Step, Reason)> {
+        Some(match *self {
+            Self::Journalled { .. } | Self::NotAddressed { .. } => return None,
+            Self::Captured { reason, .. }
+            | Self::Confirmed { reason, .. }
+            | Self::FileRefused { reason, .. }
+            | Self::PassedOn { reason, .. } => (Step::Capture, reason),
+            Self::AwaitsLook { step } => (step, Reason::Unconfirmed),
+            Self::Refuted { step, .. } => (step, Reason::NotAccepted),
+            Self::NotCaptured { step, reason, .. } => (step, reason),
+            Self::Deleted { .. } => (Step::Delete, Reason::Deleted),
+            Self::InDoubt { .. } => (Step::Capture, Reason::InDoubt),
+            Self::SessionDecided { reason, .. } => (Step::Session, reason),
+            Self::Fetched { reason, .. } => (Step::Source, reason),
+        })
+    }
+
+    /// What was decided on the request, as its line in the access log and its trail say it. A fetch is a step on the way
+    /// to that.
+    pub(crate) fn decision(&self) -> Option<Reason> {
+        match *self {
+            Self::NotAddressed { reason } => Some(reason),
+            Self::Fetched { .. } => None,
+            _ => self.outcome().map(|(_, reason)| reason),
+        }
+    }
+
+    /// Bytes that rest in the journal since.
+    pub(super) fn journalled(&self) -> Option<u64> {
+        match *self {
+            Self::Captured { bytes, .. } | Self::Journalled { bytes } => Some(bytes),
+            _ => None,
+        }
+    }
+}

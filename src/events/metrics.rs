@@ -1,0 +1,17 @@
+use std::sync::Arc;
+
+use super::{Event, Listener, Origin};
+use crate::telemetry::Metrics;
+
+pub(super) struct Counting(pub(super) Arc<Metrics>);
+
+impl Listener for Counting {
+    fn hear(&self, event: &Event<'_>, _: &Origin<'_>) {
+        if let Some((step, reason)) = event.outcome() {
+            self.0.outcome(step, reason);
+        }
+        if let Some(bytes) = event.journalled() {
+            self.0.captured(bytes);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What happens is told once, and who wants to know of it listens.
+//!
+//! An event is borrowed from who tells it: one that no listener keeps costs no allocation. The audit log is not among
+//! the listeners, since a session has to wait for its line there.
+
+mod access_log;
+mod event;
+mod log;
+mod metrics;
+mod origin;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub(crate) use self::event::Event;
+pub(crate) use self::origin::{Hypothetical, Origin, RequestId};
+use crate::telemetry::Metrics;
+
+/// Hears of every event, on the task that tells it: it must neither wait nor take long.
+pub(crate) trait Listener: Send + Sync {
+    fn hear(&self, event: &Event<'_>, origin: &Origin<'_>);
+
+    /// Whether it also hears of what would happen to a request that is only asked about.
+    fn hears_hypothetical(&self) -> bool {
+        false
+    }
+}
+
+/// Where events are told. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Events(Arc<[Box<dyn Listener>]>);
+
+impl Events {
+    /// The listeners of every engine, one line each, and those of rooms above.
+    pub(crate) fn new(metrics: Arc<Metrics>, others: Vec<Box<dyn Listener>>) -> Self {
+        let listeners: [Box<dyn Listener>; 3] = [
+            Box::new(metrics::Counting(metrics)),
+            Box::new(access_log::Noting),
+            Box::new(log::Logging),
+        ];
+        Self(listeners.into_iter().chain(others).collect())
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>, origin: &Origin<'_>) {
+        let is_hypothetical = origin.is_hypothetical();
+        for listener in &*self.0 {
+            if !is_hypothetical || listener.hears_hypothetical() {
+                listener.hear(event, origin);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("listeners", &self.0.len()).finish()
+    }
+}
