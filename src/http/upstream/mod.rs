@@ -1,12 +1,9 @@
-//! Passes requests on to the app, and its replies back.
+//! The client's side of the server behind us: connections, their pools, and one exchange after the other.
 //!
-//! `framing.rs` and `strict.rs` say which requests are refused, since the app could read them differently.
-//! `headers.rs` and `origin.rs` hold what is edited on the way, `noted.rs` what has to be known of a head for
-//! that, all without I/O. `client.rs` does the sending;
-//! `connections.rs` chooses what it goes over: `bodiless` for most requests, `http1.rs` for those with a body (`pool.rs`
-//! holds what waits of both), `http2` where the app speaks it. `upgrade.rs` is the tunnel after a 101,
-//! `fault.rs` says what went wrong. What a request says about its client is settled before, in `server/edge.rs`,
-//! so that everybody decides on the same.
+//! `parameters.rs` is what this room is told. `origin.rs` holds what is edited on the way, `noted.rs` what has to be
+//! known of a head for that, both without I/O. `client.rs` does the exchange; `connections.rs` chooses what it goes
+//! over: `bodiless` for most requests, `http1.rs` for those with a body (`pool.rs` holds the idle ones of both), `http2`
+//! where the upstream speaks it. `upgrade.rs` is the tunnel after a 101, `failure.rs` says what went wrong.
 
 mod bodiless;
 mod body;
