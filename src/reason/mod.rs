@@ -2,7 +2,7 @@
 //!
 //! The codes are the same in logs, metrics and problem replies; operators alert on them, so a code
 //! is never renamed and never gets a second meaning. All that is said of one stands in its row of the table:
-//! problem replies, pages, `explain`, metrics and the README follow from it.
+//! problem replies, pages, `explain` and the README follow from it.
 
 mod cause;
 mod row;
@@ -74,11 +74,6 @@ impl Reason {
     #[must_use]
     pub const fn description(self) -> &'static str {
         self.row().doc.trim_ascii()
-    }
-
-    /// The step that mostly ends so: its series is in the metrics from the start.
-    pub(crate) const fn step(self) -> Option<Step> {
-        self.row().step
     }
 
     const fn row(self) -> &'static Row {

@@ -8,7 +8,6 @@ pub(super) struct Row {
     pub(super) doc: &'static str,
     pub(super) class: Class,
     pub(super) side: Option<Side>,
-    pub(super) step: Option<Step>,
     pub(super) is_transient: bool,
     pub(super) status: Option<StatusCode>,
     pub(super) title: &'static str,
@@ -106,7 +105,6 @@ impl Row {
             doc: "",
             class,
             side,
-            step: None,
             is_transient: false,
             status: None,
             title: "The request could not be answered",
@@ -120,11 +118,6 @@ impl Row {
 
     pub(super) const fn named(self, code: &'static str, doc: &'static str) -> Self {
         Self { code, doc, ..self }
-    }
-
-    /// The step that mostly ends so: its series in the metrics is there from the start.
-    pub(super) const fn at(self, step: Step) -> Self {
-        Self { step: Some(step), ..self }
     }
 
     /// The same request, sent again in a moment, does no harm and may well end otherwise.

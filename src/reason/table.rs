@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::row::{Row, Side, Step};
+use super::row::{Row, Side};
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal => $row:expr,)+) => {
@@ -34,11 +34,9 @@ reasons! {
     // Sessions: these are also the codes of problem replies.
     /// The caller got a session.
     SessionGiven = "session_given" => Row::success()
-        .at(Step::Session)
         .explain("caller, policy, app and document agree"),
     /// None of the configured places held a token.
     TokenMissing = "token_missing" => Row::failure(Side::Client)
-        .at(Step::Session)
         .status(StatusCode::UNAUTHORIZED)
         .title("This request carries no token of the app")
         .page("You are not signed in", "Sign in to the application, then open the document again.")
@@ -48,7 +46,6 @@ reasons! {
         ),
     /// A token that is malformed, forged, not yet valid, for somebody else, or contradicted by another.
     TokenInvalid = "token_invalid" => Row::failure(Side::Client)
-        .at(Step::Session)
         .status(StatusCode::UNAUTHORIZED)
         .title("The token is not valid here")
         .page(
@@ -58,21 +55,18 @@ reasons! {
         .explain("a token came and is not good: the check marked `no` says what is wrong with it"),
     /// A good token past its `exp`.
     TokenExpired = "token_expired" => Row::failure(Side::Client)
-        .at(Step::Session)
         .status(StatusCode::UNAUTHORIZED)
         .title("The token has expired")
         .page("Your sign-in has expired", "Sign in to the application again, then reload this page.")
         .explain("the token is past its time: the user has to log in again"),
     /// `allow` said no, or could not be evaluated.
     DeniedByPolicy = "denied_by_policy" => Row::failure(Side::Client)
-        .at(Step::Session)
         .status(StatusCode::FORBIDDEN)
         .title("The rules for this document do not let this caller view it")
         .page("You may not view this document", "Ask whoever manages the documents to let you view it.")
         .explain("`allow` does not hold for this caller and this document"),
     /// The app itself did not answer the caller with 2xx.
     DeniedByApp = "denied_by_app" => Row::failure(Side::App)
-        .at(Step::Session)
         .status(StatusCode::FORBIDDEN)
         .title("The app does not let this caller see the document")
         .page(
@@ -82,7 +76,6 @@ reasons! {
         .explain("the app itself does not show this document to this caller"),
     /// No document of this kind and id ever came by, or DWS refused it.
     DocumentUnknown = "document_unknown" => Row::failure(Side::Client)
-        .at(Step::Session)
         .status(StatusCode::NOT_FOUND)
         .title("No such document has come by")
         .page(
@@ -95,7 +88,6 @@ reasons! {
         ),
     /// The document is still on its way to DWS; `Retry-After` says when to ask again.
     DocumentPending = "document_pending" => Row::failure(Side::Backend)
-        .at(Step::Session)
         .retry()
         .status(StatusCode::ACCEPTED)
         .title("The document is on its way to the viewer service")
@@ -106,7 +98,6 @@ reasons! {
         .explain("the document is still on its way to DWS: `transom outbox list` tells how it stands"),
     /// The app may have other bytes than DWS by now, and they can't be had: there is no `source`.
     DocumentChanged = "document_changed" => Row::failure(Side::App)
-        .at(Step::Session)
         .status(StatusCode::CONFLICT)
         .title("The app may have another version of the document")
         .page(
@@ -115,7 +106,6 @@ reasons! {
         ),
     /// DWS no longer has the document, and the app gave it no second time.
     DocumentLost = "document_lost" => Row::failure(Side::Backend)
-        .at(Step::Session)
         .status(StatusCode::GONE)
         .title("The viewer service no longer has the document")
         .page(
@@ -124,7 +114,6 @@ reasons! {
         ),
     /// The keys that would verify the token can't be had now.
     KeysUnavailable = "keys_unavailable" => Row::failure(Side::App)
-        .at(Step::Session)
         .retry()
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .title("The keys that verify tokens cannot be had at the moment")
@@ -135,7 +124,6 @@ reasons! {
         .explain("the keys that verify tokens can't be had: /readyz and the log say why"),
     /// The app can't be asked now.
     AppUnavailable = "app_unavailable" => Row::failure(Side::App)
-        .at(Step::Session)
         .retry()
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .title("The app cannot be asked at the moment")
@@ -143,7 +131,6 @@ reasons! {
         .explain("the app can't be asked, or failed: its own log says why"),
     /// DWS can't be asked now.
     BackendUnavailable = "dws_unavailable" => Row::failure(Side::Backend)
-        .at(Step::Session)
         .retry()
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .title("The viewer service cannot be reached at the moment")
@@ -154,7 +141,6 @@ reasons! {
         .explain("DWS can't be reached, or refuses the key: see /readyz"),
     /// The DWS plan is used up.
     QuotaExhausted = "quota_exhausted" => Row::failure(Side::Backend)
-        .at(Step::Session)
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .title("The viewer service's plan is used up")
         .page(
@@ -164,7 +150,6 @@ reasons! {
         .explain("the DWS plan is used up"),
     /// DWS granted more than was asked for, so the session was thrown away.
     SessionTooWide = "session_too_wide" => Row::failure(Side::Backend)
-        .at(Step::Session)
         .status(StatusCode::BAD_GATEWAY)
         .title("The viewer service granted more than was asked for")
         .page(
@@ -174,7 +159,6 @@ reasons! {
         .explain("DWS granted more than was asked for"),
     /// DWS gave a session that can't be read with certainty, or without `read`.
     SessionUnreadable = "session_unreadable" => Row::failure(Side::Backend)
-        .at(Step::Session)
         .status(StatusCode::BAD_GATEWAY)
         .title("The viewer service gave no session that can be used")
         .page(
@@ -184,7 +168,6 @@ reasons! {
         .explain("DWS gave a session that can't be read with certainty, or without the right to read"),
     /// The audit log can't be written now, and no session is given without a line in it.
     AuditFailed = "audit_failed" => Row::failure(Side::Us)
-        .at(Step::Session)
         .retry()
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .title("Sessions cannot be put on record at the moment")
@@ -194,7 +177,6 @@ reasons! {
         ),
     /// The mapping store can't be read or written now.
     StoreUnavailable = "store_unavailable" => Row::failure(Side::Us)
-        .at(Step::Session)
         .retry()
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .title("The record of documents cannot be read at the moment")
@@ -205,7 +187,6 @@ reasons! {
         .explain("the mapping store can't be read: /readyz and the log say why"),
     /// The layer is mounted inside of the app instead of around it, where the app can't be asked.
     LayerMisplaced = "layer_misplaced" => Row::failure(Side::Us)
-        .at(Step::Session)
         .status(StatusCode::INTERNAL_SERVER_ERROR)
         .title("Viewing is not set up rightly in this service")
         .page(
@@ -214,7 +195,6 @@ reasons! {
         ),
     /// A browser asks ahead of its user, who may never look: sessions cost.
     Prefetch = "prefetch" => Row::failure(Side::Client)
-        .at(Step::Session)
         .status(StatusCode::SERVICE_UNAVAILABLE)
         .title("A session is given when the document is looked at, not ahead of that")
         .page("The document is not open yet", "It opens as soon as you go to this page."),
@@ -307,57 +287,44 @@ reasons! {
     // Views whose reply could not carry the session.
     /// The reply is compressed although identity was asked for.
     ReplyEncoded = "reply_encoded" => Row::failure(Side::App)
-        .at(Step::Session)
         .explain("the app's reply can't take a session as JSON"),
     /// The reply is longer than Transom reads (1 MiB).
     ReplyTooLarge = "reply_too_large" => Row::failure(Side::App)
-        .at(Step::Session)
         .explain("the app's reply can't take a session as JSON"),
     /// The reply is not JSON.
     ReplyNotJson = "reply_not_json" => Row::failure(Side::App)
-        .at(Step::Session)
         .explain("the app's reply can't take a session as JSON"),
     /// The JSON pointer leads nowhere in this reply.
     PointerUnmatched = "pointer_unmatched" => Row::failure(Side::App)
-        .at(Step::Session)
         .explain("the app's JSON has no place where `session` points to: compare it with the reply"),
     /// The reply ended before its time, or stood still for too long.
-    ReplyIncomplete = "reply_incomplete" => Row::failure(Side::App)
-        .at(Step::Session),
+    ReplyIncomplete = "reply_incomplete" => Row::failure(Side::App),
 
     // Captures.
     /// The document rests in the journal.
-    Captured = "captured" => Row::success()
-        .at(Step::Capture),
+    Captured = "captured" => Row::success(),
     /// New bytes for a known document rest in the journal.
-    Replaced = "replaced" => Row::success()
-        .at(Step::Capture),
+    Replaced = "replaced" => Row::success(),
     /// The app deleted the document; its removal from DWS rests in the journal.
-    Deleted = "deleted" => Row::success()
-        .at(Step::Delete),
+    Deleted = "deleted" => Row::success(),
     /// A matched route whose request carried no file: an ordinary request.
     NoFile = "no_file" => Row::ordinary()
-        .at(Step::Capture)
         .explain("the request carried no file of the rule's `file`"),
     /// No rule of the route had a `when` that holds.
     WhenUnmet = "when_unmet" => Row::ordinary()
-        .at(Step::Capture)
         .explain("no rule of this route has a `when` that holds"),
     /// The method may be overridden in a way that can't be known.
     OverrideUnclear = "override_unclear" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .status(StatusCode::FORBIDDEN)
         .title("The method of this request can be read in two ways")
         .page("You may not view this document", "Ask whoever manages the documents to let you view it.")
         .explain("the request names another method or path in a way that an app may or may not honour"),
     /// The app could read the path as another one that a rule is about.
     PathUnclear = "path_unclear" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .explain("an app could read this path as another route's, so that nothing is decided on it"),
     /// A parameter that a rule is about is there twice, in a spelling that some servers take for it, or in a form
     /// beside the query.
     ParameterUnclear = "parameter_unclear" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .status(StatusCode::FORBIDDEN)
         .title("A parameter of this request can be read in two ways")
         .page("You may not view this document", "Ask whoever manages the documents to let you view it.")
@@ -367,23 +334,19 @@ reasons! {
         ),
     /// The app did not accept the upload (`accepted` does not hold).
     NotAccepted = "not_accepted" => Row::ordinary()
-        .at(Step::Capture)
         .explain("the app did not take the upload, as `accepted` reads its answer"),
     /// No locator found the app's id.
     IdMissing = "id_missing" => Row::failure(Side::App)
-        .at(Step::Capture)
         .explain("no single document is named where the rule's `id` looks"),
     /// Where the id is, there are several, or one that some servers read differently: a parameter, a form field or a
     /// header that comes twice or in two spellings.
     IdUnclear = "id_unclear" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .status(StatusCode::FORBIDDEN)
         .title("The document that this request names can be read in two ways")
         .page("You may not view this document", "Ask whoever manages the documents to let you view it.")
         .explain("where the id is, there are several, or one that some servers read differently"),
     /// The id is empty, too long, or holds control characters or dot segments.
     IdInvalid = "id_invalid" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .status(StatusCode::NOT_FOUND)
         .page(
             "There is nothing at this address",
@@ -392,81 +355,57 @@ reasons! {
         .explain("no single document is named where the rule's `id` looks"),
     /// There are not as many ids as files.
     IdCountMismatch = "id_count_mismatch" => Row::failure(Side::App)
-        .at(Step::Capture)
         .explain("no single document is named where the rule's `id` looks"),
     /// The bytes are of a type that is not captured.
     TypeNotCaptured = "type_not_captured" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .explain("the bytes are of none of the rule's `types`"),
     /// The file is larger than `max_size`.
     FileTooLarge = "file_too_large" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .explain("the file is larger than the rule's `max_size`"),
     /// The file has no bytes.
-    FileEmpty = "file_empty" => Row::failure(Side::Client)
-        .at(Step::Capture),
+    FileEmpty = "file_empty" => Row::failure(Side::Client),
     /// More files in one request than are captured (32).
-    TooManyFiles = "too_many_files" => Row::failure(Side::Client)
-        .at(Step::Capture),
+    TooManyFiles = "too_many_files" => Row::failure(Side::Client),
     /// The multipart body does not follow RFC 7578, or exceeds a limit of the scanner.
-    MultipartMalformed = "multipart_malformed" => Row::failure(Side::Client)
-        .at(Step::Capture),
+    MultipartMalformed = "multipart_malformed" => Row::failure(Side::Client),
     /// Which part of the form is the file, or with which bytes, can be read in two ways.
-    FileUnclear = "file_unclear" => Row::failure(Side::Client)
-        .at(Step::Capture),
+    FileUnclear = "file_unclear" => Row::failure(Side::Client),
     /// The body ended before its time, or the client went away.
-    BodyIncomplete = "body_incomplete" => Row::failure(Side::Client)
-        .at(Step::Capture),
+    BodyIncomplete = "body_incomplete" => Row::failure(Side::Client),
     /// The body is only a part of a document (Content-Range).
-    BodyPartial = "body_partial" => Row::failure(Side::Client)
-        .at(Step::Capture),
+    BodyPartial = "body_partial" => Row::failure(Side::Client),
     /// The request body is compressed.
-    BodyEncoded = "body_encoded" => Row::failure(Side::Client)
-        .at(Step::Capture),
+    BodyEncoded = "body_encoded" => Row::failure(Side::Client),
     /// New bytes for a document that Transom does not know.
     ReplaceUnknown = "replace_unknown" => Row::failure(Side::Client)
-        .at(Step::Capture)
         .explain("new bytes came for a document that never came by"),
     /// The app's reply proves little, so that a look at the app decides whether the upload or deletion counts.
-    Unconfirmed = "unconfirmed" => Row::failure(Side::App)
-        .at(Step::Capture),
+    Unconfirmed = "unconfirmed" => Row::failure(Side::App),
     /// The app still has just the bytes that are known.
-    Unchanged = "unchanged" => Row::success()
-        .at(Step::Capture),
+    Unchanged = "unchanged" => Row::success(),
     /// A writing request reached the app, and what it has now is not known: the document is in doubt.
-    InDoubt = "in_doubt" => Row::failure(Side::App)
-        .at(Step::Capture),
+    InDoubt = "in_doubt" => Row::failure(Side::App),
     /// The spool could not be written.
-    SpoolFailed = "spool_failed" => Row::failure(Side::Us)
-        .at(Step::Capture),
+    SpoolFailed = "spool_failed" => Row::failure(Side::Us),
     /// A limit of `[store] spool` leaves no room for the file.
-    SpoolFull = "spool_full" => Row::failure(Side::Us)
-        .at(Step::Capture),
+    SpoolFull = "spool_full" => Row::failure(Side::Us),
     /// The app did not answer a fetch from `source`, or not with a whole document.
-    SourceFailed = "source_failed" => Row::failure(Side::App)
-        .at(Step::Source),
+    SourceFailed = "source_failed" => Row::failure(Side::App),
 
     // Delivery.
     /// DWS has the document.
-    Delivered = "delivered" => Row::success()
-        .at(Step::Deliver),
+    Delivered = "delivered" => Row::success(),
     /// DWS has the removal.
-    Removed = "removed" => Row::success()
-        .at(Step::Deliver),
+    Removed = "removed" => Row::success(),
     /// A newer upload or a delete made this delivery pointless, or an upload this fetch.
-    Superseded = "superseded" => Row::ordinary()
-        .at(Step::Deliver),
+    Superseded = "superseded" => Row::ordinary(),
     /// An attempt failed in a way that is certain not to have stored the document; it will be repeated.
     DeliveryRetried = "delivery_retried" => Row::failure(Side::Backend)
-        .at(Step::Deliver)
         .retry(),
     /// DWS refuses this document for good.
-    DeliveryRefused = "delivery_refused" => Row::failure(Side::Backend)
-        .at(Step::Deliver),
+    DeliveryRefused = "delivery_refused" => Row::failure(Side::Backend),
     /// Whether DWS stored the document can't be known; parked for the operator.
-    OutcomeUnknown = "outcome_unknown" => Row::failure(Side::Backend)
-        .at(Step::Deliver),
+    OutcomeUnknown = "outcome_unknown" => Row::failure(Side::Backend),
     /// The spooled bytes are gone or are not the captured ones; parked for the operator.
-    SpoolLost = "spool_lost" => Row::failure(Side::Us)
-        .at(Step::Deliver),
+    SpoolLost = "spool_lost" => Row::failure(Side::Us),
 }

@@ -14,7 +14,7 @@ use crate::reason::{Reason, Step};
 
 /// Every figure that Transom counts. Labels are bounded: lanes, steps, reason codes, operations.
 ///
-/// Lanes, and each reason at the step that mostly ends so, show up at once, other series when they were counted. Counting takes no lock after a series' first time.
+/// A series shows up once it was counted, lanes at once. Counting takes no lock after a series' first time.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -184,7 +184,7 @@ impl Metrics {
             requests: Lane::ALL
                 .map(|lane| requests.get_or_create_owned(&LaneLabels { lane: lane.name() })),
             in_flight,
-            outcome: initial_outcomes(&outcomes),
+            outcome: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
             outcomes,
             captured_files,
             captured_bytes,
@@ -412,17 +412,6 @@ struct ReloadLabels {
 }
 
 type Outcomes = [[OnceLock<Counter>; Reason::ALL.len()]; Step::COUNT];
-
-/// The first time that a code turns up is an increase only for a series that was there before.
-fn initial_outcomes(outcomes: &Family<OutcomeLabels, Counter>) -> Outcomes {
-    let known: Outcomes = array::from_fn(|_| array::from_fn(|_| OnceLock::new()));
-    for reason in Reason::ALL {
-        let Some(step) = reason.step() else { continue };
-        let labels = OutcomeLabels { step: step.name(), reason: reason.code() };
-        let _ = known[step as usize][*reason as usize].set(outcomes.get_or_create_owned(&labels));
-    }
-    known
-}
 
 fn unix_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
