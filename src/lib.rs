@@ -47,7 +47,6 @@ mod coding;
 mod condition;
 mod config;
 mod cookies;
-mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
 mod document;
@@ -61,6 +60,7 @@ mod lane;
 mod layer;
 mod locate;
 mod mount;
+mod outbox;
 mod private;
 mod problem;
 #[cfg(feature = "server")]

@@ -6,12 +6,12 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::arrival::Arrival;
-use crate::deliver::WriteUnderWay;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::extract::{BeforeEnd, Named};
 use crate::lane::writing::key;
 use crate::locate::{Locator, ReplyFacts, RequestFacts, find};
+use crate::outbox::WriteUnderWay;
 use crate::reading::may_be;
 use crate::reason::Reason;
 use crate::route::Candidate;

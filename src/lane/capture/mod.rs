@@ -19,11 +19,11 @@ use super::writing::{self, has_moved, is_refusal, meant, named_by_rules, outdate
 use super::{Inner, ask_for_identity, client_address};
 use crate::body::{HeldReply, ReplyEnd, RequestBody, ResponseBody};
 use crate::config::Action;
-use crate::deliver::WriteUnderWay;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::extract::tap;
 use crate::locate::Locator;
+use crate::outbox::WriteUnderWay;
 use crate::reason::Reason;
 use crate::route::Candidate;
 use crate::telemetry::Step;
