@@ -11,6 +11,6 @@ mod visit;
 pub(crate) use log_file::LogFile;
 #[cfg(feature = "server")]
 pub(crate) use metrics::InFlight;
-pub(crate) use metrics::{BackendCall, Lane, Metrics, Step};
+pub(crate) use metrics::{BackendCall, Lane, Metrics, OutboxFigures, Step};
 pub(crate) use rfc3339::Rfc3339;
 pub(crate) use visit::Visit;
