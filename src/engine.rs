@@ -13,7 +13,7 @@ use tower::Layer;
 use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::backend::{self, Backend, Current};
-use crate::config::{Config, Delivery};
+use crate::config::Config;
 use crate::explain::Watch;
 use crate::health::BackendHealth;
 use crate::inject::Owned;
@@ -25,7 +25,7 @@ use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
-use crate::store::{DocumentStore, SledStore, StoreError, keys_path, sled_path, spool_path};
+use crate::store::{self, DocumentStore, StoreError, keys_path, spool_path};
 use crate::telemetry::Metrics;
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.
@@ -61,7 +61,8 @@ pub(crate) struct Engine {
 }
 
 impl Transom {
-    /// Opens the store under `[store] path` and starts delivering.
+    /// Opens the store under `[store] path` and starts delivering. Without the feature `store-sled` there is no
+    /// such store: what is known and still to be delivered is forgotten with the process.
     ///
     /// A DWS that can't be reached, or refuses the key, is logged and shown by `/readyz`; it does not stop the
     /// start, since the app behind us does not need it.
@@ -79,13 +80,13 @@ impl Transom {
         let open = move || {
             // What is wrong with it is told by the store, which needs it.
             let _ = private::folder(&folder);
-            SledStore::open(sled_path(&folder))
+            store::open(&folder)
         };
         let folder = config.store.path.clone();
         let store = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| StartError("opening the store was interrupted".into()))??;
-        let transom = Self::start_with(config, Arc::new(store)).await?;
+        let transom = Self::start_with(config, store).await?;
         // Others than the store may have something there, such as the audit log.
         drop(tokio::task::spawn_blocking(move || private::content(&folder)));
         Ok(transom)
@@ -274,11 +275,6 @@ fn owned_headers(config: &Config) -> Vec<http::HeaderName> {
         crate::config::Action::View(view) => Some(view),
         _ => None,
     });
-    rules
-        .flat_map(|view| &view.session)
-        .filter_map(|delivery| match delivery {
-            Delivery::RequestHeader(name) => Some(name.clone()),
-            _ => None,
-        })
-        .collect()
+    let deliveries = rules.flat_map(|view| &view.session.request);
+    deliveries.map(|delivery| delivery.owned().clone()).collect()
 }

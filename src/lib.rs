@@ -30,7 +30,7 @@
 //! A handler behind a view route whose `session` names a `request_header` finds
 //! `Extension<`[`ViewerSession`]`>`.
 //!
-//! The configuration language and the reason codes are described in the README; [`Reason`] lists the codes.
+//! [`Config::reference`] describes the configuration language; the reason codes are in the README, and in [`Reason`].
 //!
 //! [tower]: https://docs.rs/tower
 
@@ -49,16 +49,23 @@ mod config;
 mod cookies;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
+mod dependencies;
 mod document;
 mod engine;
 mod explain;
 mod extract;
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
 mod health;
 mod http;
 mod inject;
 mod lane;
 mod layer;
 mod locate;
+#[cfg(test)]
+#[path = "../tests/support/missing.rs"]
+mod missing;
 mod mount;
 mod outbox;
 mod private;
@@ -69,7 +76,7 @@ mod reading;
 mod reason;
 mod reload;
 mod route;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "testing"))]
 mod sandbox;
 mod service;
 mod session;
@@ -78,11 +85,14 @@ mod spool;
 mod stamp;
 pub mod store;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod viewer;
 mod weight;
 
 pub use body::{RequestBody, ResponseBody};
-pub use config::{Config, ConfigError, ConfigWarning};
+pub use config::{Config, ConfigError, ConfigWarning, ReferenceFormat};
+pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use http::ClientInfo;

@@ -28,7 +28,6 @@ use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
-use crate::locate::Locator;
 use crate::mount::Mount;
 use crate::reading::has_odd_charset;
 use crate::reason::Reason;
@@ -238,7 +237,7 @@ fn reads_query(candidate: &Candidate<'_>) -> bool {
         when.members().iter().any(query)
     };
     let grants = view.grant.iter().filter_map(|grant| grant.when.as_ref());
-    view.id.iter().any(|locator| matches!(locator, Locator::Query(_)))
+    view.id.iter().any(|locator| locator.parameter().is_some())
         || candidate.rule.when.iter().chain(&view.allow).chain(grants).any(looks)
 }
 

@@ -71,6 +71,9 @@ const MAX_TOKEN: usize = 16 * 1024;
 const MAX_KID: usize = 256;
 
 #[cfg(test)]
+#[path = "../../tests/fuzz/token.rs"]
+mod fuzz;
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;

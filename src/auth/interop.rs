@@ -16,6 +16,7 @@ use super::jwt;
 use super::keys::{Demands, KeySet, Verdict};
 use super::testing;
 use crate::config::Algorithm;
+use crate::missing::missing;
 
 #[test]
 fn pyjwt() {
@@ -25,7 +26,7 @@ fn pyjwt() {
         || (is_fine(Command::new("python3").args(["-m", "venv"]).arg(&dir))
             && is_fine(Command::new(&python).args(["-m", "pip", "install", "-q", PYJWT])));
     if !installed {
-        println!("SKIPPED: {PYJWT} can't be installed");
+        missing(&format!("{PYJWT} can't be installed"));
         return;
     }
     agree(Command::new(&python).arg(script("pyjwt_peer.py")));
@@ -38,7 +39,7 @@ fn jose() {
     let installed = dir.join("node_modules/jose/package.json").exists()
         || is_fine(Command::new("npm").args(npm).arg("--prefix").arg(&dir));
     if !installed {
-        println!("SKIPPED: {JOSE} can't be installed");
+        missing(&format!("{JOSE} can't be installed"));
         return;
     }
     // Modules are looked for beside the script.

@@ -157,6 +157,9 @@ impl<'a> Found<'a> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/fuzz/cookies.rs"]
+mod fuzz;
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;

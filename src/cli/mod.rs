@@ -4,8 +4,10 @@ mod audit;
 mod check;
 mod demo;
 mod explain;
+mod guide;
 mod mappings;
 mod outbox;
+mod reference;
 mod run;
 mod sandbox;
 mod store;
@@ -55,6 +57,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Tell what Transom would do with a request, and why
     Explain(explain::ExplainArgs),
+    /// Read on, where README ends: sessions, identities, policies, operation
+    Guide(guide::GuideArgs),
     /// Try it: a small app, a local DWS and Transom in front, with nothing to set up
     Demo(demo::DemoArgs),
     /// Run a local stand-in for the DWS Viewer API, for tests and staging
@@ -65,6 +69,12 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// Check the record of the sessions that were handed out
     Audit(audit::AuditArgs),
+    /// Print every key of the configuration: type, default, meaning, example
+    ///
+    /// With a name only that section, key or chapter of the grammar.
+    Reference(reference::ReferenceArgs),
+    /// Print a JSON Schema of the configuration file, for editors
+    Schema,
     /// Get documents into DWS that the app had before Transom came
     Backfill(BackfillArgs),
 }
@@ -83,11 +93,14 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Explain(args) => args.run(),
+            Command::Guide(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Sandbox(args) => args.run(),
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
             Command::Audit(args) => args.run(),
+            Command::Reference(args) => args.run(),
+            Command::Schema => reference::schema(),
             Command::Backfill(_) => not_available("backfill"),
         }
     }

@@ -7,8 +7,8 @@ use std::io::Read;
 use brotli_decompressor::Decompressor;
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue};
 
 use crate::reason::Reason;
 
@@ -26,6 +26,11 @@ pub(crate) fn decode(headers: &HeaderMap, body: &Bytes, most: usize) -> Result<B
         bytes = coding.undo(&bytes, most)?.into();
     }
     Ok(bytes)
+}
+
+/// Asks the app for an uncompressed reply, since it is going to be read.
+pub(crate) fn ask_for_identity(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
 /// Whether [`decode`] knows each coding of this body.

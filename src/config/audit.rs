@@ -9,7 +9,7 @@ use super::tree::Table;
 
 pub(super) fn audit(root: &Table<'_>) -> Option<AuditConfig> {
     let table = root.get("audit")?.table("`[audit]`")?;
-    let path = table.require("path", "\"audit.jsonl\"").and_then(|value| value.text());
+    let path = table.require("path").and_then(|value| value.text());
     let key = table.get("key").and_then(|value| {
         let key = secret(&value)?;
         if key.expose_secret().len() < LEAST_KEY {

@@ -18,7 +18,7 @@ pub(super) fn tests(root: &Table<'_>, reading: &Reading<'_>) -> Vec<TestCase> {
     let mut tests = Vec::new();
     for item in items {
         let Some(table) = item.table("`[[test]]`") else { continue };
-        let name = table.require("name", "\"a guest sees no viewer\"");
+        let name = table.require("name");
         let name = name.and_then(|value| Some((value.text()?.to_owned(), value.span)));
         if let Some((name, span)) = &name
             && let Some((_, other)) = names.iter().find(|(other, _)| other == name)
@@ -37,7 +37,7 @@ pub(super) fn tests(root: &Table<'_>, reading: &Reading<'_>) -> Vec<TestCase> {
 }
 
 fn test(table: &Table<'_>, reading: &Reading<'_>) -> Option<TestCase> {
-    let request = table.require("request", "\"GET /api/files/7\"");
+    let request = table.require("request");
     let request = request.and_then(|value| value.parse(request_line));
     let headers = table.get("headers").and_then(|value| headers(&value)).unwrap_or_default();
     let caller = caller(table, reading);
@@ -52,7 +52,7 @@ fn test(table: &Table<'_>, reading: &Reading<'_>) -> Option<TestCase> {
     });
     let attributes = table.get("attributes").and_then(|value| object(&value, "`attributes`"));
     let uploader = table.get("uploader").map(|value| value.text().map(str::to_owned));
-    let expect = table.require("expect", "{ lane = \"view\", reason = \"denied_by_policy\" }");
+    let expect = table.require("expect");
     let expect = expect.and_then(|value| expected(&value));
     let (method, target) = request?;
     Some(TestCase {
@@ -99,6 +99,9 @@ fn headers(value: &Value<'_>) -> Option<HeaderMap> {
 fn caller(table: &Table<'_>, reading: &Reading<'_>) -> Option<TestCaller> {
     let (claims, token) = (table.get("claims"), table.get("token"));
     let identity = table.get("identity");
+    if let Some(identity) = &identity {
+        identity.text()?;
+    }
     if let (Some(_), Some(token)) = (&claims, &token) {
         return token
             .error("`claims` are those of a good token", "keep one of `claims` and `token`");
@@ -198,8 +201,8 @@ fn json(value: &Value<'_>) -> Option<Json> {
     }
 }
 
-const LANES: [&str; 4] = ["pass", "capture", "view", "own"];
-const PERMISSIONS: [&str; 3] = ["read", "write", "download"];
+pub(super) const LANES: [&str; 4] = ["pass", "capture", "view", "own"];
+pub(super) const PERMISSIONS: [&str; 3] = ["read", "write", "download"];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

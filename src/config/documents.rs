@@ -10,7 +10,7 @@ use super::rules::{DEFAULT_MAX_SIZE, Placed, Reading, viewable};
 use super::tenants;
 use super::tree::{Table, Value};
 use super::view::default_view;
-use super::{Action, AppSays, Delivery, Kind, Validate, ViewRule, names};
+use super::{Action, AppSays, Kind, Validate, ViewRule, names};
 use crate::locate::Locator;
 use crate::route::{IdForm, Outgoing, Pattern};
 
@@ -102,10 +102,8 @@ fn id_form<'o>(
 ) -> IdForm {
     let mut form = IdForm::new(reading.fold_case);
     for Placed { rule, .. } in rules {
-        for locator in rule.action.ids() {
-            if let Locator::Path(name) = locator {
-                form.learn(&rule.pattern, name);
-            }
+        for name in rule.action.ids().iter().filter_map(Locator::capture) {
+            form.learn(&rule.pattern, name);
         }
     }
     for template in templates {
@@ -146,7 +144,7 @@ fn no_probe<'r>(
     let name = &kind.name;
     let help = format!("add `source = \"GET /…/{{id}}\"` or `probe` to [documents.{name}]");
     for (placed, view) in views {
-        let early = view.session.iter().any(|d| matches!(d, Delivery::RequestHeader(_)));
+        let early = !view.session.request.is_empty();
         if view.authorize.app == AppSays::Probe || (early && view.authorize.app == AppSays::Reply) {
             let message = match early || view.names_document_in_path(&placed.rule.pattern) {
                 true => "this view needs the app's word before the app answers",
@@ -172,16 +170,15 @@ fn outgoing(value: &Value<'_>, is_source: bool) -> Option<Outgoing> {
         false => None,
     };
     let route = match &table {
-        Some(table) => table.require("route", "\"GET /files/{id}\""),
+        Some(table) => table.require("route"),
         None => Some(value.clone()),
     };
     let outgoing = route.and_then(|route| template(&route, is_source));
     let Some(table) = table else { return outgoing };
     let headers = table.get("headers").and_then(|value| value.table("`headers`"));
     let headers = headers.map(|table| given_headers(&table)).unwrap_or_default();
-    if is_source && let Some(url) = table.get("url") {
-        url.text();
-        url.not_yet("a source in two steps (`url`)");
+    if is_source {
+        table.get("url").and_then(|url| url.text());
     }
     table.finish();
     let mut outgoing = outgoing?;
@@ -270,7 +267,7 @@ fn serve_bytes(placed: &mut Placed, source: &Outgoing) {
 fn by_id_alone(placed: &Placed) -> Option<Outgoing> {
     let rule = &placed.rule;
     // The `{id}` in its path, and not one that is elsewhere: that can be read in too many ways.
-    let is_id = |locator: &Locator| matches!(locator, Locator::Path(name) if name == "id");
+    let is_id = |locator: &Locator| locator.capture() == Some("id");
     let alone = rule.method == Method::GET
         && rule.pattern.names() == ["id"]
         && rule.pattern.is_in_path("id")
@@ -280,16 +277,15 @@ fn by_id_alone(placed: &Placed) -> Option<Outgoing> {
 
 fn resolve(value: &Value<'_>) {
     if let Some(table) = value.table("`resolve`") {
-        if let Some(get) = table.require("get", "\"/{*id}\"") {
+        if let Some(get) = table.require("get") {
             get.parse(|path| Outgoing::parse(&format!("GET {path}")));
         }
         table.get("accept").and_then(|accept| accept.text());
-        if let Some(id) = table.require("id", "{ json = \"$.uid\" }") {
+        if let Some(id) = table.require("id") {
             locators(&id, None);
         }
         table.finish();
     }
-    value.not_yet("exchanging one id for another (`resolve`)");
 }
 
 const NOT_GIVEN: &[http::HeaderName] = &[

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::keys;
+use super::identity_key;
 use super::problem::Problem;
 use super::tree::{Table, Value};
 use super::units::duration;
@@ -17,7 +17,7 @@ pub(super) fn identities(root: &Table<'_>) -> (Vec<Identity>, Vec<String>) {
     let mut identities = Vec::new();
     for item in list.array() {
         let Some(table) = item.table("`[[identity]]`") else { continue };
-        if let Some(name) = table.require("name", "\"app\"") {
+        if let Some(name) = table.require("name") {
             let same = |other: &&Value<'_>| other.as_text() == name.as_text();
             if let Some(other) = names.iter().find(same) {
                 let problem = Problem::error(name.span.clone(), "two identities with one name");
@@ -41,17 +41,20 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
         }
         None => vec![TokenPlace::Bearer],
     };
-    let algorithms = table.require("algorithms", "[\"HS256\"]").map(|value| algorithms(&value));
+    let algorithms = table.require("algorithms").map(|value| algorithms(&value));
     let algorithms = algorithms.unwrap_or_default();
-    let key = table.require("key", "{ secret = { env = \"APP_JWT_SECRET\" } }");
+    let key = table.require("key");
     let weak = table.get("allow_weak_keys");
     let allow_weak_keys = weak.as_ref().and_then(Value::bool).unwrap_or_default();
     if allow_weak_keys && let Some(weak) = &weak {
         weak.warn("keys that are too weak are taken", "whoever finds the key can be any user");
     }
-    let source = key.as_ref().and_then(|value| keys::key(value, &algorithms, allow_weak_keys));
+    let source =
+        key.as_ref().and_then(|value| identity_key::key(value, &algorithms, allow_weak_keys));
     let issuer = table.get("issuer").and_then(|value| value.word()).map(str::to_owned);
-    if let (Some(keys::Found { source: KeySource::Discovery, .. }), None) = (&source, &issuer) {
+    if let (Some(identity_key::Found { source: KeySource::Discovery, .. }), None) =
+        (&source, &issuer)
+    {
         let problem = Problem::error(table.span.clone(), "`discovery` starts at the `issuer`");
         table.reader.problems.push(problem.label("add `issuer = \"https://…\"`"));
         return None;
@@ -82,13 +85,13 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
         issuer,
         audience: audience.unwrap_or_default(),
         require: require.iter().filter_map(|e| Some((e.key.to_owned(), e.json()?))).collect(),
-        leeway: leeway.unwrap_or(Duration::from_secs(60)),
+        leeway: leeway.unwrap_or(LEEWAY),
         typ,
         max_life,
-        user: user.unwrap_or_else(|| ClaimPath("sub".to_owned())),
+        user: user.unwrap_or_else(|| ClaimPath(USER.to_owned())),
     };
     // Algorithms that don't fit the source were told of already.
-    if keys::fits(&identity.key, &identity.algorithms)
+    if identity_key::fits(&identity.key, &identity.algorithms)
         && let Err(why) = auth::validate(&identity)
     {
         key?.error::<()>(why, "");
@@ -98,7 +101,7 @@ fn identity(table: &Table<'_>) -> Option<Identity> {
 
 fn token_place(value: &Value<'_>) -> Option<TokenPlace> {
     let table = value.table("a place of a token")?;
-    let place = table.one_of(&["bearer", "scheme", "cookie", "header", "query"]);
+    let place = table.one_of();
     table.finish();
     let place = place?;
     Some(match place.key {
@@ -141,6 +144,8 @@ fn claim_path(text: &str) -> Result<ClaimPath, String> {
     Ok(ClaimPath(text.to_owned()))
 }
 
+pub(super) const LEEWAY: Duration = Duration::from_secs(60);
+pub(super) const USER: &str = "sub";
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
     ("HS384", Algorithm::HS384),

@@ -53,14 +53,14 @@ pub(super) fn of_clients(table: Table<'_>) -> ServerLimits {
         set(limit, table.get(key).and_then(|value| value.parse(some_time)));
     }
     set(&mut limits.header_size, table.get("header_size").and_then(|value| value.parse(head)));
-    let count = table.get("header_count").and_then(|value| number(&value, 1, 1000));
+    let count = table.get("header_count").and_then(|value| value.number());
     set(&mut limits.header_count, count);
     let rate = table.get("rate").and_then(|value| match value.as_text() {
         Some("off") => Some(0),
         _ => value.parse(size),
     });
     set(&mut limits.rate, rate);
-    let connections = table.get("connections").and_then(|value| number(&value, 1, 1_000_000));
+    let connections = table.get("connections").and_then(|value| value.number());
     set(&mut limits.connections, connections);
     table.finish();
     limits
@@ -72,12 +72,12 @@ pub(super) fn of_app(table: Table<'_>) -> AppLimits {
     set(&mut limits.queue_time, table.get("queue_time").and_then(|value| value.parse(some_time)));
     set(&mut limits.first_byte, table.get("first_byte").and_then(|value| time_or_off(&value)));
     set(&mut limits.reply_idle, table.get("reply_idle").and_then(|value| time_or_off(&value)));
-    let requests = table.get("requests").and_then(|value| number(&value, 1, 1_000_000));
+    let requests = table.get("requests").and_then(|value| value.number());
     set(&mut limits.requests, requests);
-    set(&mut limits.queue, table.get("queue").and_then(|value| number(&value, 0, 1_000_000)));
+    set(&mut limits.queue, table.get("queue").and_then(|value| value.number()));
     let fetches = table.get("fetches").and_then(|value| match value.as_text() {
         Some("off") => Some(None),
-        _ => number(&value, 1, 1_000_000).map(|number| u32::try_from(number).ok()),
+        _ => value.number().map(Some),
     });
     set(&mut limits.fetches, fetches);
     table.finish();
@@ -110,11 +110,4 @@ fn head(text: &str) -> Result<u32, String> {
         bytes @ 8192..=1_048_576 => Ok(bytes as u32),
         _ => Err(format!("`{text}` is out of range: 8 KiB to 1 MiB")),
     }
-}
-
-fn number(value: &Value<'_>, least: usize, most: usize) -> Option<usize> {
-    let number = value.integer()?;
-    let fits = usize::try_from(number).ok().filter(|number| (least..=most).contains(number));
-    let message = format!("`{}` is out of range", value.key);
-    fits.or_else(|| value.error(message, format!("expected {least} to {most}")))
 }

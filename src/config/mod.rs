@@ -1,8 +1,9 @@
 //! What the operator wrote, and what it means.
 //!
-//! `tree.rs` walks what is written, with places; the readers beside it (one per section) turn it
-//! into the structs of `resolved.rs`, which hold nothing that is still to be parsed. All problems
-//! are collected and shown together, each with its place and its remedy.
+//! `keys/` is the table of what may be written. `tree.rs` walks a file along it, with places; the readers beside it
+//! (one per section) turn what they find into the structs of `resolved.rs`, which hold nothing that is still to be
+//! parsed. All problems are collected and shown together, each with its place and its remedy. `reference/` prints the
+//! table.
 
 mod audit;
 mod cases;
@@ -10,11 +11,13 @@ mod changes;
 mod diagnose;
 mod documents;
 mod identity;
+mod identity_key;
 mod keys;
 mod limits;
 mod locate;
 mod names;
 mod problem;
+mod reference;
 mod resolved;
 mod routes;
 mod rules;
@@ -28,6 +31,9 @@ mod upstream;
 mod view;
 
 #[cfg(test)]
+#[path = "../../tests/fuzz/configuration.rs"]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
@@ -38,6 +44,9 @@ use toml::de::DeTable;
 pub(crate) use changes::Written;
 pub use diagnose::{ConfigError, ConfigWarning};
 pub(crate) use problem::nearest;
+#[cfg(feature = "cli")]
+pub(crate) use reference::Reference;
+pub use reference::ReferenceFormat;
 pub use resolved::Config;
 pub(crate) use resolved::*;
 pub(crate) use spool::SpoolLimits;

@@ -76,6 +76,10 @@ impl Problems {
         self.found.borrow_mut().push(problem);
     }
 
+    pub(super) fn has_errors(&self) -> bool {
+        self.found.borrow().iter().any(|problem| problem.severity != Severity::Warning)
+    }
+
     /// Excerpts of the file show `*` instead of this part.
     pub(super) fn hide(&self, span: Span) {
         self.secret.borrow_mut().push(span);

@@ -14,7 +14,8 @@ use secrecy::SecretString;
 use super::SpoolLimits;
 use crate::condition::Condition;
 use crate::document::DocumentKey;
-use crate::inject::Pointer;
+use crate::extract::FileSource;
+use crate::inject::Deliveries;
 use crate::locate::Locator;
 use crate::reason::Reason;
 use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
@@ -424,16 +425,6 @@ pub(crate) struct UploadRule {
     pub(crate) attributes: Vec<(String, Condition)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FileSource {
-    /// Every multipart part with a filename.
-    AnyPart,
-    /// Multipart parts with this name.
-    Part(String),
-    /// The raw body.
-    Body,
-}
-
 #[derive(Debug)]
 pub(crate) struct DeleteRule {
     pub(crate) id: Vec<Locator>,
@@ -461,7 +452,7 @@ pub(crate) struct ViewRule {
     /// and `_`.
     pub(crate) view: String,
     pub(crate) id: Vec<Locator>,
-    pub(crate) session: Vec<Delivery>,
+    pub(crate) session: Deliveries,
     pub(crate) authorize: Authorize,
     /// Names of the identities that count; empty: all.
     pub(crate) identity: Vec<String>,
@@ -478,22 +469,9 @@ impl ViewRule {
     /// Whether nothing but the path says which document is meant. Elsewhere, what the app found may be another one
     /// than Transom did.
     pub(super) fn names_document_in_path(&self, route: &Pattern) -> bool {
-        let in_path = |locator: &Locator| match locator {
-            Locator::Path(name) => route.is_in_path(name),
-            _ => false,
-        };
-        self.id.iter().all(in_path)
+        let captures = self.id.iter().map(Locator::capture);
+        captures.into_iter().all(|name| name.is_some_and(|name| route.is_in_path(name)))
     }
-}
-
-/// How a session reaches its user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    RequestHeader(HeaderName),
-    ResponseHeader(HeaderName),
-    Cookie(String),
-    Json(Pointer),
-    Page,
 }
 
 /// Who has to say yes.

@@ -7,10 +7,9 @@ use super::problem::{Problem, Span, nearest};
 use super::tree::{Table, Value};
 use super::units::size;
 use super::view::{self, view};
-use super::{
-    Action, Confirm, DeleteRule, FileSource, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names,
-};
+use super::{Action, Confirm, DeleteRule, Identity, UploadRule, VIEWABLE_TYPES, ViewRule, names};
 use crate::condition::Condition;
+use crate::extract::{self, FileSource, Takes};
 use crate::inject::Pointer;
 use crate::route::{Pattern, Rule, split_method};
 
@@ -54,7 +53,7 @@ pub(super) fn rules(
             let Some(table) = item.table(format!("`[[documents.{kind_name}.{action}]]`")) else {
                 continue;
             };
-            let route = table.require("route", "\"GET /files/{id}\"");
+            let route = table.require("route");
             let parsed = route.as_ref().and_then(|value| read_route(value, reading));
             let pattern = parsed.as_ref().map(|(_, pattern)| pattern);
             let when = table.get("when").and_then(|value| condition(&value, &["request", "form"]));
@@ -130,12 +129,9 @@ fn check_method(route: &Value<'_>, method: &Method, action: &Action) {
 fn upload(table: &Table<'_>, route: Option<&Pattern>, only_known: bool) -> UploadRule {
     if let Some(value) = table.get("alias") {
         locators(&value, route);
-        value.not_yet("second names (`alias`)");
     }
-    if let Some(value) = table.get("mode")
-        && value.choice(&[("tee", false), ("divert", true)]) == Some(true)
-    {
-        value.not_yet("keeping the bytes from the app (`mode = \"divert\"`)");
+    if let Some(value) = table.get("mode") {
+        value.choice(&[("tee", ())]);
     }
     if table.get("file").is_none() {
         let message = "any part of a form with a file name is taken";
@@ -192,13 +188,11 @@ fn later(table: &Table<'_>, route: Option<&Pattern>, action: &str) {
         ids(table, route);
     } else {
         for key in ["from", "to"] {
-            if let Some(value) = table.require(key, "{ path = \"id\" }") {
+            if let Some(value) = table.require(key) {
                 locators(&value, route);
             }
         }
     }
-    let problem = Problem::not_yet(table.span.clone(), format!("`{action}` rules"));
-    table.reader.problems.push(problem);
 }
 
 fn accepted(table: &Table<'_>) -> Option<Condition> {
@@ -217,35 +211,42 @@ fn confirm(table: &Table<'_>) -> Confirm {
 
 fn file(value: &Value<'_>) -> Option<FileSource> {
     let table = value.table("`file`")?;
-    let source = table.one_of(&["part", "body", "json", "tus"]);
-    let file = source.and_then(|source| match source.key {
-        "part" => Some(FileSource::Part(source.text()?.to_owned())),
-        "body" if source.bool()? => Some(FileSource::Body),
-        "body" => source.error("`body` is the file or not", "expected `true`"),
-        "json" => {
-            source.parse(Pointer::parse);
-            for pointer in [table.get("name"), table.get("type")].into_iter().flatten() {
-                pointer.parse(Pointer::parse);
+    let known = extract::NOTATIONS;
+    let source = table.one_of();
+    let file = source.and_then(|source| {
+        let notation = known.iter().find(|notation| notation.key == source.key);
+        match notation.map(|notation| &notation.takes) {
+            Some(Takes::Text(file)) => source.text().map(file),
+            Some(Takes::Flag(file)) if source.bool()? => Some(file()),
+            Some(Takes::Flag(_)) => {
+                source.error(format!("`{}` is the file or not", source.key), "expected `true`")
             }
-            if let Some(encoding) = table.get("encoding") {
-                encoding.choice(&[("base64", ())]);
-            }
-            source.not_yet("files inside JSON (`file = { json = … }`)");
-            None
-        }
-        _ => {
-            if let Some(names) = source.table("`tus`") {
-                for key in ["name", "type"] {
-                    names.get(key).and_then(|value| value.text());
-                }
-                names.finish();
-            }
-            source.not_yet("resumable uploads (`file = { tus = … }`)");
-            None
+            None => later_file(&source, &table),
         }
     });
     table.finish();
     file
+}
+
+/// Files in JSON and resumable uploads.
+fn later_file(source: &Value<'_>, table: &Table<'_>) -> Option<FileSource> {
+    if source.key == "json" {
+        source.parse(Pointer::parse);
+        for pointer in [table.get("name"), table.get("type")].into_iter().flatten() {
+            pointer.parse(Pointer::parse);
+        }
+        if let Some(encoding) = table.get("encoding") {
+            encoding.choice(&[("base64", ())]);
+        }
+        return None;
+    }
+    if let Some(names) = source.table("`tus`") {
+        for key in ["name", "type"] {
+            names.get(key).and_then(|value| value.text());
+        }
+        names.finish();
+    }
+    None
 }
 
 fn some_size(text: &str) -> Result<u64, String> {
@@ -275,5 +276,5 @@ pub(super) fn viewable() -> Vec<String> {
 }
 
 /// Of one document; each rests in the store with it.
-const MAX_ATTRIBUTES: usize = 16;
+pub(super) const MAX_ATTRIBUTES: usize = 16;
 pub(super) const DEFAULT_MAX_SIZE: u64 = 100 << 20;

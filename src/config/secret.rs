@@ -64,7 +64,7 @@ pub(super) fn outside(value: &Value<'_>) -> Option<String> {
         return Some(text.to_owned());
     }
     let table = value.table(format!("`{}`", value.key))?;
-    let source = table.one_of(&["env", "file"]);
+    let source = table.one_of();
     table.finish();
     let source = source?;
     let name = source.text()?;

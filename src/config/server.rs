@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Uri;
 use ipnet::IpNet;
 
+use super::keys::FILE;
 use super::limits;
 use super::problem::{Problem, Severity};
 use super::secret::api_key;
@@ -19,21 +20,27 @@ use super::{
 };
 use crate::route::Pattern;
 
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
+            admin_hosts: Vec::new(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            runtime: if PER_CORE_WORKS { RuntimeModel::PerCore } else { RuntimeModel::Shared },
+            trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
+            prefix: "/.transom".to_owned(),
+            drain: Duration::from_secs(60),
+            limits: ServerLimits::default(),
+            tls: None,
+            access_log: None,
+        }
+    }
+}
+
 pub(super) fn server(root: &Table<'_>) -> ServerConfig {
-    let mut config = ServerConfig {
-        listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-        admin: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
-        admin_hosts: Vec::new(),
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        runtime: if PER_CORE_WORKS { RuntimeModel::PerCore } else { RuntimeModel::Shared },
-        trusted_proxies: Vec::new(),
-        proxy_protocol: Vec::new(),
-        prefix: "/.transom".to_owned(),
-        drain: Duration::from_secs(60),
-        limits: ServerLimits::default(),
-        tls: None,
-        access_log: None,
-    };
+    let mut config = ServerConfig::default();
     let Some(table) = root.get("server").and_then(|value| value.table("`[server]`")) else {
         return config;
     };
@@ -58,14 +65,8 @@ pub(super) fn server(root: &Table<'_>) -> ServerConfig {
         let problem = Problem::error(span, "`admin` and `listen` are the same address");
         root.reader.problems.push(problem.label("take another port, or \"off\""));
     }
-    if let Some(value) = table.get("workers") {
-        match value.integer() {
-            Some(workers @ 1..=1024) => config.workers = workers as usize,
-            Some(_) => {
-                value.error::<()>("`workers` is out of range", "expected 1 to 1024");
-            }
-            None => {}
-        }
+    if let Some(workers) = table.get("workers").and_then(|value| value.number()) {
+        config.workers = workers;
     }
     if let Some(value) = table.get("runtime") {
         let models = [("per_core", RuntimeModel::PerCore), ("shared", RuntimeModel::Shared)];
@@ -112,15 +113,15 @@ fn access_log(value: &Value<'_>) -> Option<AccessLogTo> {
 
 fn tls(table: Table<'_>) -> Option<TlsConfig> {
     let directory = table.reader.directory;
-    let file = |key| table.require(key, "\"….pem\"")?.text().map(|name| directory.join(name));
+    let file = |key| table.require(key)?.text().map(|name| directory.join(name));
     let (cert, key, place) = (file("cert"), file("key"), table.span.clone());
     table.finish();
     Some(TlsConfig { cert: cert?, key: key?, place })
 }
 
 pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
-    let table = section(root, "app", "[app]", "{ url = \"http://127.0.0.1:3000\" }")?;
-    let value = table.require("url", "\"http://127.0.0.1:3000\"");
+    let table = section(root, "app")?;
+    let value = table.require("url");
     let mut config =
         value.as_ref().and_then(upstream::address).unwrap_or_else(|| AppConfig::at(Uri::default()));
     if let Some(value) = &value
@@ -154,11 +155,10 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
 }
 
 pub(super) fn backend(root: &Table<'_>) -> Option<BackendConfig> {
-    let key = "{ env = \"NUTRIENT_DWS_VIEWER_API_KEY\" }";
-    let table = section(root, "dws", "[dws]", &format!("{{ api_key = {key} }}"))?;
+    let table = section(root, "dws")?;
     let url = table.get("url").and_then(|value| value.parse(|text| web(text).map(|_| text)));
-    let url = url.unwrap_or("https://api.nutrient.io/viewer").trim_end_matches('/').to_owned();
-    let api_key = table.require("api_key", key).and_then(|value| api_key(&value));
+    let url = url.unwrap_or(DWS_URL).trim_end_matches('/').to_owned();
+    let api_key = table.require("api_key").and_then(|value| api_key(&value));
     table.finish();
     Some(BackendConfig { name: "dws", url, api_key: api_key? })
 }
@@ -170,7 +170,7 @@ pub(super) fn store(root: &Table<'_>) -> StoreConfig {
     if let Some(table) = table {
         table.finish();
     }
-    let path = root.reader.directory.join(path.unwrap_or("transom-data"));
+    let path = root.reader.directory.join(path.unwrap_or(STORE_PATH));
     StoreConfig { path, spool: limits.unwrap_or_default() }
 }
 
@@ -205,14 +205,14 @@ fn memory(text: &str) -> Result<Duration, String> {
 }
 
 /// A table that must be there.
-fn section<'a>(root: &Table<'a>, key: &'static str, name: &str, inline: &str) -> Option<Table<'a>> {
+fn section<'a>(root: &Table<'a>, key: &'static str) -> Option<Table<'a>> {
     if let Some(value) = root.get(key) {
-        return value.table(format!("`{name}`"));
+        return value.table(format!("`[{key}]`"));
     }
-    let problem = Problem::new(Severity::Error, None, format!("`{name}` is missing"));
-    root.reader
-        .problems
-        .push(problem.help(format!("add the table `{name}`, or `{key} = {inline}`")));
+    let example = FILE.setting(key).map_or("", |setting| setting.example);
+    let problem = Problem::new(Severity::Error, None, format!("`[{key}]` is missing"));
+    let help = format!("add the table `[{key}]`, or `{key} = {example}`");
+    root.reader.problems.push(problem.help(help));
     None
 }
 
@@ -290,4 +290,6 @@ pub(super) fn web(text: &str) -> Result<Uri, String> {
 const LONGEST_MEMORY: Duration = Duration::from_secs(60);
 /// Needs a kernel that spreads connections over sockets with `SO_REUSEPORT`.
 const PER_CORE_WORKS: bool = cfg!(target_os = "linux");
-const SDK: &str = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";
+pub(super) const DWS_URL: &str = "https://api.nutrient.io/viewer";
+pub(super) const STORE_PATH: &str = "transom-data";
+pub(super) const SDK: &str = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";

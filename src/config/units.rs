@@ -27,6 +27,32 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     total.ok_or_else(|| format!("`{text}` is not a size such as \"100 MiB\""))
 }
 
+/// As a configuration has it: `"30s"`, in the largest unit that shows it whole (a minute is sixty seconds).
+pub(super) fn written_time(time: Duration) -> String {
+    let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let fits = |unit: u64| milliseconds.is_multiple_of(unit) && milliseconds > 0;
+    let units = DURATIONS.iter().rev().filter(|(_, unit)| *unit != 60_000 || milliseconds != *unit);
+    let (name, unit) = units.copied().find(|(_, unit)| fits(*unit)).unwrap_or(("s", 1000));
+    format!("\"{}{name}\"", milliseconds / unit)
+}
+
+/// As a configuration has it: `"100 MiB"`, in the largest unit that shows it whole.
+pub(super) fn written_size(bytes: u64) -> String {
+    let binary = SIZES.iter().rev().filter(|(name, _)| name.ends_with("iB"));
+    match binary.copied().find(|(_, unit)| bytes.is_multiple_of(*unit) && bytes > 0) {
+        Some((name, unit)) => format!("\"{} {name}\"", bytes / unit),
+        None => format!("\"{bytes} B\""),
+    }
+}
+
+pub(super) fn duration_units() -> Vec<&'static str> {
+    DURATIONS.iter().map(|(name, _)| *name).collect()
+}
+
+pub(super) fn size_units() -> Vec<&'static str> {
+    SIZES.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect()
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -90,6 +116,22 @@ mod tests {
             duration("30"),
             Err("`30` has no unit: write a duration such as \"30s\"".into())
         );
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        for milliseconds in
+            [0, 1, 1500, 5000, 60_000, 75_000, 120_000, 900_000, 3_600_000, 86_400_000]
+        {
+            let time = Duration::from_millis(milliseconds);
+            assert_eq!(duration(written_time(time).trim_matches('"')), Ok(time));
+        }
+        for bytes in [0, 1, 1000, 1024, 1536, 64 << 10, 100 << 20, 10 << 30] {
+            assert_eq!(size(written_size(bytes).trim_matches('"')), Ok(bytes));
+        }
+        assert_eq!(written_time(Duration::from_secs(60)), "\"60s\"");
+        assert_eq!(written_time(Duration::from_secs(900)), "\"15m\"");
+        assert_eq!(written_size(100 << 20), "\"100 MiB\"");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use super::problem::{Problem, suggestion};
 use super::rules::{Reading, condition};
 use super::tree::{Table, Value};
 use super::units::duration;
-use super::{AppSays, Authorize, Delivery, Grant, Permissions, TokenPlace, ViewRule};
-use crate::inject::Pointer;
-use crate::locate::Locator;
+use super::{AppSays, Authorize, Grant, Permissions, TokenPlace, ViewRule};
+use crate::inject::{Deliveries, Delivery, Occupied, Reads, WAYS};
+use crate::locate;
 use crate::route::Pattern;
 
 /// What `?view=` calls the view: its `name`, else its number. No two of `taken`, the names of the kind's views so
@@ -38,13 +38,8 @@ fn view_name(text: &str) -> Result<String, String> {
 }
 
 /// Of two places in the same JSON, none may lie within the other.
-fn apart(ways: &[Value<'_>], session: &[Delivery]) {
-    let pointers = || {
-        session.iter().filter_map(|delivery| match delivery {
-            Delivery::Json(pointer) => Some(pointer),
-            _ => None,
-        })
-    };
+fn apart(ways: &[Value<'_>], session: &Deliveries) {
+    let pointers = || session.body.iter().filter_map(|delivery| delivery.pointer());
     for (index, pointer) in pointers().enumerate() {
         if pointers().skip(index + 1).any(|other| pointer.covers(other) || other.covers(pointer))
             && let Some(way) = ways.first()
@@ -57,7 +52,7 @@ fn apart(ways: &[Value<'_>], session: &[Delivery]) {
 }
 
 pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading<'_>) -> ViewRule {
-    let session = table.require("session", "{ json = \"/viewer_session\" }");
+    let session = table.require("session");
     let mut rule = ViewRule { id: ids(table, route), ..default_view(reading) };
     if let Some(value) = session {
         let ways = value.at_least_one("a session that reaches nobody");
@@ -65,7 +60,7 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
         apart(&ways, &rule.session);
         let get =
             table.get("route").and_then(|value| value.as_text().map(|t| t.starts_with("GET ")));
-        if rule.session.contains(&Delivery::Page) && get == Some(false) {
+        if rule.session.instead.is_some() && get == Some(false) {
             value.error::<()>(
                 "a page is the answer to a browser's navigation",
                 "expected a GET route",
@@ -81,7 +76,7 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
         rule.authorize.app = AppSays::Probe;
     }
     if let Some(value) = table.get("id")
-        && rule.id.iter().any(is_too_late)
+        && !rule.id.iter().all(|locator| locator.input().may_name_a_view())
     {
         let message = "the id of a view has to be known before the app answers";
         let label =
@@ -116,65 +111,55 @@ pub(super) fn view(table: &Table<'_>, route: Option<&Pattern>, reading: &Reading
     rule
 }
 
-/// Of what is read late, a header of the reply is no problem of this kind: it names the document, and comes first.
-fn is_too_late(locator: &Locator) -> bool {
-    !locator.is_in_request_head() && !matches!(locator, Locator::Header { .. })
-}
-
 /// A view of which nothing is written.
 pub(super) fn default_view(reading: &Reading<'_>) -> ViewRule {
     ViewRule {
         name: String::new(),
         view: "0".to_owned(),
-        id: vec![Locator::Path("id".to_owned())],
-        session: Vec::new(),
+        id: vec![locate::by_default()],
+        session: Deliveries::default(),
         authorize: Authorize { token: reading.has_identity(), app: AppSays::Reply },
         identity: Vec::new(),
         allow: None,
         permissions: Permissions { read: true, ..Permissions::default() },
         grant: Vec::new(),
-        ttl: Duration::from_secs(15 * 60),
-        wait: Duration::from_secs(5),
+        ttl: TTL,
+        wait: WAIT,
         serves_bytes: false,
     }
 }
 
 fn delivery(value: &Value<'_>, reading: &Reading<'_>) -> Option<Delivery> {
     let table = value.table("`session`")?;
-    let place =
-        table.one_of(&["request_header", "response_header", "cookie", "json", "html", "page"]);
+    let place = table.one_of();
     table.finish();
     let place = place?;
+    let Some(way) = WAYS.iter().find(|way| way.key == place.key) else {
+        place.text()?;
+        return None;
+    };
+    let delivery = match way.reads {
+        Reads::Header(delivery) => delivery(place.parse(names::owned_header)?),
+        Reads::Name(delivery) => delivery(place.parse(names::token)?),
+        Reads::Text(read) => place.parse(read)?,
+        Reads::Flag(delivery) if place.bool()? => delivery(),
+        Reads::Flag(_) => {
+            return place.error(format!("`{}` is there or not", way.key), "expected `true`");
+        }
+    };
     let mut places = reading.identities.iter().flat_map(|identity| &identity.tokens);
-    let taken = |name: &str| format!("`{name}` is where the app's own token is");
-    Some(match place.key {
-        "request_header" | "response_header" => {
-            let name = place.parse(names::owned_header)?;
-            if places.any(|token| matches!(token, TokenPlace::Header(header) if *header == name)) {
-                return place.error(taken(name.as_str()), "take another name");
-            }
-            if place.key == "request_header" {
-                Delivery::RequestHeader(name)
-            } else {
-                Delivery::ResponseHeader(name)
-            }
+    let taken = places.find_map(|token| match (token, delivery.occupies()) {
+        (TokenPlace::Header(header), Occupied::Header(name)) if header == name => {
+            Some(header.as_str())
         }
-        "cookie" => {
-            let name = place.parse(names::token)?;
-            if places.any(|token| matches!(token, TokenPlace::Cookie(cookie) if *cookie == name)) {
-                return place.error(taken(&name), "take another name");
-            }
-            Delivery::Cookie(name)
-        }
-        "json" => Delivery::Json(place.parse(Pointer::parse)?),
-        "page" if place.bool()? => Delivery::Page,
-        "page" => return place.error("`page` is there or not", "expected `true`"),
-        _ => {
-            place.text()?;
-            place.not_yet("mounting the viewer in the app's own pages (`html`)");
-            return None;
-        }
-    })
+        (TokenPlace::Cookie(cookie), Occupied::Cookie(name)) if cookie == name => Some(cookie),
+        _ => None,
+    });
+    if let Some(name) = taken {
+        let message = format!("`{name}` is where the app's own token is");
+        return place.error(message, "take another name");
+    }
+    Some(delivery)
 }
 
 fn authorize(value: &Value<'_>, reading: &Reading<'_>) -> Option<Authorize> {
@@ -218,7 +203,7 @@ fn identity(value: &Value<'_>, reading: &Reading<'_>) -> Option<String> {
 fn grant(value: &Value<'_>) -> Option<Grant> {
     let table = value.table("`grant`")?;
     let when = table.get("when").map(|value| condition(&value, ASKED));
-    let permissions = table.require("permissions", "[\"download\"]").map(|v| permissions(&v));
+    let permissions = table.require("permissions").map(|v| permissions(&v));
     table.finish();
     // A condition that can't be read must not become none.
     let when = match when {
@@ -254,4 +239,6 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     }
 }
 
+pub(super) const TTL: Duration = Duration::from_secs(15 * 60);
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 const ASKED: &[&str] = &["claims", "document", "request"];

@@ -12,13 +12,11 @@ use http_body_util::Full;
 use tower::Service;
 
 use crate::body::RequestBody;
-use crate::config::{Action, Config, Delivery, ViewRule};
+use crate::config::{Action, Config};
 use crate::document::DocumentKey;
-use crate::inject::Pointer;
 use crate::store::{
     Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
 };
-use crate::viewer::is_navigation;
 
 /// Answers everything with the same status, and a body that could take a session.
 #[derive(Clone, Debug)]
@@ -45,25 +43,10 @@ pub(super) fn stand_in<B>(config: &Config, request: &Request<B>, status: StatusC
             _ => None,
         }
     });
-    let page = view.is_some_and(|view| view.session.contains(&Delivery::Page))
-        && is_navigation(method, uri, request.headers());
-    let content_type = if page { "application/pdf" } else { "application/json" };
-    let body = view.map_or_else(|| "{}".to_owned(), body);
+    let nothing = ("application/json", "{}".to_owned());
+    let (content_type, body) =
+        view.map_or(nothing, |view| view.session.stand_in(method, uri, request.headers()));
     App { status, content_type, body: body.into() }
-}
-
-/// `{"data":{}}` for the pointer `/data/viewer_session`.
-fn body(view: &ViewRule) -> String {
-    let pointer = view.session.iter().find_map(|delivery| match delivery {
-        Delivery::Json(Pointer(tokens)) => Some(tokens.as_slice()),
-        _ => None,
-    });
-    let above = pointer.and_then(|tokens| tokens.split_last()).map_or(&[][..], |(_, above)| above);
-    let wrap = |inner: serde_json::Value, token: &String| match token.parse::<usize>() {
-        Ok(index) => serde_json::Value::Array(vec![inner; (index + 1).min(MAX_ITEMS)]),
-        Err(_) => serde_json::json!({ token: inner }),
-    };
-    above.iter().rev().fold(serde_json::json!({}), wrap).to_string()
 }
 
 impl App {
@@ -138,5 +121,3 @@ impl DocumentStore for Store {
         JobId(1)
     }
 }
-
-const MAX_ITEMS: usize = 64;

@@ -8,7 +8,7 @@ use crate::reason::Reason;
 use crate::spool::{Spool, Writer};
 
 /// Files go in one after the other: `begin`, any number of `data`, `end`.
-pub(super) struct Files {
+pub(crate) struct Files {
     pub(super) writer: Writer,
     max_size: u64,
     types: Vec<String>,

@@ -1,11 +1,51 @@
-use http::HeaderValue;
+//! `{ cookie = "viewer_session" }`: the client gets the session as a cookie.
+
+use std::sync::Arc;
+
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use secrecy::ExposeSecret;
+
+use super::delivery::{Asks, Delivery, IntoHead, Occupied, Reads, Way};
+use crate::backend::SessionToken;
+use crate::store::now_ms;
+
+pub(super) const WAY: Way =
+    Way { key: "cookie", reads: Reads::Name(|name| Delivery::Head(Arc::new(Cookie(name)))) };
+
+#[derive(Debug)]
+struct Cookie(String);
+
+impl IntoHead for Cookie {
+    fn occupies(&self) -> Occupied<'_> {
+        Occupied::Cookie(&self.0)
+    }
+
+    fn needs_client(&self) -> bool {
+        true
+    }
+
+    fn asks(&self) -> Asks {
+        Asks { whole: false, plain: false }
+    }
+
+    fn put(&self, headers: &mut HeaderMap, session: &SessionToken, over_tls: bool) {
+        let life = session.expires.saturating_sub(now_ms() / 1000);
+        headers
+            .append(SET_COOKIE, set_cookie(&self.0, session.jwt.expose_secret(), life, over_tls));
+    }
+
+    fn done(&self) -> String {
+        format!("set-cookie: {}=<session>, in the reply", self.0)
+    }
+}
 
 /// `Set-Cookie` for a session: `Secure` when the client came over TLS, `SameSite=Lax`, `Path=/`,
 /// `Max-Age` its life in seconds. Readable by scripts, since the viewer's page script needs it.
 ///
 /// What is no cookie-octet (RFC 6265, section 4.1.1) is percent-encoded; a JWT holds none.
-pub(crate) fn set_cookie(name: &str, jwt: &str, max_age: u64, secure: bool) -> HeaderValue {
+fn set_cookie(name: &str, jwt: &str, max_age: u64, secure: bool) -> HeaderValue {
     let name = utf8_percent_encode(name, NOT_IN_A_NAME);
     let value = utf8_percent_encode(jwt, NOT_IN_A_VALUE);
     let secure = if secure { "; Secure" } else { "" };

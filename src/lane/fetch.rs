@@ -14,12 +14,13 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::behalf::on_behalf;
-use super::{Inner, ask_for_identity, client_address, is_encoded, last_segment};
+use super::{Inner, client_address, is_encoded, last_segment};
 use crate::body::RequestBody;
+use crate::coding::ask_for_identity;
 use crate::config::Kind;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::extract::{self, Plan, Shape, tap};
+use crate::extract::{Extract, FileSource, Head, Plan, extractor, tap};
 use crate::mount::Misplaced;
 use crate::outbox::{Circumstances, Known, Outbox, hex};
 use crate::reason::Reason;
@@ -219,14 +220,16 @@ impl Limits {
         };
         check(key, &reply)?;
         // The same names of files, and the same signs of half a document, as on requests.
-        let no_parts = extract::Parts::Named(Vec::new());
-        let shape = Shape::of(reply.headers(), no_parts, Some(title))?;
+        let body = extractor(
+            &Head { headers: reply.headers(), name: &|| title.clone() },
+            &[&FileSource::Body],
+        )?;
         let length = content_length(&reply);
         if length.is_some_and(|length| length > self.max_size) {
             return Err(Reason::FileTooLarge);
         }
         let seen = Observed::of_bytes(reply.status(), reply.headers()).unwrap_or_default();
-        let file = self.spooled(reply.into_body(), shape, length).await?;
+        let file = self.spooled(reply.into_body(), body, length).await?;
         Ok(Read { file, seen })
     }
 
@@ -234,11 +237,11 @@ impl Limits {
     async fn spooled<R: Body<Data = Bytes>>(
         &self,
         body: R,
-        shape: Shape,
+        extract: Box<dyn Extract>,
         length: Option<u64>,
     ) -> Result<SpooledFile, Reason> {
         let (max_size, types) = (self.max_size, self.types.clone());
-        let plan = Plan { shape, max_size, types, keep_json: false };
+        let plan = Plan { body: extract, max_size, types, keep_json: false };
         let (tapped, handle) = tap(body, plan, &self.spool);
         let mut tapped = Box::pin(tapped);
         let mut read = 0;

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, Request, Response, Uri, header};
 use http_body::Body;
 use tower::Service;
 
@@ -76,11 +76,6 @@ where
 /// An answer that somebody has to be waited for.
 pub(crate) type LaneFuture<R, E> =
     Pin<Box<dyn Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static>>;
-
-/// Asks the app for an uncompressed reply, since it is going to be read.
-fn ask_for_identity(headers: &mut HeaderMap) {
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-}
 
 /// Whether the app compressed its reply all the same.
 fn is_encoded(headers: &HeaderMap) -> bool {

@@ -1,6 +1,5 @@
 //! What the lanes tell to whoever has a request explained. Nothing is decided here.
 
-use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName};
 use serde_json::Value;
@@ -9,12 +8,11 @@ use super::behalf::CREDENTIALS;
 use super::view::OwnWord;
 use crate::auth::{Caller, Refusal, places};
 use crate::condition::Condition;
-use crate::config::{Delivery, Identity, Kind, ViewRule};
+use crate::config::{Identity, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail, looked_at};
 use crate::extract::FilePart;
-use crate::inject::Pointer;
 use crate::reason::Reason;
 use crate::session::Variables;
 use crate::store::{Document, DocumentState, Mapping, now_ms};
@@ -145,57 +143,14 @@ fn source(kind: Option<&Kind>, key: &DocumentKey) -> String {
     }
 }
 
-/// How a session reaches its user: what is set, and never the session itself.
-pub(super) fn deliveries<'d>(
-    deliveries: impl IntoIterator<Item = &'d Delivery>,
-    extensions: &Extensions,
-) {
-    for delivery in deliveries {
-        Trail::step(extensions, "sent", || {
-            let told = match delivery {
-                Delivery::RequestHeader(name) => {
-                    format!("{name}: <session>, in the request to the app")
-                }
-                Delivery::ResponseHeader(name) => format!("{name}: <session>, in the reply"),
-                Delivery::Cookie(name) => format!("set-cookie: {name}=<session>, in the reply"),
-                Delivery::Json(pointer) => format!("{}, in the reply's JSON", json(pointer)),
-                Delivery::Page => "a viewer page, instead of the app's document".to_owned(),
-            };
-            (Finding::Told, told)
-        });
-    }
+/// How a session reached its user, as what did it says: never the session itself.
+pub(super) fn sent(done: impl FnOnce() -> String, extensions: &Extensions) {
+    Trail::step(extensions, "sent", || (Finding::Told, done()));
 }
 
-/// Whether the request is of the kind that a viewer page answers.
-pub(super) fn navigation(is_one: bool, extensions: &Extensions) {
-    Trail::step(extensions, "page", || match is_one {
-        true => (Finding::Yes, "a browser's navigation".to_owned()),
-        false => {
-            let told = "no browser's navigation, which alone gets a page: a GET with Accept: text/html, or \
-                        what Sec-Fetch-Mode and -Dest say, without Range and ?download";
-            (Finding::No, told.to_owned())
-        }
-    });
-}
-
-/// Whether the app's answer is a document that a page could show.
-pub(super) fn shown(is_shown: bool, reply: &HeaderMap, extensions: &Extensions) {
-    Trail::step(extensions, "page", || {
-        let kind = reply.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("nothing");
-        match is_shown {
-            true => (Finding::Yes, format!("its Content-Type, {kind}, is a document's")),
-            false => (Finding::No, format!("its Content-Type, {kind}, is of none of the `types`")),
-        }
-    });
-}
-
-/// `{"data":{"viewer_session":"<session>"}}`
-fn json(pointer: &Pointer) -> String {
-    let wrap = |inner: String, token: &String| match token.parse::<usize>() {
-        Ok(index) => format!("[{}{inner}]", "…,".repeat(index.min(1))),
-        Err(_) => format!("{{{}:{inner}}}", Value::from(token.as_str())),
-    };
-    pointer.0.iter().rev().fold("\"<session>\"".to_owned(), wrap)
+/// Whether the client gets something else than the app's reply.
+pub(super) fn page(holds: bool, why: impl FnOnce() -> String, extensions: &Extensions) {
+    Trail::step(extensions, "page", || (Finding::of(holds), why()));
 }
 
 /// `with the caller's authorization and cookie`: names of what a request of ours carries.

@@ -11,16 +11,15 @@ use tracing::info;
 use super::Inner;
 use super::probe::{Word, probe_afresh};
 use crate::body::{RequestBody, ResponseBody};
-use crate::config::Action;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
 use crate::http::ClientInfo;
-use crate::locate::{Locator, ReplyFacts, RequestFacts, find};
+use crate::locate::RequestFacts;
 use crate::mount::Misplaced;
 use crate::outbox::WriteUnderWay;
 use crate::problem::NotSent;
-use crate::reading::{self, host, is_among};
+use crate::reading::{host, is_among};
 use crate::reason::Reason;
 use crate::route::Candidate;
 use crate::session::{Answer, judge};
@@ -44,15 +43,8 @@ pub(super) fn named_by_rules(
     parts: &Parts,
     writers: &[Candidate<'_>],
 ) -> Vec<DocumentKey> {
-    let nothing = HeaderMap::new();
-    let reply = ReplyFacts::new(StatusCode::OK, &nothing, Err(Reason::IdMissing));
     let mut keys = Vec::new();
     for Candidate { rule, captures, .. } in writers {
-        let ids = match &rule.action {
-            Action::Upload(upload) => &upload.id,
-            Action::Delete(delete) => &delete.id,
-            Action::View(_) => continue,
-        };
         let request = RequestFacts {
             captures,
             path: parts.uri.path(),
@@ -61,21 +53,8 @@ pub(super) fn named_by_rules(
             fields: &[],
             json: None,
         };
-        for locator in ids {
-            let ids = match locator {
-                Locator::Path(_) | Locator::Query(_) | Locator::RequestHeader { .. } => {
-                    let found = find(std::slice::from_ref(locator), &request, &reply);
-                    found.map(|found| found.ids).unwrap_or_default()
-                }
-                // Some apps read a field from the query, too.
-                Locator::Field(name) => reading::meant(parts.uri.query(), name),
-                _ => continue,
-            };
-            keys.extend(
-                ids.into_iter()
-                    .filter_map(|id| key(engine, rule.kind, id, &parts.headers, &parts.uri)),
-            );
-        }
+        let ids = rule.action.ids().iter().flat_map(|locator| locator.ids_in_head(&request));
+        keys.extend(ids.filter_map(|id| key(engine, rule.kind, id, &parts.headers, &parts.uri)));
     }
     keys
 }

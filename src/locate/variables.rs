@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 
-use super::ids::ReplyFacts;
+use super::facts::ReplyFacts;
 use crate::reading::{self, parameters};
 
 /// `request`: method, path, query, headers and, where one was kept, json.

@@ -11,9 +11,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use serde::Serialize;
 use tower::Service;
 
+use crate::dependencies::{Dependency, Status};
 use crate::http::BoxError;
 use crate::telemetry::Metrics;
 
@@ -24,26 +24,6 @@ use crate::http::downstream::signal::Shutdown;
 /// Knows how those are that Transom depends on. Asked by probes every few seconds: no I/O.
 pub(crate) trait Health: Send + Sync + 'static {
     fn dependencies(&self) -> Vec<Dependency>;
-}
-
-/// One of `store`, `spool`, `app`, `dws`, `keys`, `tls`, `config`, `audit`.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Dependency {
-    pub(crate) name: &'static str,
-    pub(crate) status: Status,
-    /// What an operator should know, without secrets.
-    pub(crate) detail: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    Ok,
-    /// Works, or will again by itself.
-    Degraded,
-    Down,
-    /// Not asked yet.
-    Unknown,
 }
 
 /// Answers `GET /healthz`, `/readyz` and `/metrics`, and what [`Operator`] answers.

@@ -10,9 +10,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::config::{Config, ConfigError};
+use crate::dependencies::{Dependency, Status};
 use crate::stamp::Stamp;
 
-use super::admin::{Dependency, Status};
 use super::stack::Stacks;
 use crate::http::downstream::signal::{Hangups, Shutdown};
 

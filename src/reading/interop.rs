@@ -17,6 +17,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::{Parameter, field, parameter};
+use crate::missing::missing;
 
 /// A request, and what Transom reads in it.
 struct Case {
@@ -29,7 +30,7 @@ struct Case {
 #[test]
 fn php() {
     if !is_fine(Command::new("php").arg("-v")) {
-        println!("SKIPPED: php is not installed");
+        missing("php is not installed");
         return;
     }
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -78,7 +79,7 @@ fn php() {
 #[test]
 fn rack() {
     if !is_fine(Command::new("ruby").args(["-e", "require 'rack'"])) {
-        println!("SKIPPED: ruby with rack is not installed");
+        missing("ruby with rack is not installed");
         return;
     }
     agree("Rack", &answers(Command::new("ruby").arg(script("rack.rb"))));
@@ -87,7 +88,7 @@ fn rack() {
 #[test]
 fn rack_3() {
     if !is_fine(Command::new("bash").arg(script("rack3.sh"))) {
-        println!("SKIPPED: Rack 3 can't be had from Debian's packages here");
+        missing("Rack 3 can't be had from Debian's packages here");
         return;
     }
     let library = folder("rack3");
@@ -104,7 +105,7 @@ fn django() {
         || (is_fine(Command::new("python3").args(["-m", "venv"]).arg(&dir))
             && is_fine(Command::new(&python).args(["-m", "pip", "install", "-q", DJANGO])));
     if !installed {
-        println!("SKIPPED: {DJANGO} can't be installed");
+        missing(&format!("{DJANGO} can't be installed"));
         return;
     }
     agree("Django", &answers(Command::new(&python).arg(script("django_peer.py"))));
@@ -122,7 +123,7 @@ fn qs_and_busboy() {
     let installed = dir.join("node_modules/qs/package.json").exists()
         || is_fine(Command::new("npm").args(npm).current_dir(&dir));
     if !installed {
-        println!("SKIPPED: qs and busboy can't be installed");
+        missing("qs and busboy can't be installed");
         return;
     }
     agree("qs and busboy", &answers(Command::new("node").arg(dir.join("node_peer.mjs"))));

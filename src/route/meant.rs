@@ -32,21 +32,9 @@ pub(crate) type Document = (usize, String);
 
 impl Form {
     pub(super) fn of_rule(rule: &Rule, fold: Fold) -> Option<Self> {
-        let ids = match &rule.action {
-            Action::Upload(upload) => &upload.id,
-            Action::Delete(delete) => &delete.id,
-            Action::View(view) => &view.id,
-        };
-        let names = |locator: &Locator| match locator {
-            Locator::Path(name) => Some(name.clone()),
-            _ => None,
-        };
-        let keys = |locator: &Locator| match locator {
-            Locator::Query(name) => Some(name.clone()),
-            _ => None,
-        };
-        let names: Vec<_> = ids.iter().filter_map(names).collect();
-        let keys = ids.iter().filter_map(keys).collect();
+        let ids = rule.action.ids();
+        let names: Vec<_> = ids.iter().filter_map(Locator::capture).map(str::to_owned).collect();
+        let keys = ids.iter().filter_map(Locator::parameter).map(str::to_owned).collect();
         let form = Self::new(rule.kind, &rule.pattern, &names, keys, fold)?;
         Some(Self { writes: !matches!(rule.action, Action::View(_)), ..form })
     }
@@ -159,6 +147,7 @@ const ZEROS: &[u32] = &[
 mod tests {
     use super::*;
     use crate::config::{Confirm, DeleteRule};
+    use crate::locate;
     use crate::route::{RouteTable, split_method};
 
     fn table() -> RouteTable {
@@ -181,13 +170,13 @@ mod tests {
                 action,
             }
         };
-        let path = || Locator::Path("id".to_owned());
+        let path = || locate::by_default();
         let rules = vec![
             rule(("DELETE /files/{id}", path())),
             rule(("PUT /n/{id:digits}", path())),
             rule(("PUT /dav/{*id}", path())),
             rule(("POST /doc.php?do=save&doc_id={id}", path())),
-            rule(("POST /q", Locator::Query("doc".to_owned()))),
+            rule(("POST /q", locate::locator("query", "doc", None))),
         ];
         let mut table = RouteTable::build(rules, Fold::default()).0;
         table.add_address(1, &Outgoing::parse("GET /api/{id}/content").unwrap());

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use moka::future::Cache;
 
+use crate::cache::Recent;
 use crate::config::Remember;
 use crate::reason::Reason;
 use crate::store::{JobId, Mapping};
@@ -19,11 +19,11 @@ use crate::weight;
 #[derive(Debug)]
 pub(crate) struct Decisions {
     /// `None`: every question reaches the app.
-    yes: Option<Cache<Key, ()>>,
+    yes: Option<Recent<Key, Result<(), Reason>>>,
     /// Documents changed hands so often.
     epoch: Arc<AtomicU64>,
     /// Versions that the app was seen to have.
-    valid: Option<moka::sync::Cache<JobId, ()>>,
+    valid: Option<Recent<JobId, ()>>,
 }
 
 /// SHA-256 over all that a probe carries, so that no two credentials share an answer.
@@ -39,17 +39,14 @@ struct Key {
 impl Decisions {
     pub(crate) fn new(remember: &Remember) -> Self {
         let life = Some(remember.life).filter(|life| *life > Duration::ZERO);
-        let yes =
-            life.map(|life| Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).build());
-        let valid = life.map(|life| {
-            moka::sync::Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).build()
-        });
+        let yes = life.map(|life| Recent::new(MAX_ENTRIES, life));
+        let valid = life.map(|life| Recent::new(MAX_ENTRIES, life));
         Self { yes, epoch: Arc::default(), valid }
     }
 
     /// Whether the app was seen a moment ago to have just these bytes.
     pub(crate) fn is_valid(&self, mapping: &Mapping) -> bool {
-        self.valid.as_ref().is_some_and(|valid| valid.contains_key(&mapping.captured_by))
+        self.valid.as_ref().is_some_and(|valid| valid.contains(&mapping.captured_by))
     }
 
     /// The app has just these bytes. Those of before the journal named them are looked at each time.
@@ -74,7 +71,7 @@ impl Decisions {
         let (Some(yes), Some(question)) = (&self.yes, question) else { return ask.await };
         // A yes given before a change is filed under an epoch that nobody asks for any more.
         let key = Key { epoch: self.epoch.load(Ordering::Acquire), question };
-        yes.try_get_with(key, ask).await.map_err(|reason| *reason)
+        yes.once(&key, ask).await
     }
 
     /// A document was replaced or deleted: whatever the app said before may be untrue now.

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::future::Cache;
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::backend::{Backend, BackendError};
+use crate::cache::Recent;
 
 /// Asks once where many ask the same, and remembers for a while what it was told.
 #[derive(Clone, Debug)]
 pub(super) struct Liveness {
     backend: Arc<dyn Backend>,
-    there: Cache<String, ()>,
-    lost: Cache<String, ()>,
+    there: Arc<Recent<String, Result<(), Arc<Doubt>>>>,
+    lost: Arc<Recent<String, ()>>,
 }
 
 /// Why a document is not known to be there.
+#[derive(Debug)]
 enum Doubt {
     Lost,
     Unknown(BackendError),
@@ -25,27 +26,27 @@ enum Doubt {
 
 impl Liveness {
     pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
-        let cache = |life| Cache::builder().max_capacity(REMEMBERED).time_to_live(life).build();
-        Self { backend, there: cache(THERE), lost: cache(LOST) }
+        let there = Arc::new(Recent::new(REMEMBERED, THERE));
+        Self { backend, there, lost: Arc::new(Recent::new(REMEMBERED, LOST)) }
     }
 
     /// `true` only where that is certain. `suspected`: somebody has met with its absence, so that what
     /// was so a while ago does not count.
     pub(super) async fn is_lost(&self, document_id: &str, suspected: bool) -> bool {
-        if self.lost.contains_key(document_id) {
+        if self.lost.contains(document_id) {
             return true;
         }
         if suspected {
-            self.there.invalidate(document_id).await;
+            self.there.remove(document_id);
         }
-        let ask = self.there.try_get_with_by_ref(document_id, async {
+        let ask = self.there.once(document_id, async {
             match self.backend.has_lost(document_id).await {
                 Ok(false) => Ok(()),
                 Ok(true) => {
-                    self.lost.insert(document_id.to_owned(), ()).await;
-                    Err(Doubt::Lost)
+                    self.lost.insert(document_id.to_owned(), ());
+                    Err(Arc::new(Doubt::Lost))
                 }
-                Err(error) => Err(Doubt::Unknown(error)),
+                Err(error) => Err(Arc::new(Doubt::Unknown(error))),
             }
         });
         match timeout(AT_MOST, ask).await {
@@ -62,14 +63,14 @@ impl Liveness {
 
     /// Whether a document that was lost can be had again: it was another key's, or DWS was mistaken.
     pub(super) async fn is_back(&self, document_id: &str) -> bool {
-        if self.lost.contains_key(document_id) {
+        if self.lost.contains(document_id) {
             return false;
         }
         let asked = timeout(AT_MOST, self.backend.has_lost(document_id)).await;
         match asked {
             Ok(Ok(false)) => true,
             _ => {
-                self.lost.insert(document_id.to_owned(), ()).await;
+                self.lost.insert(document_id.to_owned(), ());
                 false
             }
         }

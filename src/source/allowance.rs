@@ -4,14 +4,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use moka::sync::Cache;
-use tokio::time::Instant;
-
+use crate::cache::Recent;
 use crate::reason::Reason;
 use crate::session::Holder;
 
 /// What callers have begun within their last hour.
-pub(super) struct Allowance(Cache<Spender, Arc<Mutex<Spent>>>);
+pub(super) struct Allowance(Recent<Spender, Arc<Mutex<Spent>>>);
 
 /// Who is counted.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -23,7 +21,6 @@ pub(super) enum Spender {
 
 #[derive(Clone, Copy)]
 struct Spent {
-    since: Instant,
     fetches: u32,
 }
 
@@ -38,17 +35,14 @@ impl Spender {
 
 impl Allowance {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(SPENDERS).time_to_idle(HOUR).build())
+        Self(Recent::new(SPENDERS, HOUR))
     }
 
     /// Counts one more; `quota_exhausted` once `most` were begun within the hour.
-    pub(super) fn spend(&self, spender: Spender, most: u32) -> Result<(), Reason> {
-        let fresh = || Arc::new(Mutex::new(Spent { since: Instant::now(), fetches: 0 }));
-        let spent = self.0.get_with(spender, fresh);
+    pub(super) fn spend(&self, spender: &Spender, most: u32) -> Result<(), Reason> {
+        let fresh = || Arc::new(Mutex::new(Spent { fetches: 0 }));
+        let spent = self.0.get_or_insert(spender, fresh);
         let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
-        if spent.since.elapsed() >= HOUR {
-            *spent = Spent { since: Instant::now(), fetches: 0 };
-        }
         if spent.fetches < most {
             spent.fetches += 1;
             return Ok(());

@@ -13,11 +13,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use moka::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use self::allowance::{Allowance, Spender};
+use crate::cache::Recent;
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 use crate::session::Holder;
@@ -34,9 +34,9 @@ pub(crate) struct Sources {
 struct Shared {
     slots: Semaphore,
     flights: Mutex<HashMap<DocumentKey, Arc<Flight>>>,
-    failures: Cache<Failed, (Reason, Instant)>,
+    failures: Recent<Failed, (Reason, Instant)>,
     /// When the app last changed a document, which ends what failed before.
-    changed: Cache<DocumentKey, Instant>,
+    changed: Recent<DocumentKey, Instant>,
     allowance: Allowance,
 }
 
@@ -45,8 +45,8 @@ type Failed = (DocumentKey, Option<Holder>);
 
 impl Sources {
     pub(crate) fn new() -> Self {
-        let failures = Cache::builder().max_capacity(FAILURES).time_to_live(REMEMBERED).build();
-        let changed = Cache::builder().max_capacity(FAILURES).time_to_live(REMEMBERED).build();
+        let failures = Recent::new(FAILURES, REMEMBERED);
+        let changed = Recent::new(FAILURES, REMEMBERED);
         let flights = Mutex::default();
         let (slots, allowance) = (Semaphore::new(AT_A_TIME), Allowance::new());
         let shared = Shared { slots, flights, failures, changed, allowance };
@@ -118,7 +118,7 @@ impl Sources {
 
     /// Whatever failed may be tried again at once.
     pub(crate) fn forget_failures(&self) {
-        self.shared.failures.invalidate_all();
+        self.shared.failures.clear();
     }
 
     fn join<F>(
@@ -141,7 +141,7 @@ impl Sources {
             return Err(Reason::DocumentPending);
         }
         if let Some(most) = self.most {
-            self.shared.allowance.spend(Spender::new(holder, self.client), most)?;
+            self.shared.allowance.spend(&Spender::new(holder, self.client), most)?;
         }
         let flight = Arc::new(Flight::new(holder.clone()));
         let outcome = Err(Reason::SourceFailed);

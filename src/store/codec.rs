@@ -65,6 +65,9 @@ pub(super) const RESTORE: &str = "nothing was changed or deleted: keep a copy of
 const RECORD_VERSION: u8 = 1;
 
 #[cfg(test)]
+#[path = "../../tests/fuzz/records.rs"]
+mod fuzz;
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;

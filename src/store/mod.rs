@@ -4,6 +4,7 @@
 //! live in one store, so that a capture, a delivery or a delete changes them together or not at all. [`SledStore`] is the durable one; [`MemoryStore`] is for tests and for embedders who
 //! bring their own durability.
 
+#[cfg(feature = "store-sled")]
 mod codec;
 #[cfg(test)]
 mod conformance;
@@ -11,13 +12,19 @@ mod document;
 mod doubt;
 mod journal;
 mod memory;
+#[cfg(feature = "store-sled")]
 mod migrate;
 mod names;
 mod provenance;
+#[cfg(feature = "store-sled")]
 mod sled_cache;
+#[cfg(feature = "store-sled")]
 mod sled_open;
+#[cfg(feature = "store-sled")]
 mod sled_store;
+#[cfg(feature = "store-sled")]
 mod sled_trees;
+#[cfg(feature = "store-sled")]
 mod sled_writer;
 mod store;
 #[cfg(feature = "cli")]
@@ -25,6 +32,7 @@ pub(crate) mod transfer;
 mod validators;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use document::{DocId, Document, DocumentState, InvalidDocId, Mapping};
@@ -33,13 +41,31 @@ pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
 pub use names::{NameError, add_name, rename};
 pub use provenance::{Provenance, Uploader};
+#[cfg(feature = "store-sled")]
 pub use sled_store::SledStore;
 pub(crate) use store::find_job;
 pub use store::{Applied, Batch, BoxFuture, DocumentStore, StoreError};
 pub use validators::Validators;
 pub(crate) use validators::{Compared, Observed};
 
+/// The store under `store.path`.
+#[cfg(feature = "store-sled")]
+pub(crate) fn open(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
+    SledStore::open(sled_path(folder)).map(|store| Arc::new(store) as _)
+}
+
+/// Without a store of its own, Transom forgets its documents with the process.
+#[cfg(not(feature = "store-sled"))]
+pub(crate) fn open(_: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
+    tracing::warn!(
+        "documents are kept in memory alone and forgotten with this process: build with the feature \
+         `store-sled`, or start with a store of your own (Transom::start_with)"
+    );
+    Ok(Arc::new(MemoryStore::new()))
+}
+
 /// Where sled lives under `store.path`.
+#[cfg(feature = "store-sled")]
 pub(crate) fn sled_path(store: &Path) -> PathBuf {
     store.join("sled")
 }

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use tokio::process::{Child, Command};
 
 use crate::support::app::{App, reply, user};
+use crate::support::missing::missing;
 use crate::support::{CONFIG, Form, World, files, process, tokens};
 
 struct Cache {
@@ -75,7 +76,7 @@ impl Cache {
         let mut asked = Command::new(program);
         asked.arg("-V").stdout(Stdio::null()).stderr(Stdio::null());
         if asked.status().await.is_err() {
-            println!("SKIPPED: {program} is not installed (Debian package {package})");
+            missing(&format!("{program} is not installed (Debian package {package})"));
             return None;
         }
         let (dir, address) = (tempfile::tempdir().unwrap(), process::free_address());

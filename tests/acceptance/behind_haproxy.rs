@@ -10,12 +10,13 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::support::app::{App, reply};
+use crate::support::missing::missing;
 use crate::support::{Form, World, process};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_is_whom_haproxy_names() {
     if Command::new("haproxy").arg("-v").output().await.is_err() {
-        println!("SKIPPED: haproxy is not installed (Debian package haproxy)");
+        missing("haproxy is not installed (Debian package haproxy)");
         return;
     }
     let app = App::answering(|_, seen| {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::dws::{self, Dws};
 use crate::support::files;
+use crate::support::missing::missing;
 use crate::support::process::{Process, free_address};
 
 /// A running example, by its own rules against a DWS that is not at its usual address.
@@ -21,7 +22,7 @@ impl Example {
     /// `None`, and a word about it, where there is no cargo to build it with.
     async fn start(name: &str) -> Option<Self> {
         let Some(program) = built(name).await else {
-            println!("SKIPPED: {name}: cargo is not there to build the example");
+            missing(&format!("cargo is not there to build the example {name}"));
             return None;
         };
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -221,6 +221,16 @@ fn readme_documentation_and_example_teach_the_same_mount() {
 }
 
 #[tokio::test]
+async fn a_service_can_tell_how_those_are_that_it_depends_on() {
+    let service = Service::with_a_document().await;
+    let told = service.transom.health();
+    for name in ["store", "spool", "keys"] {
+        let dependency = told.iter().find(|dependency| dependency.name == name);
+        assert_eq!(dependency.map(|it| it.status), Some(transom::Status::Ok), "{name}: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_apps_no_by_another_route_is_a_no() {
     let service = Service::with_a_document().await;
     let at = serve(mounted(&service.transom, app(service.desk.clone()))).await;

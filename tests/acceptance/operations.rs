@@ -30,6 +30,21 @@ async fn health_tells_dependencies_apart() {
     assert_eq!(admin(&world, "/elsewhere").await.0, 404);
 }
 
+#[tokio::test]
+#[cfg(unix)]
+async fn the_settings_of_the_allocator_are_in_the_binary() {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_transom"))
+        .arg("--version")
+        .env("_RJEM_MALLOC_CONF", "stats_print:true")
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    for setting in ["opt.narenas: 4", "opt.dirty_decay_ms: 1000", "opt.muzzy_decay_ms: 0"] {
+        assert!(told.contains(setting), "{setting} is not in {told:.3000}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_is_told_and_stops_nothing() {
     for (key, word) in [("no such key", "401"), ("sandbox-wrong-product", "403")] {

@@ -43,9 +43,38 @@ async fn the_readmes_configuration_works() {
 #[tokio::test]
 async fn every_command_of_the_readme_exists() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    for command in ["run", "check", "explain", "demo", "sandbox", "mappings", "outbox"] {
+    for command in [
+        "run",
+        "check",
+        "explain",
+        "guide",
+        "demo",
+        "sandbox",
+        "mappings",
+        "outbox",
+        "reference",
+        "schema",
+    ] {
         assert!(readme.contains(command), "{command} is not in the README");
         let output = process::run(&[command, "--help"]).await;
         assert!(output.status.success(), "{command}");
     }
+}
+
+#[tokio::test]
+async fn the_reference_and_the_schema_are_printed() {
+    for (arguments, told) in [
+        (&["reference"][..], "[server.limits]"),
+        (&["reference", "max_size"][..], "\"100 MiB\""),
+        (&["reference", "--format", "man"][..], ".TH TRANSOM.TOML 5"),
+        (&["reference", "--format", "markdown"][..], "## `[server.limits]`"),
+        (&["schema"][..], "https://json-schema.org/draft/2020-12/schema"),
+    ] {
+        let output = process::run(arguments).await;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(told), "{arguments:?}: {text}");
+    }
+    let output = process::run(&["reference", "max_szie"]).await;
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `max_size`?"));
 }

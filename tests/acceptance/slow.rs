@@ -6,6 +6,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::support::app::{App, reply};
+use crate::support::missing::missing;
 use crate::support::{Form, World};
 
 /// Short, since each mode has to run into its limit.
@@ -22,7 +23,7 @@ keep_alive = "2s"
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slowhttptest_takes_nothing_from_others_in_any_of_its_modes() {
     if Command::new("slowhttptest").arg("-h").output().await.is_err() {
-        println!("SKIPPED: slowhttptest is not installed (Debian package slowhttptest)");
+        missing("slowhttptest is not installed (Debian package slowhttptest)");
         return;
     }
     // More than the sockets on the way hold.

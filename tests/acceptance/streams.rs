@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{accept_async, connect_async};
 
 use crate::support::app::{App, reply};
+use crate::support::missing::missing;
 use crate::support::{Form, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +124,7 @@ async fn large_bodies_pass_whole_both_ways() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h2load_sees_no_request_fail() {
     if Command::new("h2load").arg("--version").output().await.is_err() {
-        println!("SKIPPED: h2load is not installed (Debian package nghttp2-client)");
+        missing("h2load is not installed (Debian package nghttp2-client)");
         return;
     }
     let app = App::answering(|_, _| reply(200, &[], "x".repeat(20_000)));

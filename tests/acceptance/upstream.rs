@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use crate::support::dws::{self, Dws};
+use crate::support::missing::missing;
 use crate::support::process::{self, Process};
 
 /// nginx with compression, behind a port, a Unix socket, and a port with TLS and HTTP/2.
@@ -24,7 +25,7 @@ impl Nginx {
     /// `None` where it is not installed.
     async fn start() -> Option<Self> {
         if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().await.is_err() {
-            println!("SKIPPED: nginx is not installed (Debian package nginx-light)");
+            missing("nginx is not installed (Debian package nginx-light)");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -11,6 +11,7 @@ pub mod app;
 pub mod dws;
 pub mod files;
 pub mod issuer;
+pub mod missing;
 pub mod process;
 pub mod tokens;
 

@@ -15,7 +15,6 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::inject::Pointer;
-use crate::locate::Locator;
 
 const BASE: &str = r#"
 app = { url = "http://127.0.0.1:3000" }
@@ -155,11 +154,19 @@ wait = "1s"
     assert_eq!(kind.source.as_ref().unwrap().headers["accept"], "*/*");
     assert_eq!(kind.probe.len(), 2);
     assert_eq!(kind.probe[0].method, Method::HEAD);
-    assert_eq!(kind.views[0].session.len(), 5);
+    let session = &kind.views[0].session;
+    let ways = (session.request.len(), session.head.len(), session.body.len());
+    assert_eq!((ways, session.instead.is_some()), ((1, 2, 1), true));
     let found = config.routes.candidates("/f", None);
     let Action::Upload(upload) = &found[0].rule.action else { panic!() };
     assert_eq!(found[0].rule.name, "documents.files.upload[0]");
-    assert!(matches!(upload.id[..], [Locator::Json(_), Locator::Header { .. }, Locator::Text(_)]));
+    let ids: Vec<_> = upload.id.iter().map(ToString::to_string).collect();
+    let written = [
+        r#"{ json = "$.data.id" }"#,
+        r#"{ header = "location", pattern = "/f/{id}" }"#,
+        r#"{ text = "id {id}" }"#,
+    ];
+    assert_eq!(ids, written);
     assert_eq!((upload.max_size, upload.types.len(), upload.only_known), (1 << 20, 1, false));
     let found = config.routes.candidates("/f/7", None);
     let view = found.iter().find_map(|found| match &found.rule.action {
@@ -167,11 +174,11 @@ wait = "1s"
         _ => None,
     });
     let view = view.unwrap();
-    assert_eq!(view.session[0], Delivery::Json(Pointer(vec!["data".into(), "s".into()])));
+    assert_eq!(view.session.body[0].pointer(), Pointer::parse("/data/s").ok().as_ref());
     assert_eq!(view.authorize, Authorize { token: true, app: AppSays::Probe });
     assert_eq!(view.grant[0].permissions.names(), ["write", "download"]);
     assert_eq!(view.ttl, Duration::from_secs(60));
-    assert!(matches!(&view.id[..], [Locator::Path(name)] if name == "id"));
+    assert_eq!(view.id[0].to_string(), r#"{ path = "id" }"#);
 }
 
 #[test]

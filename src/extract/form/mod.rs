@@ -1,20 +1,72 @@
-//! Forms with files: multipart/form-data.
+//! `{ part = "file" }`: parts of a form, which is multipart/form-data.
 
+mod fields;
 mod multipart;
 mod selection;
 
+use std::fmt;
+
 use bytes::Bytes;
 
-pub(super) use self::multipart::Epilogue;
+use self::fields::Fields;
+pub(crate) use self::multipart::Epilogue;
 use self::multipart::{Event, IsFile, Malformed, PartHead, Scanner};
 use self::selection::{Meaning, Selection};
-use super::Parts;
-use super::fields::Fields;
 use super::files::Files;
+use super::head::Head;
+use super::{Extract, FileSource, Notation, Reading, Takes};
 use crate::reason::Reason;
 
-/// A form, read as it passes: files that are asked for, and fields.
-pub(super) struct Multipart {
+pub(super) const NOTATION: Notation =
+    Notation { key: "part", takes: Takes::Text(|name| FileSource::Part(name.to_owned())) };
+
+/// Which parts with a file name are files to take; a part without one is a form field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Parts {
+    AnyFile,
+    Named(Vec<String>),
+}
+
+impl Parts {
+    /// All that these rules ask for; `None` where they ask for no part.
+    fn asked_for(sources: &[&FileSource]) -> Option<Self> {
+        let names = sources.iter().filter_map(|source| match source {
+            FileSource::Part(name) => Some(name.clone()),
+            _ => None,
+        });
+        match names.collect::<Vec<_>>() {
+            _ if sources.contains(&&FileSource::AnyPart) => Some(Self::AnyFile),
+            names if names.is_empty() => None,
+            names => Some(Self::Named(names)),
+        }
+    }
+}
+
+/// A form whose parts are asked for.
+pub(super) fn read_files(head: &Head<'_>, sources: &[&FileSource]) -> Reading {
+    let parts = Parts::asked_for(sources).filter(|_| head.is_form())?;
+    Some(of(head, parts))
+}
+
+/// A form of which only fields are wanted.
+pub(super) fn read_fields(head: &Head<'_>, sources: &[&FileSource]) -> Reading {
+    if Parts::asked_for(sources).is_some() && head.is_other_form() {
+        return Some(Err(Reason::MultipartMalformed));
+    }
+    head.is_form().then(|| of(head, Parts::Named(Vec::new())))
+}
+
+fn of(head: &Head<'_>, parts: Parts) -> Result<Box<dyn Extract>, Reason> {
+    head.boundary().map(|boundary| reading(&boundary, parts)).ok_or(Reason::MultipartMalformed)
+}
+
+pub(super) fn reading(boundary: &str, parts: Parts) -> Box<dyn Extract> {
+    let (scanner, selection) = (Scanner::new(boundary), Selection::new(parts));
+    let (part, fields) = (Part::default(), Fields::new());
+    Box::new(Multipart { scanner, selection, part, fields, has_other_files: false })
+}
+
+struct Multipart {
     scanner: Scanner,
     selection: Selection,
     part: Part,
@@ -22,51 +74,51 @@ pub(super) struct Multipart {
     has_other_files: bool,
 }
 
-impl Multipart {
-    pub(super) fn new(boundary: &str, parts: Parts) -> Self {
-        let (scanner, selection) = (Scanner::new(boundary), Selection::new(parts));
-        let (part, fields) = (Part::default(), Fields::new());
-        Self { scanner, selection, part, fields, has_other_files: false }
-    }
+impl Extract for Multipart {
+    fn begin(&mut self, _: &mut Files) {}
 
-    /// The next bytes. `true`: the form is over.
-    pub(super) fn data(&mut self, data: Bytes, files: &mut Files) -> Result<bool, Reason> {
+    fn data(&mut self, data: Bytes, files: &mut Files) -> Result<bool, Reason> {
         self.scanner.push(data);
         while let Some(event) = self.scanner.next().map_err(malformed)? {
             match event {
-                Event::Part(head) => self.begin(head, files)?,
+                Event::Part(head) => self.begin_part(head, files)?,
                 Event::Data(data) => self.content(data, files)?,
-                Event::PartEnd => self.end(files)?,
+                Event::PartEnd => self.end_part(files)?,
                 Event::End => return Ok(true),
             }
         }
         Ok(false)
     }
 
-    /// What may follow although the form is over.
-    pub(super) fn epilogue(&mut self) -> Result<Epilogue, Reason> {
-        self.scanner.epilogue().map_err(malformed)
+    fn epilogue(&mut self) -> Result<Option<Epilogue>, Reason> {
+        self.scanner.epilogue().map(Some).map_err(malformed)
     }
 
-    /// The body is over.
-    pub(super) fn finish(&self) -> Result<(), Reason> {
+    fn end(&mut self, _: &mut Files) -> Result<(), Reason> {
         self.scanner.finish().map_err(malformed)
     }
 
-    pub(super) fn fields_so_far(&self) -> Vec<(String, String)> {
+    fn fields(&self) -> Vec<(String, String)> {
         self.fields.so_far()
     }
 
-    pub(super) fn into_fields(self) -> Vec<(String, String)> {
-        self.fields.into_inner()
-    }
-
-    /// There were files that nothing asks for.
-    pub(super) fn has_other_files(&self) -> bool {
+    fn has_other_files(&self) -> bool {
         self.has_other_files
     }
 
-    fn begin(&mut self, head: PartHead, files: &mut Files) -> Result<(), Reason> {
+    fn may_be_json(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for Multipart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("multipart")
+    }
+}
+
+impl Multipart {
+    fn begin_part(&mut self, head: PartHead, files: &mut Files) -> Result<(), Reason> {
         let meaning = self.selection.part(&head)?;
         self.part = Part { meaning, length: head.length, size: 0 };
         let is_file = matches!(head.is_file, IsFile::Yes | IsFile::Unclear);
@@ -92,7 +144,7 @@ impl Multipart {
         Ok(())
     }
 
-    fn end(&mut self, files: &mut Files) -> Result<(), Reason> {
+    fn end_part(&mut self, files: &mut Files) -> Result<(), Reason> {
         // To those who go by it, a part with another length has other bytes.
         if self.part.length.is_some_and(|length| length != self.part.size) {
             return Err(Reason::FileUnclear);

@@ -1,7 +1,7 @@
 //! Which parts of a form are the files that a rule asks for, to every reader of forms.
 
+use super::Parts;
 use super::multipart::{IsFile, PartHead};
-use crate::extract::Parts;
 use crate::reason::Reason;
 
 /// The parts that are asked for, and which of them came by.

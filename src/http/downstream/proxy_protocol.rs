@@ -96,6 +96,9 @@ const LONGEST: usize = 4096;
 const USUAL: usize = 128;
 
 #[cfg(test)]
+#[path = "../../../tests/fuzz/proxy_header.rs"]
+mod fuzz;
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;

@@ -262,6 +262,9 @@ const TWO_LENGTHS: &str = "more than one of Content-Length and Transfer-Encoding
 const MAX_LINE: usize = 256;
 
 #[cfg(test)]
+#[path = "../../../tests/fuzz/request.rs"]
+mod fuzz;
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;

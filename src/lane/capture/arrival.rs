@@ -6,14 +6,14 @@ use http::request::Parts;
 use http::{Extensions, StatusCode};
 use tracing::{debug, info, warn};
 
-use super::Needs;
 use super::exchange::as_upload;
 use super::in_body::InBody;
-use crate::config::{Action, FileSource, Kind};
+use super::needs::Needs;
+use crate::config::{Action, Kind};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
-use crate::extract::{Handle, Parts as Files, Plan, Shape, is_json};
+use crate::extract::{Handle, Head, Plan, extractor, is_json, no_files};
 use crate::lane::last_segment;
 use crate::lane::uploader::Uploading;
 use crate::lane::writing::caller;
@@ -122,35 +122,27 @@ impl Arrival {
 
     /// A body from which no file can be read passes all the same, and may be that of a deletion.
     pub(super) fn plan(&mut self, writers: &[Candidate<'_>], needs: &Needs) -> Plan {
-        let headers = &self.caller.headers;
+        let Parts { uri, headers, .. } = &self.caller;
         let mut plan = Plan {
-            shape: Shape::Other,
+            body: no_files(),
             max_size: 0,
             types: Vec::new(),
             keep_json: needs.request_json && is_json(headers),
         };
-        let (mut named, mut any, mut raw) = (Vec::new(), false, false);
+        let mut sources = Vec::new();
         for upload in writers.iter().filter_map(|candidate| as_upload(candidate.rule)) {
-            match &upload.file {
-                FileSource::AnyPart => any = true,
-                FileSource::Part(name) => named.push(name.clone()),
-                FileSource::Body => raw = true,
-            }
+            sources.push(&upload.file);
             plan.max_size = plan.max_size.max(upload.max_size);
-            plan.types.extend(
-                upload
-                    .types
-                    .iter()
-                    .filter(|t| !plan.types.contains(t))
-                    .cloned()
-                    .collect::<Vec<_>>(),
-            );
+            for name in &upload.types {
+                if !plan.types.contains(name) {
+                    plan.types.push(name.clone());
+                }
+            }
         }
-        let parts = if any { Files::AnyFile } else { Files::Named(named) };
-        match Shape::of(headers, parts, raw.then(|| last_segment(&self.caller.uri))) {
-            Ok(shape) => plan.shape = shape,
+        match extractor(&Head { headers, name: &|| last_segment(uri) }, &sources) {
+            Ok(body) => plan.body = body,
             Err(reason) => {
-                let path = self.caller.uri.path();
+                let path = uri.path();
                 info!(code = %reason, path, request_id = self.request_id(), "no file can be captured");
                 self.unreadable = Some(reason);
             }

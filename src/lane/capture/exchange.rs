@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 use http::header::{LOCATION, REFERER};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use tracing::info;
+use tracing::{debug, info};
 
 use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
@@ -13,7 +13,7 @@ use crate::auth::Caller;
 use crate::body::{MAX_REPLY, ReplyEnd};
 use crate::coding::decode;
 use crate::condition::Condition;
-use crate::config::{Action, DeleteRule, FileSource, Kind, UploadRule};
+use crate::config::{Action, DeleteRule, Kind, UploadRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
@@ -21,7 +21,7 @@ use crate::extract::{FilePart, Seen, is_form};
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
 use crate::locate::{
-    Found, Locator, ReplyFacts, RequestFacts, find, form_value, reply_value, request_value,
+    Found, Input, Locator, ReplyFacts, RequestFacts, find, form_value, reply_value, request_value,
 };
 use crate::outbox::Known;
 use crate::reason::Reason;
@@ -143,7 +143,7 @@ impl<'a> Exchange<'a> {
         let request_id = self.arrival.request_id();
         let Seen { files, fields, json, .. } = seen;
         let files: Vec<FilePart> =
-            files.into_iter().filter(|file| selects(&upload.file, file)).collect();
+            files.into_iter().filter(|file| upload.file.selects(file)).collect();
         if files.is_empty() {
             return Err(Reason::NoFile);
         }
@@ -297,11 +297,9 @@ impl<'a> Exchange<'a> {
         let request = RequestFacts { captures: &captures, path, query, headers, fields, json };
         let back = HeaderMap::from_iter([(LOCATION, referer.clone())]);
         let reply = ReplyFacts::new(self.status, &back, Err(Reason::IdMissing));
-        let in_location =
-            locators.iter().filter(|locator| matches!(locator, Locator::Header { .. }));
-        in_location
-            .cloned()
-            .any(|locator| find(&[locator], &request, &reply).is_ok_and(|found| found.ids == ids))
+        let in_head = locators.iter().filter(|locator| locator.input() == Input::ReplyHead);
+        let found = |locator| find(std::slice::from_ref(locator), &request, &reply);
+        in_head.map(found).any(|found| found.is_ok_and(|found| found.ids == ids))
     }
 
     /// The ids that the locators find, if the reply is an acceptance.
@@ -343,13 +341,15 @@ impl<'a> Exchange<'a> {
         };
         let by_default = self.status.is_success();
         let redirect = self.status.is_redirection();
+        let find = |locators: &[Locator]| {
+            find(locators, &request, &reply)
+                .inspect_err(|reason| debug!(code = %reason, looked_for = ?locators, "no id"))
+        };
         match accepted {
             Some(accepted) if !accepts(accepted) => Err(Reason::NotAccepted),
             None if !by_default && !redirect => Err(Reason::NotAccepted),
-            Some(_) => {
-                find(locators, &request, &reply).map(|found| Accepted { ids: found.ids, little })
-            }
-            None => match find(locators, &request, &reply) {
+            Some(_) => find(locators).map(|found| Accepted { ids: found.ids, little }),
+            None => match find(locators) {
                 Ok(Found { ids, by_pattern }) if by_default || by_pattern => {
                     Ok(Accepted { ids, little })
                 }
@@ -389,15 +389,7 @@ pub(super) fn as_upload(rule: &Rule) -> Option<&UploadRule> {
 fn suits(rule: &Rule, seen: &Seen) -> bool {
     seen.files.is_empty()
         || as_upload(rule)
-            .is_none_or(|upload| seen.files.iter().any(|file| selects(&upload.file, file)))
-}
-
-fn selects(source: &FileSource, file: &FilePart) -> bool {
-    match (source, &file.part) {
-        (FileSource::AnyPart, Some(_)) | (FileSource::Body, None) => true,
-        (FileSource::Part(name), Some(part)) => name == part,
-        _ => false,
-    }
+            .is_none_or(|upload| seen.files.iter().any(|file| upload.file.selects(file)))
 }
 
 /// Rules that share a route share one spool plan; here each one's own limits apply.

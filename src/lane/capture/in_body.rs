@@ -3,17 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 
 use super::arrival::Arrival;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::extract::{BeforeEnd, Named};
 use crate::lane::writing::key;
-use crate::locate::{Locator, ReplyFacts, RequestFacts, find};
+use crate::locate::{Locator, RequestFacts};
 use crate::outbox::WriteUnderWay;
-use crate::reading::may_be;
-use crate::reason::Reason;
 use crate::route::Candidate;
 
 /// The write of the documents that a body names, from the moment that its end comes by.
@@ -40,10 +37,9 @@ impl InBody {
         arrival: &Arrival,
         writers: &[Candidate<'_>],
     ) -> Option<BeforeEnd> {
-        let in_body = |locator: &Locator| {
-            matches!(locator, Locator::Field(_) | Locator::Query(_) | Locator::BodyJson(_))
-        };
-        if !writers.iter().any(|writer| writer.rule.action.ids().iter().any(in_body)) {
+        let in_body =
+            |writer: &Candidate<'_>| writer.rule.action.ids().iter().any(Locator::may_be_in_body);
+        if !writers.iter().any(in_body) {
             return None;
         }
         let (state, engine, caller) = (self.0.clone(), engine.clone(), arrival.caller.clone());
@@ -77,33 +73,19 @@ impl InBody {
 /// The documents that a body names to some reader. A reader may find a query's parameter in a form, too.
 fn named_by(engine: &Engine, caller: &Parts, named: &Named) -> Vec<DocumentKey> {
     let Parts { uri, headers, .. } = caller;
-    let nothing = HeaderMap::new();
-    let reply = ReplyFacts::new(StatusCode::OK, &nothing, Err(Reason::IdMissing));
     let mut keys = Vec::new();
     for Candidate { rule, captures, .. } in engine.config.routes.candidates(uri.path(), uri.query())
     {
-        for locator in rule.action.ids() {
-            let ids = match locator {
-                Locator::Field(name) | Locator::Query(name) => {
-                    let same = named.fields.iter().filter(|(field, _)| may_be(field, name));
-                    same.map(|(_, value)| value.trim().to_owned()).collect()
-                }
-                Locator::BodyJson(_) => {
-                    let request = RequestFacts {
-                        captures: &captures,
-                        path: uri.path(),
-                        query: uri.query(),
-                        headers,
-                        fields: &named.fields,
-                        json: named.json.as_ref(),
-                    };
-                    let found = find(std::slice::from_ref(locator), &request, &reply);
-                    found.map(|found| found.ids).unwrap_or_default()
-                }
-                _ => Vec::new(),
-            };
-            keys.extend(ids.into_iter().filter_map(|id| key(engine, rule.kind, id, headers, uri)));
-        }
+        let request = RequestFacts {
+            captures: &captures,
+            path: uri.path(),
+            query: uri.query(),
+            headers,
+            fields: &named.fields,
+            json: named.json.as_ref(),
+        };
+        let ids = rule.action.ids().iter().flat_map(|locator| locator.ids_in_body(&request));
+        keys.extend(ids.filter_map(|id| key(engine, rule.kind, id, headers, uri)));
     }
     keys
 }

@@ -4,6 +4,7 @@ mod arrival;
 mod exchange;
 mod in_body;
 mod look;
+mod needs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +16,16 @@ use tracing::warn;
 
 use self::arrival::Arrival;
 use self::exchange::Exchange;
+use self::needs::Needs;
 use super::writing::{self, has_moved, is_refusal, meant, named_by_rules, outdate};
-use super::{Inner, ask_for_identity, client_address};
+use super::{Inner, client_address};
 use crate::body::{HeldReply, ReplyEnd, RequestBody, ResponseBody};
-use crate::config::Action;
+use crate::coding::ask_for_identity;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::extract::tap;
-use crate::locate::Locator;
 use crate::outbox::WriteUnderWay;
 use crate::reason::Reason;
-use crate::route::Candidate;
 use crate::telemetry::Step;
 
 /// Taps the body, lets the app answer, and holds the end of its reply until what follows is durable.
@@ -91,35 +91,6 @@ struct Answered {
     headers: HeaderMap,
     /// For certain, the app has changed nothing.
     refused: bool,
-}
-
-/// What the rules of a route look at.
-struct Needs {
-    reply_body: bool,
-    request_json: bool,
-    /// Some rule decides by itself which replies are an acceptance.
-    own_acceptance: bool,
-}
-
-impl Needs {
-    fn of(writers: &[Candidate<'_>]) -> Self {
-        let mut needs = Self { reply_body: false, request_json: false, own_acceptance: false };
-        for Candidate { rule, .. } in writers {
-            let (locators, accepted, attributes) = match &rule.action {
-                Action::Upload(upload) => (&upload.id, &upload.accepted, &upload.attributes[..]),
-                Action::Delete(delete) => (&delete.id, &delete.accepted, &[][..]),
-                Action::View(_) => continue,
-            };
-            let reads = |f: fn(&Locator) -> bool| locators.iter().any(f);
-            needs.reply_body |= reads(|l| matches!(l, Locator::Json(_) | Locator::Text(_)))
-                || accepted.as_ref().is_some_and(|accepted| accepted.uses_member("reply", "json"));
-            needs.request_json |= reads(|l| matches!(l, Locator::BodyJson(_)))
-                || rule.when.as_ref().is_some_and(|when| when.uses("request"))
-                || attributes.iter().any(|(_, source)| source.uses("request"));
-            needs.own_acceptance |= accepted.is_some();
-        }
-        needs
-    }
 }
 
 /// Decides what the exchange was, and makes it durable. What takes a look at the app goes on afterwards.

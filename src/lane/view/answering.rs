@@ -3,19 +3,17 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, response};
 use secrecy::ExposeSecret;
 
-use super::content::{Content, may_be_json};
+use super::content::Content;
 use super::viewed::{Finish, Finished, Marks};
-use super::{View, is_in_head, note, pointer, say};
+use super::{View, note, say};
 use crate::body::ResponseBody;
-use crate::config::{AppSays, Delivery};
-use crate::http::ClientInfo;
-use crate::http::nominated;
-use crate::inject::{Edit, Pointer, SpliceError, describe_edited, forbid_storing, set_cookie};
+use crate::config::AppSays;
+use crate::http::{ClientInfo, nominated};
+use crate::inject::{Edit, IntoBody, describe_edited, forbid_storing};
 use crate::lane::document::{Sought, Waiting};
 use crate::lane::grant::{Asker, Via, admit, grant, grant_at_once};
 use crate::lane::policy::looks_at;
@@ -65,11 +63,10 @@ impl View {
         if needed {
             return Asked::Kept(Box::new(parts.clone()));
         }
-        let cookie = |delivery: &Delivery| matches!(delivery, Delivery::Cookie(_));
         Asked::Noted {
             visit: Visit::of(&parts.extensions).cloned(),
             request_id: parts.headers.get(request_id::HEADER).cloned(),
-            over_tls: rule.session.iter().any(cookie) && came_over_tls(parts),
+            over_tls: rule.session.needs_client && came_over_tls(parts),
         }
     }
 }
@@ -77,7 +74,7 @@ impl View {
 impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S, B> {
     fn finish(mut self: Box<Self>, reply: Response<S::Reply>) -> Finished<S::Reply, S::Error> {
         let status = reply.status();
-        let word = own_word(&reply, &self.asker);
+        let word = own_word(status, reply.headers(), self.asker.caller.is_some());
         if let Asked::Kept(head) = &self.asked {
             tell::own_answer(status, word, head);
         }
@@ -96,19 +93,14 @@ impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S,
         if self.view.rule.serves_bytes && plain {
             self.seen = Observed::of_bytes(status, reply.headers());
         }
-        let page = self.view.page && self.shows(reply.headers());
-        if let (true, Asked::Kept(asked)) = (self.view.page, &self.asked) {
-            tell::shown(page, reply.headers(), &asked.extensions);
-        }
-        if page {
+        if self.is_replaced(reply.headers()) {
             let (head, body) = reply.into_parts();
             return Finished::Later(Box::pin(self.finish_page(head, ResponseBody::passed(body))));
         }
-        if self.view.pointers().next().is_some() {
-            match may_be_json(&reply) {
-                Ok(()) => return Finished::Later(Box::pin(self.finish_json(reply))),
-                Err(reason) => self.note(reason),
-            }
+        match self.fitting(&reply) {
+            Some(Ok(())) => return Finished::Later(Box::pin(self.finish_body(reply))),
+            Some(Err(reason)) => self.note(reason),
+            None => {}
         }
         if !self.view.delivers_in_head() {
             return Finished::Now(reply.map(ResponseBody::passed));
@@ -116,7 +108,7 @@ impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S,
         let (head, body) = reply.into_parts();
         let body = ResponseBody::passed(body);
         match self.granted_at_once() {
-            Some(granted) => Finished::Now(self.deliver(granted, &[], head, body)),
+            Some(granted) => Finished::Now(self.deliver(granted, head, body)),
             None => Finished::Later(Box::pin(self.finish_later(head, body))),
         }
     }
@@ -134,7 +126,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         body: ResponseBody<S::Reply>,
     ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
         let granted = self.granted().await;
-        Ok(self.deliver(granted, &[], head, body))
+        Ok(self.deliver(granted, head, body))
     }
 
     /// A page instead of the app's document, where its script would get a session.
@@ -144,21 +136,23 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         body: ResponseBody<S::Reply>,
     ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
         let admitted = self.admitted().await;
-        let (mapping, asked) = match (admitted, &self.asked) {
-            (Ok(mapping), Asked::Kept(asked)) => (mapping, asked),
-            (Err(reason), _) => {
+        let mapping = match admitted {
+            Ok(mapping) => mapping,
+            Err(reason) => {
                 self.note(reason);
                 return Ok(without_session(reason, head, body));
             }
-            // All of the head is kept for a page.
-            (Ok(_), Asked::Noted { .. }) => return Ok(Response::from_parts(head, body)),
         };
-        self.note(Reason::SessionGiven);
-        tell::deliveries([&Delivery::Page], &asked.extensions);
-        Ok(self.page(asked, &mapping))
+        match self.instead_of_reply(&mapping) {
+            Some(reply) => {
+                self.note(Reason::SessionGiven);
+                Ok(reply)
+            }
+            None => Ok(Response::from_parts(head, body)),
+        }
     }
 
-    async fn finish_json(
+    async fn finish_body(
         mut self: Box<Self>,
         reply: Response<S::Reply>,
     ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
@@ -166,11 +160,12 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         let mut content = Content::read(body).await;
         let text = content.text(&head.headers).inspect_err(|reason| self.note(*reason)).ok();
         let rule = self.view.rule.clone();
-        let mut places = rule.session.iter().filter_map(|place| Some((place, pointer(place)?)));
+        let fits = |way: &&Arc<dyn IntoBody>| way.fits(head.status, &head.headers).is_ok();
+        let mut ways = rule.session.body.iter().filter(fits);
         // Looked for before a session is asked for: sessions may cost.
-        let found = text.as_ref().and_then(|text| {
-            places.find_map(|(place, pointer)| Some((place, pointer, self.find(text, pointer)?)))
-        });
+        let found = text
+            .as_ref()
+            .and_then(|text| ways.find_map(|way| Some((way, self.find(text, &**way)?))));
         if found.is_none() && !self.view.delivers_in_head() {
             return Ok(Response::from_parts(head, content.into_body()));
         }
@@ -179,38 +174,39 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             // Boxed, since it is large, and most views find all of it at hand.
             None => Box::pin(self.granted()).await,
         };
-        let mut sent = Vec::new();
-        if let (Some(text), Some((place, pointer, edit)), Ok(session)) = (&text, found, &granted) {
+        if let (Some(text), Some((way, place)), Ok(session)) = (&text, found, &granted) {
             let jwt = session.token.jwt.expose_secret();
-            let mut edited = edit.put(text, pointer, jwt);
-            let mut tell = |place| {
-                if self.view.told {
-                    sent.push(place);
-                }
-            };
-            tell(place);
-            for (place, pointer) in places {
-                if let Some(edit) = self.find(&edited, pointer) {
-                    edited = edit.put(&edited, pointer, jwt);
-                    tell(place);
+            let mut edited = way.put(text, &place, jwt);
+            self.tell(|| way.done());
+            for way in ways {
+                if let Some(place) = self.find(&edited, &**way) {
+                    edited = way.put(&edited, &place, jwt);
+                    self.tell(|| way.done());
                 }
             }
             content.bytes = edited.into();
             describe_edited(&mut head.headers, content.bytes.len());
         }
-        Ok(self.deliver(granted, &sent, head, content.into_body()))
+        Ok(self.deliver(granted, head, content.into_body()))
     }
 
-    fn find(&self, text: &[u8], pointer: &Pointer) -> Option<Edit> {
-        let found = Edit::find(text, pointer);
-        found
-            .inspect_err(|error| {
-                self.note(match error {
-                    SpliceError::NotJson => Reason::ReplyNotJson,
-                    SpliceError::PointerUnmatched => Reason::PointerUnmatched,
-                });
-            })
-            .ok()
+    /// Whether the reply may have a place for what goes into its body; `None` where nothing does.
+    fn fitting(&self, reply: &Response<S::Reply>) -> Option<Result<(), Reason>> {
+        let fits = |way: &Arc<dyn IntoBody>| way.fits(reply.status(), reply.headers());
+        let mut ways = self.view.in_body().iter();
+        let first = fits(ways.next()?);
+        Some(first.or_else(|reason| ways.any(|way| fits(way).is_ok()).then_some(()).ok_or(reason)))
+    }
+
+    fn find(&self, body: &[u8], way: &dyn IntoBody) -> Option<Edit> {
+        way.find(body).inspect_err(|reason| self.note(*reason)).ok()
+    }
+
+    /// What was done, for `explain`.
+    fn tell(&self, done: impl FnOnce() -> String) {
+        if let Asked::Kept(asked) = &self.asked {
+            tell::sent(done, &asked.extensions);
+        }
     }
 
     /// As [`granted`](Self::granted), unless somebody has to be asked.
@@ -265,11 +261,10 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         Ok(())
     }
 
-    /// `in_json`: the places in the body where the session is, if there is one.
+    /// The reply with what goes into its head.
     fn deliver(
         &self,
         granted: Result<Arc<Session>, Reason>,
-        in_json: &[&Delivery],
         mut head: response::Parts,
         body: ResponseBody<S::Reply>,
     ) -> Response<ResponseBody<S::Reply>> {
@@ -281,10 +276,6 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             }
         };
         self.note(Reason::SessionGiven);
-        if let Asked::Kept(asked) = &self.asked {
-            let in_head = self.view.rule.session.iter().filter(|delivery| is_in_head(delivery));
-            tell::deliveries(in_json.iter().copied().chain(in_head), &asked.extensions);
-        }
         // A hop before us would take what the app named for the app's own, and drop ours.
         nominated::remove(&mut head.headers);
         self.put_into_headers(&mut head.headers, &session);
@@ -292,8 +283,12 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         Response::from_parts(head, body)
     }
 
-    fn page(&self, asked: &Parts, mapping: &Mapping) -> Response<ResponseBody<S::Reply>> {
+    /// All of the head is kept for a view that may be answered so.
+    fn instead_of_reply(&self, mapping: &Mapping) -> Option<Response<ResponseBody<S::Reply>>> {
         let View { engine, rule, key, .. } = &self.view;
+        let (Asked::Kept(asked), Some(instead)) = (&self.asked, &rule.session.instead) else {
+            return None;
+        };
         let page = Page {
             sdk: &engine.config.viewer.sdk,
             prefix: &engine.config.server.prefix,
@@ -304,40 +299,31 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
             backend: &engine.config.backend.url,
             original: asked.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
         };
-        page.reply().map(ResponseBody::full)
+        let reply = instead.reply(&page).map(ResponseBody::full);
+        self.tell(|| instead.done());
+        Some(reply)
     }
 
     fn put_into_headers(&self, headers: &mut HeaderMap, session: &Session) {
-        for delivery in &self.view.rule.session {
-            match delivery {
-                Delivery::ResponseHeader(name) => {
-                    headers.insert(name.clone(), session.token.header.clone());
-                }
-                Delivery::Cookie(name) => {
-                    let now = crate::store::now_ms() / 1000;
-                    let life = session.token.expires.saturating_sub(now);
-                    let jwt = session.token.jwt.expose_secret();
-                    let over_tls = match &self.asked {
-                        Asked::Kept(head) => came_over_tls(head),
-                        Asked::Noted { over_tls, .. } => *over_tls,
-                    };
-                    headers.append(SET_COOKIE, set_cookie(name, jwt, life, over_tls));
-                }
-                _ => {}
-            }
+        let over_tls = match &self.asked {
+            Asked::Kept(head) => self.view.rule.session.needs_client && came_over_tls(head),
+            Asked::Noted { over_tls, .. } => *over_tls,
+        };
+        for delivery in &self.view.rule.session.head {
+            delivery.put(headers, &session.token, over_tls);
+            self.tell(|| delivery.done());
         }
     }
 
-    /// Whether the app answered with a document that the viewer can show.
-    fn shows(&self, headers: &HeaderMap) -> bool {
-        let essence = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split(';').next())
-            .map(|value| value.trim().to_ascii_lowercase());
-        essence.is_some_and(|essence| {
-            essence == "application/octet-stream" || self.view.kind.types.contains(&essence)
-        })
+    /// Whether something else stands for the app's reply, for this client.
+    fn is_replaced(&self, reply: &HeaderMap) -> bool {
+        let View { rule, kind, page, .. } = &self.view;
+        let Some(instead) = rule.session.instead.as_ref().filter(|_| *page) else { return false };
+        let replaced = instead.replaces(reply, &kind.types);
+        if let Asked::Kept(asked) = &self.asked {
+            tell::page(replaced, || instead.why_replaced(replaced, reply), &asked.extensions);
+        }
+        replaced
     }
 
     fn note(&self, reason: Reason) {
@@ -370,10 +356,11 @@ pub(in crate::lane) enum OwnWord {
     AskTheProbe,
 }
 
-fn own_word<R>(reply: &Response<R>, asker: &Asker) -> OwnWord {
-    match judge(reply.status(), reply.headers(), &HeaderMap::new()) {
+/// `recognised`: the caller has a valid token.
+fn own_word(status: StatusCode, reply: &HeaderMap, recognised: bool) -> OwnWord {
+    match judge(status, reply, &HeaderMap::new()) {
         Answer::Yes => OwnWord::Yes,
-        Answer::No(Refusal::Page) if asker.caller.is_some() => OwnWord::Yes,
+        Answer::No(Refusal::Page) if recognised => OwnWord::Yes,
         Answer::No(Refusal::Page) => OwnWord::AskTheProbe,
         Answer::No(_) => OwnWord::No(Reason::DeniedByApp),
         Answer::Unknown(_) => OwnWord::No(Reason::AppUnavailable),
@@ -389,3 +376,32 @@ fn came_over_tls(asked: &Parts) -> bool {
 }
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    #[test]
+    fn the_apps_own_answer_counts_by_status_type_and_caller() {
+        let (denied, unknown) =
+            (OwnWord::No(Reason::DeniedByApp), OwnWord::No(Reason::AppUnavailable));
+        for (status, content_type, of_a_stranger, of_a_caller) in [
+            (200, "application/json", OwnWord::Yes, OwnWord::Yes),
+            (206, "application/pdf", OwnWord::Yes, OwnWord::Yes),
+            (200, "text/html", OwnWord::AskTheProbe, OwnWord::Yes),
+            (302, "text/html", denied, denied),
+            (304, "application/pdf", denied, denied),
+            (404, "application/json", denied, denied),
+            (429, "application/json", unknown, unknown),
+            (500, "text/html", unknown, unknown),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let reply = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+            assert_eq!(own_word(status, &reply, false), of_a_stranger, "{status} {content_type}");
+            assert_eq!(own_word(status, &reply, true), of_a_caller, "{status} {content_type}");
+        }
+    }
+}

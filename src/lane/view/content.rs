@@ -1,36 +1,13 @@
-//! The body of a reply that may be JSON.
+//! The body of a reply that may have a place for the session.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::body::{MAX_REPLY, ResponseBody, Tail};
 use crate::coding;
 use crate::reason::Reason;
-
-/// A complete reply of a bounded length, compressed in a known way if at all, that is not of a kind that streams.
-pub(super) fn may_be_json<R>(reply: &Response<R>) -> Result<(), Reason> {
-    let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT];
-    let length = reply.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let too_long = length.and_then(|text| text.parse().ok()).is_some_and(|n: usize| n > MAX_REPLY);
-    let kind = reply.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let textual = kind.is_none_or(|kind| {
-        let starts_with = |text: &[u8]| {
-            kind.get(..text.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(text))
-        };
-        starts_with(b"application/json")
-            || starts_with(b"text/") && !starts_with(b"text/event-stream")
-            || kind.windows(4).any(|window| window.eq_ignore_ascii_case(b"json"))
-    });
-    match () {
-        () if bodiless.contains(&reply.status()) || !textual => Err(Reason::ReplyNotJson),
-        () if too_long => Err(Reason::ReplyTooLarge),
-        () if !coding::is_known(reply.headers()) => Err(Reason::ReplyEncoded),
-        () => Ok(()),
-    }
-}
 
 /// A reply's body, read.
 pub(super) struct Content<R: Body<Data = Bytes>> {

@@ -22,13 +22,13 @@ pub(crate) use self::viewed::Viewed;
 use super::document::{Sought, Waiting};
 use super::grant::{Asker, Via, grant};
 use super::probe::probe;
-use super::{Inner, ask_for_identity, tell};
+use super::{Inner, tell};
 use crate::body::{RequestBody, ResponseBody};
-use crate::config::{Action, AppSays, Delivery, Kind, ViewRule};
+use crate::config::{Action, AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::Trail;
-use crate::inject::{Pointer, ask_for_all, is_conditional};
+use crate::inject::{Asks, IntoBody, is_conditional};
 use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
@@ -36,7 +36,7 @@ use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
 use crate::session::{Session, ViewerSession};
 use crate::telemetry::{Step, Visit, request_id};
-use crate::viewer::{is_ahead, is_navigation};
+use crate::viewer::is_ahead;
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
 ///
@@ -79,7 +79,7 @@ where
 
 fn gives_pages(engine: &Engine, index: usize) -> bool {
     match engine.config.routes.rules().get(index).map(|rule| &rule.action) {
-        Some(Action::View(rule)) => rule.session.contains(&Delivery::Page),
+        Some(Action::View(rule)) => rule.session.instead.is_some(),
         _ => false,
     }
 }
@@ -137,8 +137,9 @@ impl View {
                 let key = document(rule, kind, captures, parts)?;
                 let (engine, rule, kind) = (engine.clone(), rule.clone(), kind.clone());
                 let told = Trail::of(&parts.extensions).is_some();
-                let page = rule.session.contains(&Delivery::Page)
-                    && is_navigation(&parts.method, &parts.uri, &parts.headers);
+                let Parts { method, uri, headers, .. } = parts;
+                let instead = rule.session.instead.as_ref();
+                let page = instead.is_some_and(|page| page.is_for(method, uri, headers));
                 let ahead = is_ahead(&parts.headers);
                 return Ok(Some(Self { engine, rule, kind, key, told, page, ahead }));
             }
@@ -170,8 +171,6 @@ impl View {
             match Box::pin(self.before_the_app(&mut inner, &asker, &parts)).await {
                 Ok(session) => {
                     note(&self.engine, &parts, Some(&self.key), Reason::SessionGiven);
-                    let early = self.rule.session.iter().filter(|delivery| is_early(delivery));
-                    tell::deliveries(early, &parts.extensions);
                     self.put_into_request(&mut parts, &session);
                     // Whatever the app makes of it: its reply is this caller's, for as long as the session lasts.
                     marks.not_stored = true;
@@ -211,16 +210,18 @@ impl View {
 
     fn put_into_request(&self, parts: &mut Parts, session: &Arc<Session>) {
         // A question has nothing to put there, and its request may be seen by the app.
-        if Trail::of_asked(&parts.extensions).is_some() {
+        let asked = Trail::of_asked(&parts.extensions).is_some();
+        for delivery in &self.rule.session.request {
+            if !asked {
+                delivery.put(&mut parts.headers, &session.token);
+            }
+            tell::sent(|| delivery.done(), &parts.extensions);
+        }
+        if asked {
             return;
         }
-        for delivery in &self.rule.session {
-            if let Delivery::RequestHeader(name) = delivery {
-                parts.headers.insert(name.clone(), session.token.header.clone());
-            }
-        }
         parts.extensions.insert(ViewerSession::new(session.clone(), self.key.clone()));
-        ask_for_all(&mut parts.headers, false);
+        Asks::default().put(&mut parts.headers);
     }
 
     /// Has the app answer, and delivers what can only be delivered with its answer.
@@ -235,17 +236,18 @@ impl View {
     where
         B: Body<Data = Bytes> + Send + 'static,
     {
-        if self.told && self.rule.session.contains(&Delivery::Page) {
-            tell::navigation(self.page, &parts.extensions);
+        let session = &self.rule.session;
+        if let Some(page) = session.instead.as_ref().filter(|_| self.told) {
+            tell::page(self.page, || page.why_for(self.page).to_owned(), &parts.extensions);
         }
         if !self.changes_the_reply() {
             return pass(inner, parts, body, marks);
         }
-        let edits = self.pointers().next().is_some();
-        if edits {
-            ask_for_identity(&mut parts.headers);
+        let mut asks = if self.ahead { Asks::default() } else { session.asks };
+        if let Some(page) = session.instead.as_ref().filter(|_| self.page) {
+            asks = asks.and(page.asks());
         }
-        ask_for_all(&mut parts.headers, edits || self.page);
+        asks.put(&mut parts.headers);
         let asked = self.remember(&asker, &parts);
         let reply = inner.forward(Request::from_parts(parts, RequestBody::passed(body)));
         let answering = Answering::new(self, asker, asked, inner);
@@ -254,7 +256,7 @@ impl View {
 
     fn marks(&self, varies: bool) -> Marks {
         // Somebody who comes later would find it in the cache, without the session.
-        let kept = self.rule.session.iter().all(|delivery| *delivery == Delivery::Page);
+        let kept = self.rule.session.is_page_alone();
         Marks { varies, not_stored: self.ahead && !kept, not_reused: false }
     }
 
@@ -268,39 +270,23 @@ impl View {
 
     /// Whether the app gets the session in its request.
     fn is_early(&self) -> bool {
-        !self.ahead && self.rule.session.iter().any(is_early)
+        !self.ahead && !self.rule.session.request.is_empty()
     }
 
     /// Whether the client may get something else than the app's own reply.
     fn changes_the_reply(&self) -> bool {
-        self.page || self.delivers_in_head() || self.pointers().next().is_some()
+        self.page || self.delivers_in_head() || !self.in_body().is_empty()
     }
 
     /// Whether there is something for the head of any reply.
     fn delivers_in_head(&self) -> bool {
-        !self.ahead && self.rule.session.iter().any(is_in_head)
+        !self.ahead && !self.rule.session.head.is_empty()
     }
 
-    /// Where in the reply's JSON the session goes.
-    fn pointers(&self) -> impl Iterator<Item = &Pointer> {
-        let session = if self.ahead { &[] } else { &self.rule.session[..] };
-        session.iter().filter_map(pointer)
+    /// What goes into the body of the reply.
+    fn in_body(&self) -> &[Arc<dyn IntoBody>] {
+        if self.ahead { &[] } else { &self.rule.session.body }
     }
-}
-
-fn pointer(delivery: &Delivery) -> Option<&Pointer> {
-    match delivery {
-        Delivery::Json(pointer) => Some(pointer),
-        _ => None,
-    }
-}
-
-fn is_early(delivery: &Delivery) -> bool {
-    matches!(delivery, Delivery::RequestHeader(_))
-}
-
-fn is_in_head(delivery: &Delivery) -> bool {
-    matches!(delivery, Delivery::ResponseHeader(_) | Delivery::Cookie(_))
 }
 
 fn document(
@@ -310,7 +296,7 @@ fn document(
     parts: &Parts,
 ) -> Result<DocumentKey, Reason> {
     // As most rules have it.
-    if let Some(Locator::Path(name)) = rule.id.first()
+    if let Some(name) = rule.id.first().and_then(Locator::capture)
         && let Some(id) = captures.take(name).filter(|id| !id.is_empty())
     {
         return kind.key(id, &parts.headers, &parts.uri);

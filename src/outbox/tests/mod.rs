@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "store-sled")]
 mod crash;
 mod delivery;
 mod flaky;

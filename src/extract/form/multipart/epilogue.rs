@@ -7,7 +7,7 @@ use super::Malformed;
 /// Watches a form's epilogue. PHP goes on looking for parts there, and Python's `email` takes a
 /// closing boundary with other text behind it for content.
 #[derive(Debug)]
-pub(in crate::extract) struct Epilogue {
+pub(crate) struct Epilogue {
     dashes: Finder<'static>,
     /// The end of what was seen, where a boundary may have begun.
     held: Vec<u8>,

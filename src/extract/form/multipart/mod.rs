@@ -15,7 +15,7 @@ mod head;
 use bytes::{Buf, Bytes};
 use memchr::memmem::Finder;
 
-pub(in crate::extract) use self::epilogue::Epilogue;
+pub(crate) use self::epilogue::Epilogue;
 use self::head::Headers;
 pub(super) use self::head::{IsFile, PartHead};
 
@@ -260,5 +260,8 @@ fn line_break_before(content: &[u8], at: usize) -> Result<usize, Malformed> {
 
 const MAX_PARTS: usize = 1000;
 
+#[cfg(test)]
+#[path = "../../../../tests/fuzz/multipart.rs"]
+mod fuzz;
 #[cfg(test)]
 mod tests;

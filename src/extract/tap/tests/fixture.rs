@@ -14,14 +14,22 @@ impl Fixture {
         Self { dir, spool }
     }
 
-    pub(super) fn tap<B: Body<Data = Bytes>>(&self, body: B, shape: Shape) -> (Tapped<B>, Handle) {
+    pub(super) fn tap<B: Body<Data = Bytes>>(
+        &self,
+        body: B,
+        body_of: Box<dyn Extract>,
+    ) -> (Tapped<B>, Handle) {
         let types = ["application/pdf", "image/png"].map(str::to_owned).to_vec();
-        let plan = Plan { shape, max_size: MAX_SIZE as u64, types, keep_json: true };
+        let plan = Plan { body: body_of, max_size: MAX_SIZE as u64, types, keep_json: true };
         tap(body, plan, &self.spool)
     }
 
-    pub(super) async fn all(&self, body: Frames, shape: Shape) -> Result<Seen, Reason> {
-        let (app, handle) = self.tap(body, shape);
+    pub(super) async fn all(
+        &self,
+        body: Frames,
+        body_of: Box<dyn Extract>,
+    ) -> Result<Seen, Reason> {
+        let (app, handle) = self.tap(body, body_of);
         app.collect().await.unwrap();
         handle.finish().await
     }
@@ -156,8 +164,8 @@ impl Form {
     }
 }
 
-pub(super) fn multipart() -> Shape {
-    Shape::Multipart { boundary: BOUNDARY.to_owned(), parts: Parts::AnyFile }
+pub(super) fn multipart() -> Box<dyn Extract> {
+    form::reading(BOUNDARY, Parts::AnyFile)
 }
 
 pub(super) fn pdf(size: usize) -> Vec<u8> {

@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 use self::fixture::*;
 use super::*;
 use crate::config::SpoolLimits;
-use crate::extract::{FilePart, Parts, Shape};
+use crate::extract::form::{self, Parts};
+use crate::extract::{Extract, FilePart, no_files, raw, url_encoded};
 
 #[tokio::test]
 async fn files_and_fields_of_a_form() {
@@ -61,10 +62,7 @@ async fn files_and_fields_of_a_form() {
 async fn only_named_parts_are_taken() {
     let fixture = Fixture::new();
     let form = Form::default().file("a", "a.pdf", &pdf(9)).file("b", "b.pdf", &pdf(9)).end();
-    let shape = Shape::Multipart {
-        boundary: BOUNDARY.to_owned(),
-        parts: Parts::Named(vec!["b".to_owned()]),
-    };
+    let shape = form::reading(BOUNDARY, Parts::Named(vec!["b".to_owned()]));
     let seen = fixture.all(Frames::cut(&form, 20), shape).await.unwrap();
     let outcomes: Vec<_> = seen.files.iter().map(outcome).collect();
     assert_eq!(outcomes, [("b", Ok(("b.pdf", "application/pdf", 9)))]);
@@ -73,7 +71,7 @@ async fn only_named_parts_are_taken() {
 #[tokio::test]
 async fn the_body_itself() {
     let fixture = Fixture::new();
-    let raw = || Shape::Raw { name: Some("a.pdf".to_owned()) };
+    let raw = || raw::reading(Some("a.pdf".to_owned()));
     for size in [5, 8191, 8192, 8193, 70_000, 1_000_000] {
         let pdf = pdf(size);
         let seen = fixture.all(Frames::cut(&pdf, 9000), raw()).await.unwrap();
@@ -110,12 +108,12 @@ async fn larger_files_only_pass() {
 #[tokio::test]
 async fn fields_and_json_without_files() {
     let fixture = Fixture::new();
-    let seen = fixture.all(Frames::cut(b"a=1&b=%20", 2), Shape::UrlEncoded).await.unwrap();
+    let seen = fixture.all(Frames::cut(b"a=1&b=%20", 2), url_encoded::reading()).await.unwrap();
     let fields = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), " ".to_owned())];
     assert_eq!((&seen.fields[..], seen.json), (&fields[..], None));
 
     let json = |body: &[u8]| {
-        let (app, handle) = fixture.tap(Frames::cut(body, 7), Shape::Other);
+        let (app, handle) = fixture.tap(Frames::cut(body, 7), no_files());
         async { app.collect().await.map(|_| handle.finish()).unwrap().await.unwrap().json }
     };
     assert_eq!(json(br#"{"id": [1, "x"]}"#).await, Some(serde_json::json!({"id": [1, "x"]})));
@@ -164,7 +162,7 @@ async fn a_broken_form_passes_and_leaves_nothing() {
 #[tokio::test]
 async fn the_last_frame_is_the_end() {
     let fixture = Fixture::new();
-    let raw = Shape::Raw { name: None };
+    let raw = raw::reading(None);
     let (app, handle) = fixture.tap(Frames::cut(&pdf(100), 50).with_length(), raw);
     let mut app = std::pin::pin!(app);
     app.frame().await.unwrap().unwrap();
@@ -181,7 +179,7 @@ async fn the_last_frame_is_the_end() {
 
 #[tokio::test]
 async fn what_does_not_end_leaves_nothing() {
-    let (raw, pdf) = (|| Shape::Raw { name: None }, pdf(200_000));
+    let (raw, pdf) = (|| raw::reading(None), pdf(200_000));
     let fixture = Fixture::new();
 
     // Gone midway, after something was written.
@@ -245,7 +243,7 @@ async fn what_finds_no_room_passes_and_frees_what_it_took() {
     fixture.spool.set_limits(limits);
     let spool = |host: u8| fixture.spool.of_client(Some([10, 0, 0, host].into()));
     let plan = || Plan {
-        shape: Shape::Raw { name: None },
+        body: raw::reading(None),
         max_size: 2_000_000,
         types: vec!["application/pdf".to_owned()],
         keep_json: false,
@@ -324,7 +322,7 @@ async fn what_a_reader_could_take_otherwise_is_unclear() {
         ),
         (form_data("name='file'; filename=b.pdf"), named("file"), Err(Reason::MultipartMalformed)),
     ] {
-        let shape = Shape::Multipart { boundary: BOUNDARY.to_owned(), parts };
+        let shape = form::reading(BOUNDARY, parts);
         let (app, handle) = fixture.tap(Frames::cut(&form, 11), shape);
         assert_eq!(app.collect().await.unwrap().to_bytes(), form);
         let seen = handle.finish().await.map(|seen| seen.files.len());
@@ -358,7 +356,7 @@ fn a_slow_disk_slows_the_app_and_no_more() {
 
         let fixture = Fixture::new();
         let pdf = pdf(1_000_000);
-        let (mut app, handle) = fixture.tap(Frames::cut(&pdf, 20_000), Shape::Raw { name: None });
+        let (mut app, handle) = fixture.tap(Frames::cut(&pdf, 20_000), raw::reading(None));
         let mut passed = 0;
         loop {
             let next = poll_fn(|cx| Poll::Ready(Pin::new(&mut app).poll_frame(cx))).await;
@@ -408,7 +406,7 @@ proptest! {
             .worker_threads(1).enable_time().build().unwrap();
         runtime.block_on(async {
             let fixture = Fixture::new();
-            let shape = if is_form { multipart() } else { Shape::Raw { name: None } };
+            let shape = if is_form { multipart() } else { raw::reading(None) };
             let (app, handle) = fixture.tap(frames(), shape);
             assert_eq!(watched(app).await, watched(frames()).await);
             let seen = handle.finish().await.unwrap();

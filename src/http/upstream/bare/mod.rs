@@ -10,6 +10,9 @@ mod line;
 mod reply;
 
 #[cfg(test)]
+#[path = "../../../../tests/fuzz/reply.rs"]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::future::poll_fn;

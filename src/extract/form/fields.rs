@@ -1,5 +1,7 @@
 //! The fields of a form, as text, up to 64 KiB of names and values together.
 
+use crate::extract::MAX_FIELDS;
+
 /// Form fields in order. One that no longer fits, and all after it, are dropped whole.
 pub(super) struct Fields {
     fields: Vec<(String, String)>,
@@ -10,7 +12,7 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn new() -> Self {
-        Self { fields: Vec::new(), open: None, room: Some(MAX_BYTES) }
+        Self { fields: Vec::new(), open: None, room: Some(MAX_FIELDS) }
     }
 
     pub(super) fn begin(&mut self, name: String) {
@@ -35,39 +37,10 @@ impl Fields {
         self.fields.clone()
     }
 
-    pub(super) fn into_inner(self) -> Vec<(String, String)> {
-        self.fields
-    }
-
     fn take_room(&mut self, bytes: usize) {
         self.room = self.room.and_then(|room| room.checked_sub(bytes));
     }
 }
-
-/// An application/x-www-form-urlencoded body, of which the first 64 KiB are read.
-#[derive(Clone, Default)]
-pub(super) struct UrlEncoded {
-    body: Vec<u8>,
-    is_cut: bool,
-}
-
-impl UrlEncoded {
-    pub(super) fn data(&mut self, data: &[u8]) {
-        let room = MAX_BYTES - self.body.len();
-        self.is_cut |= data.len() > room;
-        self.body.extend(data.iter().take(room));
-    }
-
-    pub(super) fn into_fields(mut self) -> Vec<(String, String)> {
-        if self.is_cut {
-            // A value of which only the beginning is known is no value.
-            self.body.truncate(memchr::memrchr(b'&', &self.body).unwrap_or(0));
-        }
-        form_urlencoded::parse(&self.body).into_owned().collect()
-    }
-}
-
-const MAX_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -76,24 +49,14 @@ mod tests {
     #[test]
     fn fields_up_to_the_limit() {
         let mut fields = Fields::new();
-        let big = vec![b'x'; MAX_BYTES - 4];
+        let big = vec![b'x'; MAX_FIELDS - 4];
         for (name, value) in [("a", &b"\xff1"[..]), ("b", &big), ("c", b""), ("", b"")] {
             fields.begin(name.to_owned());
             value.chunks(1000).for_each(|chunk| fields.data(chunk));
             fields.end();
         }
-        let big = "x".repeat(MAX_BYTES - 4);
+        let big = "x".repeat(MAX_FIELDS - 4);
         let kept = [("a".to_owned(), "\u{fffd}1".to_owned()), ("b".to_owned(), big)];
-        assert_eq!(fields.into_inner(), kept);
-    }
-
-    #[test]
-    fn a_cut_value_does_not_count() {
-        let mut body = UrlEncoded::default();
-        body.data(b"a=1%20+2&b=%C3%BC&c=");
-        assert!(!body.is_cut);
-        body.data(&vec![b'x'; MAX_BYTES]);
-        let kept = [("a".to_owned(), "1  2".to_owned()), ("b".to_owned(), "ü".to_owned())];
-        assert_eq!(body.into_fields(), kept);
+        assert_eq!(fields.so_far(), kept);
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::json::SpliceError;
+use super::splice::SpliceError;
 
 /// Where a value goes.
 #[derive(Debug, PartialEq, Eq)]

@@ -21,16 +21,11 @@ pub(super) struct Found {
 pub(super) fn key(value: &Value<'_>, algorithms: &[Algorithm], weak: bool) -> Option<Found> {
     let table = value.table("`key`")?;
     let encoding = table.get("encoding");
-    let source = table.one_of(&["secret", "jwks", "jwk", "public_key", "discovery"]);
-    if let (Some(encoding), Some(source)) = (&encoding, &source)
-        && source.key != "secret"
-    {
-        encoding.error::<()>("`encoding` is for a `secret`", "remove it");
-    }
+    let source = table.one_of();
     table.finish();
     let source = source?;
     check_algorithms(value, source.key == "secret", algorithms);
-    let file = (source.key != "secret").then(|| file(&source)).flatten();
+    let file = ["jwks", "jwk", "public_key"].contains(&source.key).then(|| file(&source)).flatten();
     let source = match source.key {
         "secret" => shared_secret(&source, encoding.as_ref(), algorithms, weak),
         "jwks" => jwks(&source),

@@ -1,4 +1,4 @@
-//! Which of the ways to read a body its headers ask for.
+//! What the headers beside a body say of it.
 
 use http::HeaderMap;
 use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -7,48 +7,60 @@ use memchr::memmem;
 
 use super::disposition::Disposition;
 use super::parameters::Parameterized;
-use super::{Parts, Shape};
 use crate::reason::Reason;
 
-impl Shape {
-    /// How these headers say the body is to be read. `raw`: a rule wants the body itself, under this
-    /// name unless the request gives one; a form is still read as a form if `parts` names any.
-    /// Errors are reasons not to capture: `body_encoded`, `body_partial`, `multipart_malformed`.
-    pub(crate) fn of(
-        headers: &HeaderMap,
-        parts: Parts,
-        raw: Option<Option<String>>,
-    ) -> Result<Self, Reason> {
-        if is_encoded(headers) {
-            return Err(Reason::BodyEncoded);
+/// The head of what carries a body.
+pub(crate) struct Head<'h> {
+    pub(crate) headers: &'h HeaderMap,
+    /// What the file is called unless the headers say.
+    pub(crate) name: &'h dyn Fn() -> Option<String>,
+}
+
+impl Head<'_> {
+    /// Whether the body is a file as it is, or holds one.
+    ///
+    /// # Errors
+    /// `body_encoded`, `body_partial`.
+    pub(super) fn check_whole(&self) -> Result<(), Reason> {
+        match () {
+            () if is_encoded(self.headers) => Err(Reason::BodyEncoded),
+            () if PARTIAL.iter().any(|name| self.headers.contains_key(*name)) => {
+                Err(Reason::BodyPartial)
+            }
+            () => Ok(()),
         }
-        if PARTIAL.iter().any(|name| headers.contains_key(*name)) {
-            return Err(Reason::BodyPartial);
-        }
-        let is_form = headers.get_all(CONTENT_TYPE).iter().any(|v| essence(v.as_bytes()) == FORM);
-        match raw {
-            Some(name) if !is_form || parts == Parts::Named(Vec::new()) => {
-                Ok(Self::Raw { name: file_name(headers).or(name) })
-            }
-            _ if parts != Parts::Named(Vec::new()) && is_other_form(headers) => {
-                Err(Reason::MultipartMalformed)
-            }
-            _ if is_form => {
-                let boundary = boundary(headers).ok_or(Reason::MultipartMalformed)?;
-                Ok(Self::Multipart { boundary, parts })
-            }
-            _ if content_type(headers) == "application/x-www-form-urlencoded" => {
-                Ok(Self::UrlEncoded)
-            }
-            _ => Ok(Self::Other),
-        }
+    }
+
+    /// multipart/form-data
+    pub(super) fn is_form(&self) -> bool {
+        self.headers.get_all(CONTENT_TYPE).iter().any(|v| essence(v.as_bytes()) == FORM)
+    }
+
+    pub(super) fn is_url_encoded(&self) -> bool {
+        content_type(self.headers) == URL_ENCODED
+    }
+
+    /// Rack and Commons FileUpload read every `multipart/…` as a form, Django all that begins like the
+    /// right name.
+    pub(super) fn is_other_form(&self) -> bool {
+        let other = |essence: String| essence.starts_with("multipart/") && essence != FORM;
+        self.headers.get_all(CONTENT_TYPE).iter().any(|value| other(essence(value.as_bytes())))
+    }
+
+    pub(super) fn file_name(&self) -> Option<String> {
+        let disposition = Disposition::parse(self.headers.get(CONTENT_DISPOSITION)?.as_bytes())?;
+        disposition.file_name.filter(|name| !name.is_empty())
+    }
+
+    pub(super) fn boundary(&self) -> Option<String> {
+        boundary(self.headers)
     }
 }
 
 /// Whether the body calls itself a form, of either kind.
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     let types = headers.get_all(CONTENT_TYPE).iter().map(|value| essence(value.as_bytes()));
-    types.into_iter().any(|of| of == FORM || of == "application/x-www-form-urlencoded")
+    types.into_iter().any(|of| of == FORM || of == URL_ENCODED)
 }
 
 /// Whether the body calls itself JSON.
@@ -77,13 +89,6 @@ fn essence(value: &[u8]) -> String {
     String::from_utf8_lossy(essence.trim_ascii()).to_ascii_lowercase()
 }
 
-/// Rack and Commons FileUpload read every `multipart/…` as a form, Django all that begins like the
-/// right name.
-fn is_other_form(headers: &HeaderMap) -> bool {
-    let other = |essence: String| essence.starts_with("multipart/") && essence != FORM;
-    headers.get_all(CONTENT_TYPE).iter().any(|value| other(essence(value.as_bytes())))
-}
-
 /// `None` also where it can't be known which boundary the app goes by: PHP takes the first word
 /// `boundary` anywhere, and ends its value at a comma.
 fn boundary(headers: &HeaderMap) -> Option<String> {
@@ -110,22 +115,20 @@ fn boundary(headers: &HeaderMap) -> Option<String> {
     fits.then(|| boundary.to_owned())
 }
 
-fn file_name(headers: &HeaderMap) -> Option<String> {
-    let disposition = Disposition::parse(headers.get(CONTENT_DISPOSITION)?.as_bytes())?;
-    disposition.file_name.filter(|name| !name.is_empty())
-}
-
 const FORM: &str = "multipart/form-data";
+const URL_ENCODED: &str = "application/x-www-form-urlencoded";
 /// RFC 2046, 5.1.1.
 const MAX_BOUNDARY: usize = 70;
 /// Content-Range on a request (RFC 9110, 14.5), tus, and the IETF's resumable uploads.
 const PARTIAL: &[&str] = &["content-range", "tus-resumable", "upload-offset", "upload-complete"];
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::extract::{FileSource, extractor};
 
     #[test]
     fn forms_by_their_boundary() {
@@ -151,31 +154,34 @@ mod tests {
             (&format!("multipart/form-data; boundary={}", "x".repeat(71)), None),
         ] {
             let headers = headers(&[("content-type", content_type)]);
-            let expected = expected
-                .map(|boundary| format!("multipart {boundary}"))
-                .ok_or(Reason::MultipartMalformed);
-            assert_eq!(read(&headers, Parts::AnyFile, None), expected, "{content_type}");
+            assert_eq!(boundary(&headers).as_deref(), expected, "{content_type}");
+            let expected = expected.map(|_| "multipart".to_owned());
+            let expected = expected.ok_or(Reason::MultipartMalformed);
+            assert_eq!(read(&headers, &[FileSource::AnyPart]), expected, "{content_type}");
         }
         let two = headers(&[("content-type", "text/plain"), ("content-type", &form("b"))]);
-        assert_eq!(read(&two, Parts::AnyFile, None), Err(Reason::MultipartMalformed));
+        assert_eq!(read(&two, &[FileSource::AnyPart]), Err(Reason::MultipartMalformed));
     }
 
     #[test]
     fn raw_bodies_and_their_names() {
-        let raw = |given: &[(&str, &str)], parts| {
-            read(&headers(given), parts, Some(Some("given.pdf".to_owned())))
-        };
-        let none = Parts::Named(Vec::new());
+        let any = [FileSource::Body, FileSource::AnyPart];
         let disposed = ("content-disposition", "attachment; filename=\"a/b.pdf\"");
-        for (given, parts, expected) in [
-            (&[][..], Parts::AnyFile, "raw given.pdf"),
-            (&[disposed], Parts::AnyFile, "raw b.pdf"),
-            (&[("content-disposition", "inline")], Parts::AnyFile, "raw given.pdf"),
-            (&[("content-type", "application/json")], Parts::AnyFile, "raw given.pdf"),
-            (&[("content-type", &form("b"))], none, "raw given.pdf"),
-            (&[("content-type", &form("b"))], Parts::AnyFile, "multipart b"),
+        for (given, sources, expected) in [
+            (&[][..], &any[..], "raw given.pdf"),
+            (&[disposed], &any, "raw b.pdf"),
+            (&[("content-disposition", "inline")], &any, "raw given.pdf"),
+            (&[("content-type", "application/json")], &any, "raw given.pdf"),
+            (&[("content-type", &form("b"))], &[FileSource::Body], "raw given.pdf"),
+            (&[("content-type", "multipart/mixed; boundary=b")], &any, "raw given.pdf"),
+            (&[("content-type", &form("b"))], &any, "multipart given.pdf"),
         ] {
-            assert_eq!(raw(given, parts).as_deref(), Ok(expected), "{given:?}");
+            let headers = headers(given);
+            let name = || Some("given.pdf".to_owned());
+            let file_name = Head { headers: &headers, name: &name }.file_name();
+            let kind = read(&headers, sources).unwrap();
+            let told = format!("{kind} {}", file_name.or_else(name).unwrap());
+            assert_eq!(told, expected, "{given:?}");
         }
     }
 
@@ -188,10 +194,11 @@ mod tests {
             ("content-range", "bytes 0-9/100", Err(Reason::BodyPartial)),
             ("upload-offset", "0", Err(Reason::BodyPartial)),
             ("tus-resumable", "1.0.0", Err(Reason::BodyPartial)),
-            ("content-type", "application/x-www-form-urlencoded;charset=utf-8", Ok("fields")),
+            ("content-type", "application/x-www-form-urlencoded;charset=utf-8", Ok("url-encoded")),
             ("content-type", "application/json", Ok("other")),
+            ("content-type", "multipart/mixed; boundary=b", Err(Reason::MultipartMalformed)),
         ] {
-            let read = read(&headers(&[(name, value)]), Parts::AnyFile, None);
+            let read = read(&headers(&[(name, value)]), &[FileSource::AnyPart]);
             assert_eq!(read, expected.map(str::to_owned), "{name}: {value}");
         }
     }
@@ -207,17 +214,9 @@ mod tests {
         }
     }
 
-    fn read(
-        headers: &HeaderMap,
-        parts: Parts,
-        raw: Option<Option<String>>,
-    ) -> Result<String, Reason> {
-        Shape::of(headers, parts, raw).map(|shape| match shape {
-            Shape::Multipart { boundary, .. } => format!("multipart {boundary}"),
-            Shape::Raw { name } => format!("raw {}", name.unwrap_or_default()),
-            Shape::UrlEncoded => "fields".to_owned(),
-            Shape::Other => "other".to_owned(),
-        })
+    fn read(headers: &HeaderMap, sources: &[FileSource]) -> Result<String, Reason> {
+        let sources: Vec<_> = sources.iter().collect();
+        extractor(&Head { headers, name: &|| None }, &sources).map(|body| format!("{body:?}"))
     }
 
     fn form(boundary: &str) -> String {

@@ -1,0 +1,79 @@
+//! `[dws]`, `[store]` and `[viewer]`
+
+use super::super::SpoolLimits;
+use super::super::server::{DWS_URL, SDK as SDK_URL, STORE_PATH};
+use super::super::units::written_size;
+use super::locators::SECRET;
+use super::syntax::{FILE_PATH, SDK, SIZE, WEB};
+use super::{Accepts, Section, setting};
+
+pub(super) static DWS: Section = Section {
+    title: "[dws]",
+    about: "Nutrient's DWS Viewer API, which has the documents to view.",
+    settings: &[
+        setting(
+            "url",
+            Accepts::Text(&WEB),
+            "Its address; `transom sandbox` prints that of a local stand-in.",
+        )
+        .default(|| format!("\"{DWS_URL}\""))
+        .example("\"http://127.0.0.1:9400/viewer\""),
+        setting("api_key", SECRET, "The Viewer API key of your Nutrient account.")
+            .required()
+            .example("{ env = \"NUTRIENT_DWS_VIEWER_API_KEY\" }"),
+    ],
+};
+
+pub(super) static STORE: Section = Section {
+    title: "[store]",
+    about: "What is known of documents, and uploads on their way. One process owns it; all in it is its owner's alone.",
+    settings: &[
+        setting("path", Accepts::Text(&FILE_PATH), "The directory; it is made where it is missing.")
+            .default(|| format!("\"{STORE_PATH}\""))
+            .example("\"/var/lib/transom\""),
+        setting(
+            "spool",
+            Accepts::Table(&SPOOL),
+            "How much uploads on their way to DWS may take. Beyond it they still reach the app, and are not captured \
+             (`spool_full`).",
+        )
+        .example("{ limit = \"2 GiB\" }"),
+    ],
+};
+
+static SPOOL: Section = Section {
+    title: "[store.spool]",
+    about: "How much uploads on their way to DWS may take of the disk.",
+    settings: &[
+        setting("limit", Accepts::Text(&SIZE), "All of them.")
+            .default(|| written_size(SpoolLimits::default().limit))
+            .example("\"2 GiB\""),
+        setting("unaccepted", Accepts::Text(&SIZE), "Those that the app has not taken yet.")
+            .default(|| written_size(SpoolLimits::default().unaccepted))
+            .example("\"1 GiB\""),
+        setting(
+            "per_client",
+            Accepts::Text(&SIZE),
+            "Of those, what comes from one client's address (IPv6: one /64).",
+        )
+        .default(|| written_size(SpoolLimits::default().per_client))
+        .example("\"200 MiB\""),
+        setting("reserve", Accepts::Text(&SIZE), "Free space that is left alone.")
+            .default(|| written_size(SpoolLimits::default().reserve))
+            .example("\"5 GiB\""),
+    ],
+};
+
+pub(super) static VIEWER: Section = Section {
+    title: "[viewer]",
+    about: "Transom's own viewer pages: /.transom/view/{kind}/{id}, and what `session = { page = true }` answers.",
+    settings: &[
+        setting(
+            "sdk",
+            Accepts::Text(&SDK),
+            "Where pages load Nutrient's Web SDK from: an absolute address, or a path of the app's own origin.",
+        )
+        .default(|| format!("\"{SDK_URL}\""))
+        .example("\"/assets/nutrient-viewer.js\""),
+    ],
+};
