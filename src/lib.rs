@@ -47,7 +47,6 @@ mod coding;
 mod condition;
 mod config;
 mod cookies;
-mod deliver;
 #[cfg(feature = "cli")]
 pub(crate) mod demo;
 mod dependencies;
@@ -69,6 +68,7 @@ mod locate;
 #[path = "../tests/support/missing.rs"]
 mod missing;
 mod mount;
+mod outbox;
 mod private;
 mod problem;
 #[cfg(feature = "server")]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
-use crate::deliver::forget;
 use crate::document::DocumentKey;
+use crate::outbox::forget;
 use crate::store::transfer::{self, Line, Pass, TransferError};
 use crate::store::{DocumentStore, now_ms};
 

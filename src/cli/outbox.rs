@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::store::{CommandError, StoreArgs, exit_code, print_line};
-use crate::deliver::{Undecided, discard, retry};
+use crate::outbox::{Undecided, discard, retry};
 use crate::store::{DocumentStore, JobId, now_ms};
 
 /// Shows and decides what is on its way to DWS. Needs the store for itself: stop `transom run`

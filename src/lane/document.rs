@@ -11,10 +11,10 @@ use super::fetch::fetch;
 use super::grant::Asker;
 use super::probe::{Validation, Word, observe, probe_afresh};
 use crate::config::{AppSays, Kind, ViewRule};
-use crate::deliver::Circumstances;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
+use crate::outbox::Circumstances;
 use crate::reason::Reason;
 use crate::store::{Compared, Mapping, Observed, Validators, now_ms};
 

@@ -26,6 +26,7 @@ pub(super) async fn all<S: DocumentStore, F: Future<Output = S>>(fresh: impl Fn(
     gives_a_name_to_one_document_only(&fresh().await).await;
     finds_a_renamed_document_by_its_id(&fresh().await).await;
     forgets_a_document_with_its_last_name(&fresh().await).await;
+    lets_one_owner_at_a_time_end_a_job(&fresh().await).await;
     renames_while_others_write(Arc::new(fresh().await)).await;
 }
 
@@ -289,6 +290,41 @@ async fn forgets_a_document_with_its_last_name(store: &impl DocumentStore) {
     assert_eq!(store.list(None, 9).await.unwrap(), []);
 }
 
+/// Two owners, as of two processes on one store: a claim that was lost can't end the job any more.
+async fn lets_one_owner_at_a_time_end_a_job(store: &impl DocumentStore) {
+    let key = key("files", "1");
+    let id = store.next_job();
+    put(store, ready(&key, "OLD")).await;
+    let batch = Batch { put_jobs: vec![upload(id, &key)], ..Batch::default() };
+    store.apply(batch).await.unwrap();
+    let read = find_job(store, id).await.unwrap().unwrap();
+    let ending =
+        |by| Batch { put: vec![ready(&key, by)], remove_jobs: vec![id], ..Batch::default() };
+
+    let first = read.claimed(100);
+    assert_eq!(store.claim(&first, Batch::default()).await.unwrap(), Applied::Done);
+    let second = read.claimed(100);
+    let with = Batch { put: vec![ready(&key, "SECOND")], ..Batch::default() };
+    assert_eq!(store.claim(&second, with).await.unwrap(), Applied::Fenced, "it is taken");
+    assert_eq!(store.renew(&first, 200).await.unwrap(), Applied::Done);
+    let leased = find_job(store, id).await.unwrap().unwrap();
+    assert_eq!((leased.leased_until, leased.progress), (Some(200), Progress::Sending));
+
+    // The first says nothing for longer than its lease: the second takes over from what it reads.
+    let second = find_job(store, id).await.unwrap().unwrap().claimed(400);
+    assert_eq!(store.claim(&second, Batch::default()).await.unwrap(), Applied::Done);
+    assert_eq!(store.renew(&first, 500).await.unwrap(), Applied::Fenced);
+    assert_eq!(store.finish(&first, ending("FIRST")).await.unwrap(), Applied::Fenced);
+    let held = store.get(&key).await.unwrap().unwrap();
+    assert_eq!(held.held_document(), Some("OLD"), "a late finish writes nothing");
+    assert_eq!(find_job(store, id).await.unwrap().as_ref(), Some(&second));
+
+    assert_eq!(store.finish(&second, ending("SECOND")).await.unwrap(), Applied::Done);
+    assert_eq!(find_job(store, id).await.unwrap(), None);
+    assert_eq!(store.finish(&second, ending("TWICE")).await.unwrap(), Applied::Fenced);
+    assert_eq!(store.get(&key).await.unwrap().unwrap().held_document(), Some("SECOND"));
+}
+
 /// Readers find the document by one of its names or find none; never half of it.
 async fn renames_while_others_write<S: DocumentStore>(store: Arc<S>) {
     let names = ["a", "b", "c"].map(|id| key("files", id));
@@ -377,20 +413,13 @@ pub(super) fn ready(key: &DocumentKey, document_id: &str) -> Document {
 }
 
 pub(super) fn upload(id: JobId, key: &DocumentKey) -> Job {
-    Job {
-        id,
-        document: doc(key),
-        task: Task::Upload {
-            key: key.clone(),
-            spool: format!("spool-{}", id.0),
-            title: None,
-            content_type: "application/pdf".to_owned(),
-            size: 12,
-            sha256: "ab".repeat(32),
-        },
-        progress: Progress::Due { at: 0 },
-        attempts: 0,
-        created_at: 0,
-        last_error: None,
-    }
+    let task = Task::Upload {
+        key: key.clone(),
+        spool: format!("spool-{}", id.0),
+        title: None,
+        content_type: "application/pdf".to_owned(),
+        size: 12,
+        sha256: "ab".repeat(32),
+    };
+    Job::new(id, doc(key), task, 0)
 }

@@ -29,6 +29,16 @@ pub struct Job {
     pub created_at: u64,
     /// What the last attempt ended with, bounded and without secrets.
     pub last_error: Option<String>,
+    /// How often it has been claimed. What was begun under an earlier claim can't end the job any more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fence: u64,
+    /// Until when the claim holds, in Unix milliseconds, while it is `Sending`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased_until: Option<u64>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is to be done at DWS.
@@ -80,6 +90,22 @@ pub enum Progress {
 }
 
 impl Job {
+    /// One that is due at once.
+    #[must_use]
+    pub fn new(id: JobId, document: DocId, task: Task, now: u64) -> Self {
+        Self {
+            id,
+            document,
+            task,
+            progress: Progress::Due { at: now },
+            attempts: 0,
+            created_at: now,
+            last_error: None,
+            fence: 0,
+            leased_until: None,
+        }
+    }
+
     /// A removal that is due at once.
     pub(crate) fn remove(
         id: JobId,
@@ -88,15 +114,25 @@ impl Job {
         document_id: String,
         now: u64,
     ) -> Self {
+        Self::new(id, document, Task::Remove { document_id, key }, now)
+    }
+
+    /// The same under a new claim, for [`DocumentStore::claim`](super::DocumentStore::claim).
+    #[must_use]
+    pub fn claimed(&self, until: u64) -> Self {
         Self {
-            id,
-            document,
-            task: Task::Remove { document_id, key },
-            progress: Progress::Due { at: now },
-            attempts: 0,
-            created_at: now,
-            last_error: None,
+            progress: Progress::Sending,
+            attempts: self.attempts.saturating_add(1),
+            fence: self.fence.saturating_add(1),
+            leased_until: Some(until),
+            ..self.clone()
         }
+    }
+
+    /// The same after an attempt, for [`DocumentStore::finish`](super::DocumentStore::finish).
+    #[must_use]
+    pub fn released(&self, progress: Progress) -> Self {
+        Self { progress, leased_until: None, ..self.clone() }
     }
 
     /// A name of its document, for the operator.

@@ -96,6 +96,10 @@ impl Tables {
     }
 
     fn apply(&mut self, batch: Batch) -> Result<Applied, StoreError> {
+        let fence = |id| self.jobs.get(id).map(|job| job.fence);
+        if batch.fences.iter().any(|(id, held)| fence(id) != Some(*held)) {
+            return Ok(Applied::Fenced);
+        }
         let current = |id| self.documents.get(id).map(|document| document.revision);
         if batch.expect.iter().any(|(id, revision)| current(id) != *revision) {
             return Ok(Applied::Conflict);

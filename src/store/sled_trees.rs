@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sled::{Db, IVec, Tree};
 
-use super::codec::{RESTORE, decode, name_key};
+use super::codec::{RESTORE, decode, job_key, name_key};
 use super::sled_open::read_error;
-use super::{DocId, Document, Mapping, StoreError};
+use super::{DocId, Document, Job, JobId, Mapping, StoreError};
 use crate::document::DocumentKey;
 
 #[derive(Clone, Debug)]
@@ -37,6 +37,11 @@ impl Trees {
     pub(super) fn document(&self, id: DocId) -> Result<Option<Document>, StoreError> {
         let found = self.documents.get(id.to_be_bytes()).map_err(|error| read_error(&error))?;
         found.map(|bytes| decode("document", &bytes)).transpose()
+    }
+
+    pub(super) fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        let found = self.jobs.get(job_key(id)).map_err(|error| read_error(&error))?;
+        found.map(|bytes| decode("job", &bytes)).transpose()
     }
 
     pub(super) fn owner(&self, name: &[u8]) -> Result<Option<DocId>, StoreError> {

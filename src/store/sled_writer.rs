@@ -100,6 +100,11 @@ impl Writer {
             )));
         }
         let batch = batch.tidy();
+        for (id, held) in &batch.fences {
+            if self.trees.job(*id)?.map(|job| job.fence) != Some(*held) {
+                return Ok(Applied::Fenced);
+            }
+        }
         let before = self.documents_of(&batch)?;
         let current = |id| before.get(id).map(|document| document.revision);
         if batch.expect.iter().any(|(id, revision)| current(id) != *revision) {

@@ -249,7 +249,7 @@ async fn contradiction(
 async fn write(store: &dyn DocumentStore, batch: Batch) -> Result<(), TransferError> {
     match store.apply(batch).await? {
         Applied::Done => Ok(()),
-        Applied::Conflict => Err(TransferError::Conflict),
+        Applied::Conflict | Applied::Fenced => Err(TransferError::Conflict),
     }
 }
 

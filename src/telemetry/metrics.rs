@@ -24,7 +24,7 @@ pub(crate) struct Metrics {
     outcome: Outcomes,
     captured_files: Counter,
     captured_bytes: Counter,
-    outbox: [Gauge; 3],
+    outbox: OutboxGauges,
     outbox_oldest: Gauge<f64, AtomicU64>,
     sessions_minted: Counter,
     session_cache: [Counter; 2],
@@ -62,6 +62,23 @@ pub(crate) enum BackendCall {
 /// Counts a request as being answered until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight(Gauge);
+
+/// How many jobs the outbox has, by state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OutboxFigures {
+    pub(crate) due: u64,
+    pub(crate) sending: u64,
+    pub(crate) parked: u64,
+    /// The age of the oldest of them.
+    pub(crate) oldest: Duration,
+}
+
+#[derive(Debug)]
+struct OutboxGauges {
+    due: Gauge,
+    sending: Gauge,
+    parked: Gauge,
+}
 
 impl Metrics {
     pub(crate) fn new() -> Self {
@@ -188,8 +205,11 @@ impl Metrics {
             outcomes,
             captured_files,
             captured_bytes,
-            outbox: ["due", "sending", "parked"]
-                .map(|state| outbox.get_or_create_owned(&StateLabels { state })),
+            outbox: OutboxGauges {
+                due: outbox.get_or_create_owned(&StateLabels { state: "due" }),
+                sending: outbox.get_or_create_owned(&StateLabels { state: "sending" }),
+                parked: outbox.get_or_create_owned(&StateLabels { state: "parked" }),
+            },
             outbox_oldest,
             sessions_minted,
             session_cache: ["miss", "hit"]
@@ -238,8 +258,10 @@ impl Metrics {
     }
 
     /// `transom_outbox_jobs{state="due|sending|parked"}`, `transom_outbox_oldest_seconds`
-    pub(crate) fn outbox(&self, due: u64, sending: u64, parked: u64, oldest: Duration) {
-        for (gauge, jobs) in self.outbox.iter().zip([due, sending, parked]) {
+    pub(crate) fn outbox(&self, figures: &OutboxFigures) {
+        let OutboxFigures { due, sending, parked, oldest } = *figures;
+        let OutboxGauges { due: of_due, sending: of_sending, parked: of_parked } = &self.outbox;
+        for (gauge, jobs) in [(of_due, due), (of_sending, sending), (of_parked, parked)] {
             gauge.set(i64::try_from(jobs).unwrap_or(i64::MAX));
         }
         self.outbox_oldest.set(oldest.as_secs_f64());
@@ -430,7 +452,8 @@ mod tests {
         metrics.outcome(Step::Capture, Reason::Captured);
         metrics.outcome(Step::Capture, Reason::Captured);
         metrics.captured(4096);
-        metrics.outbox(3, 1, 2, Duration::from_millis(1500));
+        let oldest = Duration::from_millis(1500);
+        metrics.outbox(&OutboxFigures { due: 3, sending: 1, parked: 2, oldest });
         metrics.minted();
         metrics.session_cache(true);
         metrics.backend("dws", BackendCall::Upload, Some(503), Duration::from_millis(15));

@@ -14,7 +14,6 @@ use crate::body::{MAX_REPLY, ReplyEnd};
 use crate::coding::decode;
 use crate::condition::Condition;
 use crate::config::{Action, DeleteRule, Kind, UploadRule};
-use crate::deliver::Known;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::Event;
@@ -25,6 +24,7 @@ use crate::lane::uploader::provenance;
 use crate::locate::{
     Found, Input, Locator, ReplyFacts, RequestFacts, find, form_value, reply_value, request_value,
 };
+use crate::outbox::Known;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};

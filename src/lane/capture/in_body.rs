@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::request::Parts;
 
 use super::arrival::Arrival;
-use crate::deliver::WriteUnderWay;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::extract::{BeforeEnd, Named};
 use crate::lane::writing::key;
 use crate::locate::{Locator, RequestFacts};
+use crate::outbox::WriteUnderWay;
 use crate::route::Candidate;
 
 /// The write of the documents that a body names, from the moment that its end comes by.

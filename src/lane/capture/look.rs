@@ -10,7 +10,6 @@ use tracing::{debug, warn};
 
 use super::arrival::Arrival;
 use crate::config::{Action, Confirm, DeleteRule, Kind};
-use crate::deliver::{Known, Proposal, WriteUnderWay, hex};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::Event;
@@ -19,6 +18,7 @@ use crate::lane::Inner;
 use crate::lane::fetch::{Read, read};
 use crate::lane::probe::{Validation, Word, observe, probe, probe_afresh};
 use crate::locate::{ReplyFacts, reply_value};
+use crate::outbox::{Known, Proposal, WriteUnderWay, hex};
 use crate::reason::Reason;
 use crate::route::Candidate;
 use crate::store::{Compared, Mapping, Provenance, Validators};

@@ -21,10 +21,10 @@ use super::writing::{self, has_moved, is_refusal, meant, named_by_rules, outdate
 use super::{Inner, client_address};
 use crate::body::{HeldReply, ReplyEnd, RequestBody, ResponseBody};
 use crate::coding::ask_for_identity;
-use crate::deliver::WriteUnderWay;
 use crate::engine::Engine;
 use crate::explain::{Finding, Trail};
 use crate::extract::tap;
+use crate::outbox::WriteUnderWay;
 use crate::reason::Reason;
 use crate::telemetry::Step;
 

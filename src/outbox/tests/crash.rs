@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
 use crate::reason::Reason;
-use crate::store::{DocumentStore, Progress, SledStore};
+use crate::store::{Applied, Batch, DocumentStore, Progress, SledStore};
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_before_sending_loses_nothing_and_one_while_sending_doubles_nothing() {
@@ -64,6 +64,20 @@ async fn a_removal_that_was_cut_off_goes_on() {
     world.restart().await;
     world.settle().await;
     assert_eq!((world.jobs().await, world.dws.documents().len()), (vec![], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_another_owner_has_taken_over_ends_nothing() {
+    let mut world = World::new().await;
+    world.dws.set_latency(Duration::from_secs(10));
+    world.capture(&key("1"), b"one").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let taken = world.jobs().await[0].claimed(u64::MAX);
+    assert_eq!(world.store.claim(&taken, Batch::default()).await.unwrap(), Applied::Done);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.jobs().await, [taken.clone()]);
+    assert_eq!(world.mapping(&key("1")).await.unwrap().pending_job(), Some(taken.id));
+    assert_eq!(world.files.names().len(), 1, "the other owner needs its bytes");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) async fn discard(
     }
     match store.apply(batch).await? {
         Applied::Done => Ok(()),
-        Applied::Conflict => Err(Undecided::Changed(id.0)),
+        Applied::Conflict | Applied::Fenced => Err(Undecided::Changed(id.0)),
     }
 }
 

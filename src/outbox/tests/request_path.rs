@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::support::{World, key};
 use crate::backend::BackendErrorKind;
-use crate::deliver::Known;
 use crate::document::DocumentKey;
+use crate::outbox::Known;
 use crate::reason::Reason;
 use crate::store::{DocumentState, Mapping};
 

@@ -1,15 +1,17 @@
 //! Gets what the journal holds to DWS, however long it takes, once.
 //!
-//! `intake` writes the journal for the request path; `worker` picks what is due, `attempt` asks
+//! `intake` writes the journal for the request path; `worker` picks what is due, `attempt` claims it, `kinds` ask
 //! DWS, `conclude` writes down what became of it. `recover` deals with what a crash left.
 
 mod attempt;
+mod breaker;
 mod clock;
 mod conclude;
 mod core;
 mod doubt;
 mod hints;
 mod intake;
+mod kinds;
 mod lane;
 #[cfg(feature = "cli")]
 mod parked;

@@ -1,7 +1,7 @@
 //! What the operator decides about parked uploads, and what comes of it.
 
 use super::support::{Act, World, key};
-use crate::deliver::parked::{Undecided, discard, retry};
+use crate::outbox::parked::{Undecided, discard, retry};
 use crate::store::{JobId, now_ms};
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,7 @@ pub(super) enum Ending {
 pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
     let removal = core.store.next_job();
     let reason = surely(|| Box::pin(try_conclude(core, job, &ending, removal))).await;
+    let Some(reason) = reason else { return fenced(job) };
     core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
     core.settled.notify_waiters();
     core.metrics.outcome(Step::Deliver, reason);
@@ -44,10 +45,10 @@ pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
 /// it.
 pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &BackendError) {
     let detail = bounded(&error.to_string());
-    let next =
-        Job { progress: Progress::Due { at }, last_error: Some(detail.clone()), ..job.clone() };
-    let batch = Batch { put_jobs: vec![next], ..Batch::default() };
-    surely(|| core.store.apply(batch.clone())).await;
+    let next = Job { last_error: Some(detail.clone()), ..job.released(Progress::Due { at }) };
+    if !give_back(core, job, next).await {
+        return fenced(job);
+    }
     core.metrics.outcome(Step::Deliver, Reason::DeliveryRetried);
     let wait_ms = at.saturating_sub(core.clock.now());
     tracing::warn!(
@@ -58,13 +59,10 @@ pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &Backend
 }
 
 pub(super) async fn park(core: &Core, job: &Job, reason: Reason, error: &str) {
-    let parked = Job {
-        progress: Progress::Parked { reason },
-        last_error: Some(bounded(error)),
-        ..job.clone()
-    };
-    let batch = Batch { put_jobs: vec![parked], ..Batch::default() };
-    surely(|| core.store.apply(batch.clone())).await;
+    let parked = job.released(Progress::Parked { reason });
+    if !give_back(core, job, Job { last_error: Some(bounded(error)), ..parked }).await {
+        return fenced(job);
+    }
     core.metrics.outcome(Step::Deliver, reason);
     tracing::error!(
         code = %reason, job = job.id.0, document = %job.key(), attempts = job.attempts, error,
@@ -72,9 +70,22 @@ pub(super) async fn park(core: &Core, job: &Job, reason: Reason, error: &str) {
     );
 }
 
-/// Undoes a mark of `Sending` that may or may not have been written, as nothing was sent.
-pub(super) async fn hand_back(core: &Core, id: JobId) {
-    surely(|| Box::pin(try_hand_back(core, id))).await;
+/// Undoes a claim that may or may not have been written, as nothing was sent.
+pub(super) async fn hand_back(core: &Core, claimed: &Job) {
+    surely(|| Box::pin(try_hand_back(core, claimed))).await;
+}
+
+/// `false`: the job is no longer this owner's.
+async fn give_back(core: &Core, claimed: &Job, next: Job) -> bool {
+    let batch = Batch { put_jobs: vec![next], ..Batch::default() };
+    surely(|| core.store.finish(claimed, batch.clone())).await == Applied::Done
+}
+
+fn fenced(job: &Job) {
+    tracing::warn!(
+        job = job.id.0, document = %job.key(),
+        "an attempt took longer than its lease; the job is another owner's by now"
+    );
 }
 
 async fn try_conclude(
@@ -82,14 +93,14 @@ async fn try_conclude(
     job: &Job,
     ending: &Ending,
     removal: JobId,
-) -> Result<Reason, StoreError> {
+) -> Result<Option<Reason>, StoreError> {
     loop {
         let found = core.store.document(job.document).await?;
         let held = found.as_deref().and_then(Document::held_document).map(str::to_owned);
         let current = found.filter(|document| document.pending_job() == Some(job.id));
         // An earlier try of this very batch may have been written although it timed out.
         if current.is_none() && find_job(&*core.store, job.id).await?.is_none() {
-            return Ok(ending.reason());
+            return Ok(Some(ending.reason()));
         }
         let superseded = current.is_none();
         let mut batch = concluding(job, current, ending, core.clock.now());
@@ -102,9 +113,13 @@ async fn try_conclude(
             batch.put_jobs.push(Job::remove(removal, job.document, key, document, now));
         }
         let removals = batch.put_jobs.clone();
-        if core.store.apply(batch).await? == Applied::Done {
-            core.hints.offer(&removals);
-            return Ok(if superseded { Reason::Superseded } else { ending.reason() });
+        match core.store.finish(job, batch).await? {
+            Applied::Done => {
+                core.hints.offer(&removals);
+                return Ok(Some(if superseded { Reason::Superseded } else { ending.reason() }));
+            }
+            Applied::Fenced => return Ok(None),
+            Applied::Conflict => {}
         }
     }
 }
@@ -121,16 +136,12 @@ fn concluding(job: &Job, current: Option<Arc<Document>>, ending: &Ending, now: u
     batch
 }
 
-async fn try_hand_back(core: &Core, id: JobId) -> Result<(), StoreError> {
+async fn try_hand_back(core: &Core, claimed: &Job) -> Result<(), StoreError> {
     // Batches are applied in order: once this one is, the doubtful one has been, or never will be.
     core.store.apply(Batch::default()).await?;
-    let Some(job) = find_job(&*core.store, id).await? else { return Ok(()) };
-    if job.progress == Progress::Sending {
-        let progress = Progress::Due { at: core.clock.now() };
-        let batch = Batch { put_jobs: vec![Job { progress, ..job }], ..Batch::default() };
-        core.store.apply(batch).await?;
-    }
-    Ok(())
+    let due = claimed.released(Progress::Due { at: core.clock.now() });
+    let batch = Batch { put_jobs: vec![due], ..Batch::default() };
+    core.store.finish(claimed, batch).await.map(|_| ())
 }
 
 impl Ending {

@@ -10,11 +10,11 @@ use tokio::task::spawn_blocking;
 use super::core::Core;
 use super::doubt::withdraw;
 use super::intake::Failure;
-use crate::reason::Reason;
-use crate::store::{Batch, Job, Progress, Task};
+use super::kinds;
+use crate::store::{Batch, Job, Progress};
 use crate::telemetry::Step;
 
-/// Parks uploads that were being sent, since DWS may have stored them, and sweeps the spool. To be
+/// Asks the kind of each job that was being sent what its end without a word means, and sweeps the spool. To be
 /// done before anything is captured: a file that is still being spooled would be swept too.
 pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
     let hasher = RandomState::new();
@@ -32,11 +32,9 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
             withdraw(core, job).await?;
         }
         needed.extend(page.iter().filter_map(Job::spool).map(|name| hasher.hash_one(name)));
-        let interrupted = page.into_iter().filter(|job| job.progress == Progress::Sending);
-        let batch = Batch {
-            put_jobs: interrupted.map(|job| unclear(core, job)).collect(),
-            ..Batch::default()
-        };
+        let sending = page.into_iter().filter(|job| job.progress == Progress::Sending);
+        let put_jobs = sending.map(|job| interrupted(core, job)).collect();
+        let batch = Batch { put_jobs, ..Batch::default() };
         if !batch.put_jobs.is_empty() {
             core.store.apply(batch).await?;
         }
@@ -45,18 +43,16 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unclear(core: &Core, job: Job) -> Job {
-    if let Task::Remove { .. } = job.task {
-        return Job { progress: Progress::Due { at: core.clock.now() }, ..job };
-    }
-    let reason = Reason::OutcomeUnknown;
+fn interrupted(core: &Core, job: Job) -> Job {
+    let progress = kinds::of(&job.task).interrupted(core.clock.now());
+    let Progress::Parked { reason } = progress else { return job.released(progress) };
     core.metrics.outcome(Step::Deliver, reason);
     tracing::error!(
         code = %reason, job = job.id.0, document = %job.key(),
         "an upload was cut off by the end of the last run; it is parked: see `transom outbox list`"
     );
     let detail = "Transom ended while it was being sent".to_owned();
-    Job { progress: Progress::Parked { reason }, last_error: Some(detail), ..job }
+    Job { last_error: Some(detail), ..job.released(progress) }
 }
 
 /// Names are kept as hashes: an outage may have left a hundred thousand. Two that share one leave a

@@ -1,34 +1,17 @@
-//! Jobs of one kind that are due, and whether DWS would take them now.
+//! Jobs that are due, and whether the backend would take them now.
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::store::{DocId, Job, JobId, Task};
+use super::breaker::CircuitBreaker;
+use crate::store::{DocId, JobId};
 
-/// Uploads and removals wait apart: a full plan stops uploads, and removals are what makes room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Upload,
-    Remove,
-}
-
-impl Kind {
-    pub(super) fn of(job: &Job) -> Self {
-        match job.task {
-            Task::Upload { .. } => Self::Upload,
-            Task::Remove { .. } => Self::Remove,
-        }
-    }
-}
-
-/// While DWS fails, the lane is closed and its jobs rest where they are; then one at a time is
-/// tried.
+/// While its circuit breaker is open, its jobs rest where they are.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     due: BTreeMap<JobId, DocId>,
     /// The journal holds due jobs that found no place here.
     overflowed: bool,
-    failures: u32,
-    opens_at: u64,
+    breaker: CircuitBreaker,
     running: usize,
 }
 
@@ -46,8 +29,7 @@ impl Lane {
 
     /// The oldest job that may be tried now.
     pub(super) fn next(&self, now: u64, busy: &HashSet<DocId>) -> Option<JobId> {
-        let probing = self.failures > 0 && self.running > 0;
-        if now < self.opens_at || probing {
+        if !self.breaker.permits(now, self.running) {
             return None;
         }
         self.due.iter().find(|(_, document)| !busy.contains(*document)).map(|(id, _)| *id)
@@ -64,25 +46,21 @@ impl Lane {
     }
 
     pub(super) fn works(&mut self) {
-        self.failures = 0;
-        self.opens_at = 0;
+        self.breaker.close();
     }
 
-    /// Jobs that were on their way when the lane closed belong to the same failure.
-    pub(super) fn failed(&mut self, now: u64, opens_at: u64) {
-        if now >= self.opens_at {
-            self.failures = self.failures.saturating_add(1);
-        }
-        self.opens_at = self.opens_at.max(opens_at);
+    /// The backend fails: nothing is tried before this time.
+    pub(super) fn failed(&mut self, now: u64, until: u64) {
+        self.breaker.open(now, until);
     }
 
     pub(super) fn failures(&self) -> u32 {
-        self.failures
+        self.breaker.failures()
     }
 
     /// When waiting alone makes a job startable.
     pub(super) fn wakes_at(&self, now: u64) -> Option<u64> {
-        (self.opens_at > now && !self.due.is_empty()).then_some(self.opens_at)
+        self.breaker.half_opens_at(now).filter(|_| !self.due.is_empty())
     }
 
     pub(super) fn must_read(&self) -> bool {
@@ -134,7 +112,7 @@ mod tests {
         lane.failed(100, 200);
         lane.ended();
         lane.failed(101, 150);
-        assert_eq!(lane.failures(), 1, "both were under way when it closed");
+        assert_eq!(lane.failures(), 1, "both were under way when it opened");
         assert_eq!((lane.next(199, &HashSet::new()), lane.wakes_at(199)), (None, Some(200)));
         assert_eq!(lane.next(200, &HashSet::new()), Some(JobId(3)));
         lane.start(JobId(3));

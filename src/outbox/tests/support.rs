@@ -10,11 +10,11 @@ use crate::backend::{
     Backend, BackendError, BackendErrorKind, Capabilities, Current, SessionRequest, SessionToken,
     Upload,
 };
-use crate::deliver::clock::Clock;
-use crate::deliver::intake::{self, Kept};
-use crate::deliver::remote::Files;
-use crate::deliver::{Circumstances, Known, Outbox, Shared};
 use crate::document::DocumentKey;
+use crate::outbox::clock::Clock;
+use crate::outbox::intake::{self, Kept};
+use crate::outbox::remote::Files;
+use crate::outbox::{Circumstances, Known, Outbox, Shared};
 use crate::reason::Reason;
 use crate::store::{
     BoxFuture, Document, DocumentStore, Job, MemoryStore, NameError, Provenance, rename,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::lane::Kind;
+use super::kinds::{self, LaneId};
 use crate::store::{DocId, Job, JobId};
 
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Hints {
 /// Jobs that became due since the worker last looked.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
-    pub(super) jobs: BTreeMap<JobId, (Kind, DocId)>,
+    pub(super) jobs: BTreeMap<JobId, (LaneId, DocId)>,
     /// There were more than are kept here: only the journal knows them all.
     pub(super) overflowed: bool,
     /// DWS is another one now, so that what it failed at before need not wait.
@@ -30,7 +30,7 @@ impl Hints {
             let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             for job in jobs {
                 if fresh.jobs.len() < MAX_FRESH {
-                    fresh.jobs.insert(job.id, (Kind::of(job), job.document));
+                    fresh.jobs.insert(job.id, (kinds::of(&job.task).lane(), job.document));
                 } else {
                     fresh.overflowed = true;
                 }

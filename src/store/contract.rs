@@ -16,6 +16,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Batch {
     /// Revisions that must still be current: `None` means no such document.
     pub expect: Vec<(DocId, Option<u64>)>,
+    /// Jobs that must still be there with this fence: the claim under which the batch was made.
+    pub fences: Vec<(JobId, u64)>,
     /// Documents to write, with all their names (their `revision` is set by the store).
     pub put: Vec<Document>,
     /// Documents to forget, with all their names.
@@ -47,6 +49,8 @@ pub enum Applied {
     Done,
     /// A revision was not the expected one, or a name belongs to another document; nothing was written.
     Conflict,
+    /// A job has been claimed again since, or is gone; nothing was written.
+    Fenced,
 }
 
 /// Keeps documents, the names that point at them, and the journal.
@@ -84,6 +88,37 @@ pub trait DocumentStore: Send + Sync + 'static {
         after: Option<JobId>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Job>, StoreError>>;
+    /// Takes a job for one attempt: `claimed` is what [`Job::claimed`] made of the job as it was read. The rest of the
+    /// batch goes with it. [`Applied::Fenced`]: another owner was faster.
+    fn claim<'a>(
+        &'a self,
+        claimed: &Job,
+        mut batch: Batch,
+    ) -> BoxFuture<'a, Result<Applied, StoreError>> {
+        batch.fences.push((claimed.id, claimed.fence.saturating_sub(1)));
+        batch.put_jobs.push(claimed.clone());
+        self.apply(batch)
+    }
+    /// Holds a claimed job until then, in Unix milliseconds. [`Applied::Fenced`]: it is another owner's.
+    fn renew<'a>(
+        &'a self,
+        claimed: &Job,
+        until: u64,
+    ) -> BoxFuture<'a, Result<Applied, StoreError>> {
+        let put_jobs = vec![Job { leased_until: Some(until), ..claimed.clone() }];
+        let fences = vec![(claimed.id, claimed.fence)];
+        self.apply(Batch { fences, put_jobs, ..Batch::default() })
+    }
+    /// Writes what became of an attempt, if the job is still claimed by it. [`Applied::Fenced`]: it is another
+    /// owner's, or ended.
+    fn finish<'a>(
+        &'a self,
+        claimed: &Job,
+        mut batch: Batch,
+    ) -> BoxFuture<'a, Result<Applied, StoreError>> {
+        batch.fences.push((claimed.id, claimed.fence));
+        self.apply(batch)
+    }
     /// A name for a new journal entry, greater than all before it, also across restarts.
     fn next_job(&self) -> JobId;
     /// Whether it still takes writes, as far as that is known without any I/O; else a sentence for

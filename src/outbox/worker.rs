@@ -12,15 +12,16 @@ use super::attempt::{Outcome, attempt};
 use super::clock::{due_at, millis};
 use super::conclude::STORE_PAUSE;
 use super::core::Core;
-use super::lane::{Kind, Lane};
+use super::kinds::{self, LaneId};
+use super::lane::Lane;
 use crate::store::{DocId, Job, JobId, Progress, StoreError};
+use crate::telemetry::OutboxFigures;
 
 /// Knows a bounded part of the journal: up to a lane's worth of due jobs, and when the next one
 /// will be. The journal is read through only when that is used up.
 pub(super) struct Worker {
     core: Arc<Core>,
-    uploads: Lane,
-    removals: Lane,
+    lanes: [Lane; LaneId::ALL.len()],
     /// Documents with an attempt under way: one at a time each.
     busy: HashSet<DocId>,
     running: HashMap<Id, Running>,
@@ -39,7 +40,7 @@ pub(super) struct Worker {
 }
 
 struct Running {
-    kind: Kind,
+    lane: LaneId,
     id: JobId,
     document: DocId,
 }
@@ -48,8 +49,7 @@ impl Worker {
     pub(super) fn new(core: Arc<Core>) -> Self {
         Self {
             core,
-            uploads: Lane::default(),
-            removals: Lane::default(),
+            lanes: LaneId::ALL.map(|_| Lane::default()),
             busy: HashSet::new(),
             running: HashMap::new(),
             attempts: JoinSet::new(),
@@ -90,24 +90,22 @@ impl Worker {
     fn take_hints(&mut self) {
         let fresh = self.core.hints.take();
         self.changed |= !fresh.jobs.is_empty();
-        for (id, (kind, document)) in fresh.jobs {
-            self.lane(kind).offer(id, document);
+        for (id, (lane, document)) in fresh.jobs {
+            self.lane(lane).offer(id, document);
         }
         if fresh.anew {
             self.anew = true;
-            self.uploads.works();
-            self.removals.works();
+            self.lanes.iter_mut().for_each(Lane::works);
         }
         if fresh.overflowed {
-            self.uploads.lost_track();
-            self.removals.lost_track();
+            self.lanes.iter_mut().for_each(Lane::lost_track);
         }
     }
 
     fn must_read(&self) -> bool {
         let now = self.core.clock.now();
         let figures = self.changed && now >= self.figures_at;
-        let used_up = self.uploads.must_read() || self.removals.must_read();
+        let used_up = self.lanes.iter().any(Lane::must_read);
         now >= self.paused_until && (now >= self.read_at || used_up || figures || self.anew)
     }
 
@@ -116,10 +114,9 @@ impl Worker {
         let now = self.core.clock.now();
         self.changed = false;
         self.figures_at = now.saturating_add(millis(FIGURES_EVERY));
-        self.uploads.reading();
-        self.removals.reading();
+        self.lanes.iter_mut().for_each(Lane::reading);
         let anew = std::mem::take(&mut self.anew);
-        let mut figures = Figures::default();
+        let mut figures = OutboxFigures::default();
         let mut next = now.saturating_add(millis(READ_AT_LEAST_EVERY));
         let mut after = None;
         loop {
@@ -127,13 +124,14 @@ impl Worker {
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             for job in &page {
-                figures.count(job);
+                count(&mut figures, job, now);
                 let Progress::Due { at } = job.progress else { continue };
                 match due_at(at, now) {
                     at if at > now && !anew => next = next.min(at),
                     _ if self.running.values().any(|running| running.id == job.id) => {}
                     at => {
-                        let offered = self.lane(Kind::of(job)).offer(job.id, job.document);
+                        let offered =
+                            self.lane(kinds::of(&job.task).lane()).offer(job.id, job.document);
                         if offered && at > now {
                             self.early.insert(job.id);
                         }
@@ -142,25 +140,24 @@ impl Worker {
             }
         }
         self.read_at = next;
-        let oldest = figures.oldest.map_or(0, |created| now.saturating_sub(created));
-        let Figures { due, sending, parked, .. } = figures;
-        self.core.metrics.outbox(due, sending, parked, Duration::from_millis(oldest));
+        self.core.metrics.outbox(&figures);
         Ok(())
     }
 
     fn start_due(&mut self) {
         let now = self.core.clock.now();
         while now >= self.paused_until && self.attempts.len() < MAX_ATTEMPTS {
-            let upload = self.uploads.next(now, &self.busy).map(|id| (id, Kind::Upload));
-            let removal = self.removals.next(now, &self.busy).map(|id| (id, Kind::Remove));
-            let oldest = [upload, removal].into_iter().flatten().min_by_key(|(id, _)| *id);
-            let Some((id, kind)) = oldest else { return };
-            let Some(document) = self.lane(kind).start(id) else { return };
-            let failures = self.lane(kind).failures();
+            let next = LaneId::ALL.into_iter().filter_map(|lane| {
+                let id = self.lanes[lane as usize].next(now, &self.busy)?;
+                Some((id, lane))
+            });
+            let Some((id, lane)) = next.min_by_key(|(id, _)| *id) else { return };
+            let Some(document) = self.lane(lane).start(id) else { return };
+            let failures = self.lane(lane).failures();
             let early = self.early.remove(&id);
             let task = self.attempts.spawn(attempt(Arc::clone(&self.core), id, failures, early));
             self.busy.insert(document);
-            self.running.insert(task.id(), Running { kind, id, document });
+            self.running.insert(task.id(), Running { lane, id, document });
         }
     }
 
@@ -169,9 +166,9 @@ impl Worker {
         if now < self.paused_until {
             return self.paused_until;
         }
-        let lanes = [self.uploads.wakes_at(now), self.removals.wakes_at(now)];
+        let lanes = self.lanes.iter().map(|lane| lane.wakes_at(now));
         let figures = self.changed.then_some(self.figures_at);
-        let times = lanes.into_iter().chain([figures]).flatten();
+        let times = lanes.chain([figures]).flatten();
         times.fold(self.read_at, u64::min)
     }
 
@@ -183,17 +180,17 @@ impl Worker {
                 (error.id(), Outcome::StoreFailed)
             }
         };
-        let Some(Running { kind, id, document }) = self.running.remove(&task) else { return };
+        let Some(Running { lane, id, document }) = self.running.remove(&task) else { return };
         self.busy.remove(&document);
         self.changed = true;
         let now = self.core.clock.now();
-        let lane = self.lane(kind);
+        let lane = self.lane(lane);
         lane.ended();
         match outcome {
             Outcome::Works => lane.works(),
             Outcome::NotAsked => {}
             Outcome::Later(at) => self.read_at = self.read_at.min(at),
-            Outcome::Closed(at) => {
+            Outcome::Unavailable(at) => {
                 lane.failed(now, at);
                 self.read_at = self.read_at.min(at);
             }
@@ -211,36 +208,24 @@ impl Worker {
         self.read_at = until;
     }
 
-    fn lane(&mut self, kind: Kind) -> &mut Lane {
-        match kind {
-            Kind::Upload => &mut self.uploads,
-            Kind::Remove => &mut self.removals,
-        }
+    fn lane(&mut self, lane: LaneId) -> &mut Lane {
+        &mut self.lanes[lane as usize]
     }
 }
 
-#[derive(Default)]
-struct Figures {
-    due: u64,
-    sending: u64,
-    parked: u64,
-    oldest: Option<u64>,
-}
-
-impl Figures {
-    fn count(&mut self, job: &Job) {
-        match job.progress {
-            Progress::Due { .. } => self.due += 1,
-            Progress::Sending => self.sending += 1,
-            Progress::Parked { .. } => self.parked += 1,
-            // Not known to be work at all.
-            Progress::Unconfirmed => return,
-        }
-        self.oldest = Some(self.oldest.unwrap_or(job.created_at).min(job.created_at));
+fn count(figures: &mut OutboxFigures, job: &Job, now: u64) {
+    match job.progress {
+        Progress::Due { .. } => figures.due += 1,
+        Progress::Sending => figures.sending += 1,
+        Progress::Parked { .. } => figures.parked += 1,
+        // Not known to be work at all.
+        Progress::Unconfirmed => return,
     }
+    let age = Duration::from_millis(now.saturating_sub(job.created_at));
+    figures.oldest = figures.oldest.max(age);
 }
 
-/// Attempts at a time: DWS gets a few large uploads side by side, not a flood after an outage.
+/// The concurrency limit: DWS gets a few large uploads side by side, not a flood after an outage.
 const MAX_ATTEMPTS: usize = 4;
 const PAGE: usize = 256;
 const FIGURES_EVERY: Duration = Duration::from_secs(15);

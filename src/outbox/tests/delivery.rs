@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
-use crate::deliver::Known;
+use crate::outbox::Known;
 use crate::reason::Reason;
 use crate::store::{DocumentState, Progress, Task};
 
@@ -77,7 +77,7 @@ async fn lost_or_changed_bytes_are_parked_unsent() {
         match bytes {
             Some(bytes) => world.files.write(&kept.spool, bytes),
             None => {
-                use crate::deliver::remote::Files as _;
+                use crate::outbox::remote::Files as _;
                 world.files.remove(&kept.spool).unwrap();
             }
         }

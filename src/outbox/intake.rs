@@ -289,7 +289,7 @@ fn add_capture(
 }
 
 pub(super) fn new_job(id: JobId, document: DocId, task: Task, progress: Progress, now: u64) -> Job {
-    Job { id, document, task, progress, attempts: 0, created_at: now, last_error: None }
+    Job { progress, ..Job::new(id, document, task, now) }
 }
 
 impl Known {

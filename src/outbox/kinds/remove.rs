@@ -1,0 +1,86 @@
+//! Removes a document at the backend that nothing refers to any more.
+
+use super::{JobKind, LaneId};
+use crate::backend::BackendErrorKind;
+use crate::outbox::attempt::{Outcome, claim, next_try};
+use crate::outbox::conclude::{retry_later, surely};
+use crate::outbox::core::Core;
+use crate::outbox::schedule::Pace;
+use crate::outbox::verdict::{Verdict, blames_backend};
+use crate::reason::Reason;
+use crate::store::{Batch, BoxFuture, Job, Progress, StoreError, Task};
+use crate::telemetry::Step;
+
+pub(super) struct RemoveJob;
+
+impl JobKind for RemoveJob {
+    fn lane(&self) -> LaneId {
+        LaneId::Removals
+    }
+
+    fn run<'a>(
+        &self,
+        core: &'a Core,
+        job: Job,
+        failures: u32,
+    ) -> BoxFuture<'a, Result<Outcome, StoreError>> {
+        Box::pin(run(core, job, failures))
+    }
+
+    /// Once more does no harm.
+    fn interrupted(&self, now: u64) -> Progress {
+        Progress::Due { at: now }
+    }
+}
+
+async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError> {
+    let Some(job) = claim(core, &job, Batch::default()).await? else {
+        return Ok(Outcome::NotAsked);
+    };
+    let Task::Remove { document_id, key } = &job.task else { return Ok(Outcome::NotAsked) };
+    let error = match core.backend.get().remove(document_id).await {
+        Err(error) if verdict(error.kind) != Verdict::Done => error,
+        _ => {
+            let batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
+            surely(|| core.store.finish(&job, batch.clone())).await;
+            core.metrics.outcome(Step::Deliver, Reason::Removed);
+            tracing::info!(code = %Reason::Removed, job = job.id.0, document = %key, document_id, "removed at DWS");
+            return Ok(Outcome::Works);
+        }
+    };
+    let at = next_try(core, verdict(error.kind), &error, &job, failures);
+    retry_later(core, &job, at, &error).await;
+    Ok(if blames_backend(error.kind) { Outcome::Unavailable(at) } else { Outcome::Later(at) })
+}
+
+/// A removal can be repeated as often as need be.
+fn verdict(kind: BackendErrorKind) -> Verdict {
+    match kind {
+        BackendErrorKind::NotFound => Verdict::Done,
+        BackendErrorKind::Unreachable
+        | BackendErrorKind::RateLimited
+        | BackendErrorKind::Busy
+        | BackendErrorKind::Unclear => Verdict::Retry(Pace::Quick),
+        BackendErrorKind::KeyRefused
+        | BackendErrorKind::Forbidden
+        | BackendErrorKind::Quota
+        | BackendErrorKind::Refused
+        | BackendErrorKind::TooWide
+        | BackendErrorKind::Unreadable
+        | BackendErrorKind::File => Verdict::Retry(Pace::Slow),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_goes_on_until_the_document_is_gone() {
+        use BackendErrorKind::*;
+        assert_eq!(verdict(NotFound), Verdict::Done);
+        let rest =
+            [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, Unclear, Refused, File];
+        assert!(rest.into_iter().all(|kind| matches!(verdict(kind), Verdict::Retry(_))));
+    }
+}
