@@ -8,6 +8,7 @@
 mod codec;
 #[cfg(test)]
 mod conformance;
+mod contract;
 mod document;
 mod doubt;
 mod journal;
@@ -26,7 +27,6 @@ mod sled_store;
 mod sled_trees;
 #[cfg(feature = "store-sled")]
 mod sled_writer;
-mod store;
 #[cfg(feature = "cli")]
 pub(crate) mod transfer;
 mod validators;
@@ -35,6 +35,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub(crate) use contract::find_job;
+pub use contract::{Applied, Batch, BoxFuture, DocumentStore, StoreError};
 pub use document::{DocId, Document, DocumentState, InvalidDocId, Mapping};
 pub use doubt::{Doubt, Unconfirmed};
 pub use journal::{Job, JobId, Progress, Task};
@@ -43,8 +45,6 @@ pub use names::{NameError, add_name, rename};
 pub use provenance::{Provenance, Uploader};
 #[cfg(feature = "store-sled")]
 pub use sled_store::SledStore;
-pub(crate) use store::find_job;
-pub use store::{Applied, Batch, BoxFuture, DocumentStore, StoreError};
 pub use validators::Validators;
 pub(crate) use validators::{Compared, Observed};
 
