@@ -32,7 +32,7 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
             withdraw(core, job).await?;
         }
         needed.extend(page.iter().filter_map(Job::spool).map(|name| hasher.hash_one(name)));
-        let sending = page.into_iter().filter(|job| job.progress == Progress::Sending);
+        let sending = page.iter().filter(|job| job.progress == Progress::Sending);
         let put_jobs = sending.map(|job| interrupted(core, job)).collect();
         let batch = Batch { put_jobs, ..Batch::default() };
         if !batch.put_jobs.is_empty() {
@@ -43,7 +43,7 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
     Ok(())
 }
 
-fn interrupted(core: &Core, job: Job) -> Job {
+fn interrupted(core: &Core, job: &Job) -> Job {
     let progress = kinds::of(&job.task).interrupted(core.clock.now());
     let Progress::Parked { reason } = progress else { return job.released(progress) };
     core.metrics.outcome(Step::Deliver, reason);
