@@ -75,7 +75,7 @@ async fn an_attempt_that_another_owner_has_taken_over_ends_nothing() {
     let taken = world.jobs().await[0].claimed(u64::MAX);
     assert_eq!(world.store.claim(&taken, Batch::default()).await.unwrap(), Applied::Done);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(world.jobs().await, [taken.clone()]);
+    assert_eq!(world.jobs().await, std::slice::from_ref(&taken));
     assert_eq!(world.mapping(&key("1")).await.unwrap().pending_job(), Some(taken.id));
     assert_eq!(world.files.names().len(), 1, "the other owner needs its bytes");
 }
