@@ -12,7 +12,6 @@
 mod ask;
 #[cfg(feature = "cli")]
 mod cases;
-#[cfg(feature = "cli")]
 #[cfg(feature = "server")]
 mod pretend;
 #[cfg(feature = "cli")]
