@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::document::DocumentKey;
 use crate::reason::Reason;
+use crate::store::sled_store::tests::opened;
 use crate::store::sled_trees::Trees;
 use crate::store::{DocumentState, DocumentStore, JobId, Progress, SledStore, StoreError, Task};
 
@@ -20,7 +21,7 @@ async fn a_store_of_format_1_is_read_with_every_mapping_and_job() {
     for _ in 0..2 {
         check(&SledStore::open(folder.path()).unwrap()).await;
     }
-    let db = sled::open(folder.path()).unwrap();
+    let db = opened(folder.path());
     assert_eq!(db.open_tree("meta").unwrap().get("format").unwrap().unwrap(), "2");
     assert!(!db.tree_names().contains(&sled::IVec::from("mappings")), "the old records are gone");
 }
@@ -31,7 +32,7 @@ async fn a_kill_at_any_step_leaves_what_the_next_start_completes() {
     let copies = TempDir::new().unwrap();
     let mut steps = 0;
     {
-        let db = sled::Config::new().path(folder.path()).flush_every_ms(None).open().unwrap();
+        let db = opened(folder.path());
         let trees = Trees::open(db).unwrap();
         let log = fs::File::options().write(true).open(folder.path().join("db")).unwrap();
         run(&trees, &log, &mut || {
@@ -47,7 +48,7 @@ async fn a_kill_at_any_step_leaves_what_the_next_start_completes() {
     for step in 0..steps {
         let copy = copies.path().join(step.to_string());
         let is_former = {
-            let db = sled::open(&copy).unwrap();
+            let db = opened(&copy);
             let format = db.open_tree("meta").unwrap().get("format").unwrap().unwrap();
             let mappings = db.open_tree("mappings").unwrap();
             let jobs = db.open_tree("jobs").unwrap();
@@ -68,7 +69,7 @@ async fn a_kill_at_any_step_leaves_what_the_next_start_completes() {
 async fn what_can_not_be_read_stays_as_it_is_and_harms_no_other() {
     let folder = former();
     {
-        let db = sled::open(folder.path()).unwrap();
+        let db = opened(folder.path());
         db.open_tree("mappings").unwrap().insert("files\0broken", "\u{1}not json").unwrap();
     }
     let store = SledStore::open(folder.path()).unwrap();
@@ -130,7 +131,7 @@ fn records(tree: &str) -> Vec<Value> {
 
 fn former() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let db = sled::open(folder.path()).unwrap();
+    let db = opened(folder.path());
     for (tree, key, value) in rows() {
         db.open_tree(tree).unwrap().insert(key, value).unwrap();
     }

@@ -197,4 +197,4 @@ const MAX_READERS: usize = 16;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 #[path = "sled_tests.rs"]
-mod tests;
+pub(super) mod tests;

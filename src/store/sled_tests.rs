@@ -125,8 +125,23 @@ async fn a_newer_format_is_refused_with_words_and_left_alone() {
     }
 }
 
+/// A process that another test starts may hold the lock of a store that was just closed, for as long as it takes to
+/// begin.
+pub(in crate::store) fn opened(path: &Path) -> sled::Db {
+    let config = sled::Config::new().path(path).flush_every_ms(None);
+    for _ in 0..500 {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+    config.open().unwrap()
+}
+
 fn set_format(folder: &Path, format: &str) {
-    let db = sled::open(folder).unwrap();
+    let db = opened(folder);
     db.open_tree("meta").unwrap().insert("format", format).unwrap();
 }
 
@@ -140,7 +155,7 @@ async fn damage_is_reported_and_nothing_is_deleted() {
         put(&store, ready(&key("files", "two"), "D")).await;
     }
     {
-        let db = sled::open(folder.path()).unwrap();
+        let db = opened(folder.path());
         db.open_tree("documents").unwrap().insert(id.to_be_bytes(), "\u{1}not json").unwrap();
         db.open_tree("documents").unwrap().remove(doc(&key("files", "two")).to_be_bytes()).unwrap();
     }
@@ -151,7 +166,7 @@ async fn damage_is_reported_and_nothing_is_deleted() {
         assert!(error.to_string().contains("export"), "{error}");
     }
     drop(store);
-    let db = sled::open(folder.path()).unwrap();
+    let db = opened(folder.path());
     assert!(db.open_tree("documents").unwrap().get(id.to_be_bytes()).unwrap().is_some());
 }
 
