@@ -83,9 +83,11 @@ where
         let documents: Vec<_> = write.known().collect();
         let event = Event::InDoubt { documents: &documents, status: reply.status().as_u16() };
         engine.events.tell(&event, &Origin::at(&extensions, &caller.headers));
-        let moved = has_moved(reply.status(), reply.headers());
-        let background = engine.background.clone();
-        background.spawn(refused(engine, inner, write, caller, moved, false));
+        // Otherwise there is nothing to look for, and the write ends before its client can begin the next one.
+        if has_moved(reply.status(), reply.headers()) {
+            let background = engine.background.clone();
+            background.spawn(refused(engine, inner, write, caller, true, false));
+        }
     }
     Ok(reply.map(ResponseBody::passed))
 }
@@ -109,9 +111,10 @@ pub(super) async fn refused<S: Inner<B>, B: Send + 'static>(
     moved: bool,
     in_place: bool,
 ) {
+    let mut unchanged = Vec::new();
     for key in write.known() {
-        let Some(kind) = engine.config.kind_of(key).cloned() else { return };
-        let unchanged = match moved {
+        let Some(kind) = engine.config.kind_of(key).cloned() else { continue };
+        let is_unchanged = match moved {
             true if kind.probe.is_empty() => false,
             true => {
                 let word = probe_afresh(&engine, &mut inner, &kind, key, &caller).await;
@@ -119,11 +122,11 @@ pub(super) async fn refused<S: Inner<B>, B: Send + 'static>(
             }
             false => in_place && kind.source.is_none(),
         };
-        if !unchanged {
-            return;
+        if is_unchanged {
+            unchanged.push(key);
         }
     }
-    write.refused();
+    write.refused_for(|key| unchanged.contains(&key));
 }
 
 /// Whether a reply sends its caller elsewhere or fails, as one to a stranger does.

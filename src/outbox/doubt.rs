@@ -286,7 +286,12 @@ impl WriteUnderWay {
     /// The app has changed nothing: what was in doubt because of this request alone no longer is. Goes on in the
     /// background.
     pub(crate) fn refused(&self) {
-        for named in &self.named {
+        self.refused_for(|_| true);
+    }
+
+    /// The same for these documents alone.
+    pub(crate) fn refused_for(&self, is_unchanged: impl Fn(&DocumentKey) -> bool) {
+        for named in self.named.iter().filter(|named| is_unchanged(&named.key)) {
             let core = self.shared.core.clone();
             if named.before.is_some() || core.writes.overlap(&named.key, true) {
                 continue;

@@ -202,6 +202,25 @@ in_both_forms! {
         }
     }
 
+    async fn a_stranger_who_names_a_document_of_his_own_beside_it_ends_nobodys_view(form: Form) {
+        let config = format!("{}{BY_BODY}", without_source());
+        let (world, _) = with_first_version(&config, form).await;
+        world.app.answers(|_, seen| match (user(seen).as_deref(), seen.method.as_str(), seen.uri.path()) {
+            (_, "POST", "/api/files") => reply(201, &[], r#"{"data":{"id":8}}"#),
+            (Some("ann"), ..) | (_, "GET", "/api/files/8") => {
+                reply(200, &[("content-type", "application/json")], "{}")
+            }
+            (_, "GET", _) => reply(403, &[], ""),
+            _ => reply(303, &[("location", "/files")], ""),
+        });
+        world.post_file_as("bob", "his.pdf", files::pdf("his")).await.bytes().await.unwrap();
+        let file = reqwest::multipart::Part::bytes(files::pdf("bob's")).file_name("a.pdf");
+        let body = reqwest::multipart::Form::new().text("doc_id", "8").text("doc_id", "7");
+        let post = world.request_as("bob", Method::POST, "/replace").multipart(body.part("file", file));
+        post.send().await.unwrap().bytes().await.unwrap();
+        in_the_end(&world, "first").await;
+    }
+
     async fn a_form_without_a_file_is_an_ordinary_request(form: Form) {
         let config = format!(
             "{}\n[[documents.files.replace]]\nroute = \"POST /api/files/{{id}}/content\"\n\
