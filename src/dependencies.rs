@@ -1,4 +1,4 @@
-//! How those are that Transom depends on.
+//! The state of what Transom depends on: store, app, DWS, keys.
 
 use serde::Serialize;
 
@@ -34,8 +34,8 @@ pub enum Status {
 }
 
 impl Transom {
-    /// How those are that Transom depends on, for the health endpoint of a service. Asks nobody: it is what was seen
-    /// last. Only the store's being [`Down`](Status::Down) is a reason to send requests elsewhere.
+    /// The state of what Transom depends on, as it was last seen, for the health endpoint of a service. Sends no
+    /// request. Only the store's being [`Down`](Status::Down) is a reason to send requests elsewhere.
     #[must_use]
     pub fn health(&self) -> Vec<Dependency> {
         self.engine().dependencies()

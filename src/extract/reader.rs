@@ -61,7 +61,7 @@ impl Reader {
 }
 
 impl fmt::Debug for Reader {
-    /// What a body holds is nobody's business.
+    /// Without the content: what users upload does not belong into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").finish_non_exhaustive()
     }

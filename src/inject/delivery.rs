@@ -220,7 +220,7 @@ pub(crate) struct Way {
 
 /// What stands behind the key, and what becomes of it.
 pub(crate) enum Reads {
-    /// The name of a header whose meaning nobody else has.
+    /// The name of a header that has no meaning of its own in HTTP.
     Header(fn(HeaderName) -> Delivery),
     /// A token of RFC 9110, section 5.6.2.
     Name(fn(String) -> Delivery),

@@ -148,7 +148,7 @@ pub(crate) struct ConnectTimedOut(pub(crate) Duration);
 #[error("no TLS with the upstream: {0}")]
 pub(crate) struct TlsFailed(io::Error);
 
-/// What is wrong with a certificate that may be right for somebody else.
+/// Why a certificate is not accepted, where the operator's settings or the clock may be the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CertificateProblem {
     UnknownIssuer,

@@ -26,7 +26,7 @@ impl PartialHead {
             self.bytes = Bytes::copy_from_slice(fresh);
             return;
         }
-        // What was parsed of it is gone by now, so that nobody shares it.
+        // The parsed head has been dropped, so that these bytes have one owner and are not copied.
         let bytes = std::mem::take(&mut self.bytes).try_into_mut();
         let mut bytes = bytes.unwrap_or_else(|shared| BytesMut::from(&*shared));
         bytes.extend_from_slice(fresh);
