@@ -128,7 +128,7 @@ impl Service {
         let logging = tracing::subscriber::set_default(subscriber.finish());
         let (dws, dir) = (Dws::start().await, tempfile::tempdir().unwrap());
         let text = format!(
-            "[app]\nurl = \"http://127.0.0.1:9\"\n[dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\
+            "[dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\
              [store]\npath = \"data\"\n{rules}",
             dws.address,
             dws::KEY
