@@ -30,7 +30,7 @@
 //! A handler behind a view route whose `session` names a `request_header` finds
 //! `Extension<`[`ViewerSession`]`>`.
 //!
-//! [`Config::reference`] describes the configuration language; the reason codes are in the README, and in [`Reason`].
+//! [`Config::builder`] makes a configuration in code. [`Config::reference`] describes the configuration language; the reason codes are in the README, and in [`Reason`].
 //!
 //! [tower]: https://docs.rs/tower
 
@@ -92,7 +92,10 @@ mod viewer;
 mod weight;
 
 pub use body::{RequestBody, ResponseBody};
-pub use config::{Config, ConfigError, ConfigWarning, ReferenceFormat};
+pub use config::{
+    Config, ConfigBuilder, ConfigError, ConfigWarning, DeleteRoute, Documents, ReferenceFormat,
+    TokenIssuer, UploadRoute, ViewRoute,
+};
 pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};

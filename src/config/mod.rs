@@ -6,6 +6,7 @@
 //! table.
 
 mod audit;
+mod build;
 mod cases;
 mod changes;
 mod diagnose;
@@ -41,6 +42,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use build::{ConfigBuilder, DeleteRoute, Documents, TokenIssuer, UploadRoute, ViewRoute};
 pub(crate) use changes::Written;
 pub use diagnose::{ConfigError, ConfigWarning};
 pub(crate) use problem::nearest;

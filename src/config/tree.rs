@@ -30,6 +30,8 @@ pub(super) struct Reader<'a> {
 pub(super) enum Deployment {
     /// Around the app, so that nothing has to say where the app is.
     Layer,
+    /// The same, and the text is what the calls of a builder stand for: nobody keeps it as a file.
+    LayerInCode,
     /// In front of the app, which `[app] url` names.
     #[cfg(any(test, feature = "server"))]
     Proxy,
@@ -37,7 +39,7 @@ pub(super) enum Deployment {
 
 impl Deployment {
     pub(super) fn is_proxy(self) -> bool {
-        self != Self::Layer
+        !matches!(self, Self::Layer | Self::LayerInCode)
     }
 }
 
