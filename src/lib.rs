@@ -38,6 +38,7 @@
 // is unused then.
 #![cfg_attr(not(feature = "server"), allow(dead_code))]
 
+mod admin;
 mod audit;
 mod auth;
 mod backend;
@@ -91,6 +92,7 @@ pub mod testing;
 mod viewer;
 mod weight;
 
+pub use admin::AdminService;
 pub use body::{RequestBody, ResponseBody};
 pub use config::{
     Config, ConfigBuilder, ConfigError, ConfigWarning, DeleteRoute, Documents, ReferenceFormat,
@@ -101,10 +103,12 @@ pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use http::ClientInfo;
 pub use layer::TransomLayer;
+pub use outbox::{OutboxError, OutboxHandle};
 pub use reason::{Reason, Side};
 pub use reload::Reloaded;
 pub use service::{ResponseFuture, TransomService};
 pub use session::ViewerSession;
+pub use telemetry::OutboxFigures;
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
