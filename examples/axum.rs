@@ -22,9 +22,6 @@ use transom::{Config, Transom, ViewerSession};
 
 /// The rules of this service. In production they live in a file: `Config::load("transom.toml")`.
 const RULES: &str = r#"
-[app]
-url = "http://127.0.0.1:3000"           # not used by the layer: it calls the router itself
-
 [dws]
 url = "http://127.0.0.1:8090/viewer"    # the sandbox
 api_key = "sandbox-key"

@@ -23,9 +23,6 @@ use tower::service_fn;
 use transom::{Config, Transom};
 
 const RULES: &str = r#"
-[app]
-url = "http://127.0.0.1:3000"
-
 [dws]
 url = "http://127.0.0.1:8090/viewer"
 api_key = "sandbox-key"

@@ -20,7 +20,7 @@ use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
 use crate::mount::Told;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, OutboxHandle};
 use crate::private;
 use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
@@ -202,6 +202,12 @@ impl Transom {
     /// rests in the journal and goes on at the next start.
     pub async fn stop(&self, within: Duration) {
         self.engine().outbox.stop(within).await;
+    }
+
+    /// What is still to be delivered, and what waits for an operator's decision.
+    #[must_use]
+    pub fn outbox(&self) -> OutboxHandle {
+        OutboxHandle::new(self.engine().outbox.clone())
     }
 
     /// Prometheus text of every figure that Transom counts.

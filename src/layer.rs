@@ -22,8 +22,7 @@ impl TransomLayer {
         Self { engine, told: Some(told) }
     }
 
-    /// One that stays with this engine, for a proxy that exchanges the whole way of a request.
-    #[cfg(feature = "server")]
+    /// One that stays with this engine, for a proxy that exchanges the whole way of a request, and for questions.
     pub(crate) fn of(engine: Arc<Engine>) -> Self {
         Self { engine: Arc::new(ArcSwap::new(engine)), told: None }
     }

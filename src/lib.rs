@@ -30,7 +30,7 @@
 //! A handler behind a view route whose `session` names a `request_header` finds
 //! `Extension<`[`ViewerSession`]`>`.
 //!
-//! [`Config::reference`] describes the configuration language; the reason codes are in the README, and in [`Reason`].
+//! [`Config::builder`] makes a configuration in code. [`Config::reference`] describes the configuration language; the reason codes are in the README, and in [`Reason`].
 //!
 //! [tower]: https://docs.rs/tower
 
@@ -38,6 +38,7 @@
 // is unused then.
 #![cfg_attr(not(feature = "server"), allow(dead_code))]
 
+mod admin;
 mod audit;
 mod auth;
 mod backend;
@@ -91,17 +92,23 @@ pub mod testing;
 mod viewer;
 mod weight;
 
+pub use admin::AdminService;
 pub use body::{RequestBody, ResponseBody};
-pub use config::{Config, ConfigError, ConfigWarning, ReferenceFormat};
+pub use config::{
+    Config, ConfigBuilder, ConfigError, ConfigWarning, DeleteRoute, Documents, ReferenceFormat,
+    TokenIssuer, UploadRoute, ViewRoute,
+};
 pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use http::ClientInfo;
 pub use layer::TransomLayer;
+pub use outbox::{OutboxError, OutboxHandle};
 pub use reason::{Reason, Side};
 pub use reload::Reloaded;
 pub use service::{ResponseFuture, TransomService};
 pub use session::ViewerSession;
+pub use telemetry::OutboxFigures;
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

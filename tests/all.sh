@@ -96,6 +96,7 @@ done
 step "library alone, its crates" tests/lean.sh
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 step "tests" cargo test --quiet
+step "tests, a store of one's own" cargo test --quiet --features store-conformance --test store_conformance
 
 if ! install_deny 0.20.2; then
   missing "licences, bans, sources" "cargo-deny can't be installed (cargo install cargo-deny)"

@@ -49,6 +49,7 @@ const ROOMS: &[&str] = &[
     "service",
     "layer",
     "reload",
+    "admin",
     "proxy",
     "demo",
     "sandbox",

@@ -76,7 +76,7 @@ impl VerifyArgs {
     fn key(&mut self) -> Result<Option<Vec<u8>>, CommandError> {
         let default = || self.files.is_empty().then(|| PathBuf::from("config.toml"));
         if let Some(path) = self.config.clone().or_else(default) {
-            let config = Config::load(&path);
+            let config = Config::load_for_proxy(&path);
             let config = config.map_err(|error| CommandError::Usage(error.to_string()))?;
             let audit = config.audit.ok_or_else(|| {
                 CommandError::Usage(format!("{} has no `[audit]`", path.display()))

@@ -19,7 +19,7 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     pub(crate) fn run(self) -> ExitCode {
-        let config = match Config::load(&self.config) {
+        let config = match Config::load_for_proxy(&self.config) {
             Ok(config) => config,
             Err(error) => {
                 eprint!("{error}");

@@ -96,7 +96,8 @@ impl Stage {
 
         config.server.drain = Duration::from_secs(2);
         config.app.socket = None;
-        config.app.url = format!("http://{}", app.address()).parse().map_err(start("the app"))?;
+        let url = format!("http://{}", app.address()).parse().map_err(start("the app"))?;
+        config.app.url = Some(url);
         config.backend.url = sandbox.url();
         config.backend.api_key = SecretString::from(secrets.backend.clone());
         config.store.path = scratch.path.join("store");

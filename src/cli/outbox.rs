@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::store::{CommandError, StoreArgs, exit_code, print_line};
-use crate::outbox::{Undecided, discard, retry};
+use crate::outbox::{OutboxError, discard, retry};
 use crate::store::{DocumentStore, JobId, now_ms};
 
 /// Shows and decides what is on its way to DWS. Needs the store for itself: stop `transom run`
@@ -81,7 +81,7 @@ struct Problems {
 }
 
 impl Problems {
-    fn note(&mut self, result: Result<(), Undecided>) {
+    fn note<T>(&mut self, result: Result<T, OutboxError>) {
         self.texts.extend(result.err().map(|problem| problem.to_string()));
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     pub(crate) fn run(self) -> ExitCode {
         log::start();
-        let config = match Config::load(&self.config) {
+        let config = match Config::load_for_proxy(&self.config) {
             Ok(config) => config,
             Err(problems) => {
                 eprintln!("{problems}");

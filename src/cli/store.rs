@@ -45,7 +45,7 @@ impl StoreArgs {
         if let Some(folder) = self.store {
             return Ok(folder);
         }
-        let config = Config::load(&self.config);
+        let config = Config::load_for_proxy(&self.config);
         Ok(config.map_err(|error| CommandError::Usage(error.to_string()))?.store.path)
     }
 }

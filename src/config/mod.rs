@@ -6,6 +6,7 @@
 //! table.
 
 mod audit;
+mod build;
 mod cases;
 mod changes;
 mod diagnose;
@@ -41,6 +42,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use build::{ConfigBuilder, DeleteRoute, Documents, TokenIssuer, UploadRoute, ViewRoute};
 pub(crate) use changes::Written;
 pub use diagnose::{ConfigError, ConfigWarning};
 pub(crate) use problem::nearest;
@@ -57,17 +59,18 @@ pub(crate) use units::size;
 
 use problem::{Problem, Problems, Severity};
 use rules::Reading;
-use tree::{Reader, Table};
+use tree::{Deployment, Reader, Table};
 
 impl Config {
     /// Reads a configuration file. Relative paths in it start at its directory.
+    ///
+    /// `[app]` may be missing, since the layer is around the app. The `transom` command needs it.
     ///
     /// # Errors
     /// Every problem of the file at once, each with its place and its remedy.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path);
-        Self::parse(&text.map_err(|error| ConfigError::unreadable(path, &error))?, path)
+        Self::parse(&text_of(path)?, path)
     }
 
     /// Reads a configuration from `text`; `path` is where it is said to be.
@@ -75,11 +78,28 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        Self::parse_with(text, path, &|name| std::env::var(name).ok())
+        Self::parse_as(Deployment::Layer, text, path, &process_env)
     }
 
-    /// The same with other environment variables than the process's own.
+    /// The same for a proxy, which has to know where the app is.
+    #[cfg(feature = "server")]
+    pub(crate) fn load_for_proxy(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        Self::parse_as(Deployment::Proxy, &text_of(path)?, path, &process_env)
+    }
+
+    /// For a proxy, with other environment variables than the process's own.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn parse_with(
+        text: &str,
+        path: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse_as(Deployment::Proxy, text, path, env)
+    }
+
+    fn parse_as(
+        deployment: Deployment,
         text: &str,
         path: &Path,
         env: &dyn Fn(&str) -> Option<String>,
@@ -95,6 +115,7 @@ impl Config {
         let reader = Reader {
             text,
             directory,
+            deployment,
             env,
             problems: Problems::default(),
             files: RefCell::default(),
@@ -158,16 +179,14 @@ fn read(root: Table<'_>) -> Option<Config> {
         identities: &identities,
         identity_names: &identity_names,
         prefix: &server.prefix,
-        fold_case: app.as_ref().is_some_and(|app| app.fold_case),
+        fold_case: app.fold_case,
     };
     let (kinds, rules) = documents::kinds(&root, &reading);
-    if let Some(app) = &app {
-        tenants::hint(&root, app, &kinds);
-    }
+    tenants::hint(&root, &app, &kinds);
     let tests = cases::tests(&root, &reading);
-    let routes = routes::table(rules, &kinds, app.as_ref(), &root.reader.problems);
+    let routes = routes::table(rules, &kinds, &app, &root.reader.problems);
     root.finish();
-    let (app, backend, warnings, written) = (app?, backend?, Vec::new(), Written::default());
+    let (backend, warnings, written) = (backend?, Vec::new(), Written::default());
     Some(Config {
         server,
         app,
@@ -183,6 +202,14 @@ fn read(root: Table<'_>) -> Option<Config> {
         written,
         source: Source::default(),
     })
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))
+}
+
+fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn syntax_problem(error: &toml::de::Error, text: &str, problems: &Problems) {

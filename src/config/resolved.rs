@@ -142,8 +142,9 @@ pub(crate) enum RuntimeModel {
 
 #[derive(Debug, Clone)]
 pub(crate) struct AppConfig {
-    /// Scheme and authority, and a path prefix if there is one. Of an app behind a socket `http://localhost`.
-    pub(crate) url: Uri,
+    /// Scheme and authority, and a path prefix if there is one. Of an app behind a socket `http://localhost`. A proxy
+    /// has one; `None` where the configuration is that of a layer, and does not say it.
+    pub(crate) url: Option<Uri>,
     /// The Unix socket that it listens on; `None` for TCP.
     pub(crate) socket: Option<PathBuf>,
     pub(crate) tls: AppTls,
@@ -162,11 +163,10 @@ pub(crate) struct AppConfig {
     pub(crate) remember: Remember,
 }
 
-impl AppConfig {
-    /// The app at this address, and defaults for all the rest.
-    pub(crate) fn at(url: Uri) -> Self {
+impl Default for AppConfig {
+    fn default() -> Self {
         Self {
-            url,
+            url: None,
             socket: None,
             tls: AppTls::default(),
             http2: false,
@@ -181,11 +181,20 @@ impl AppConfig {
             remember: Remember::default(),
         }
     }
+}
+
+impl AppConfig {
+    /// The app at this address, and defaults for all the rest.
+    pub(crate) fn at(url: Uri) -> Self {
+        Self { url: Some(url), ..Self::default() }
+    }
 
     /// Its address as the operator writes it.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn address(&self) -> String {
-        let Some(socket) = &self.socket else { return self.url.to_string() };
-        match self.url.path() {
+        let url = self.url.clone().unwrap_or_default();
+        let Some(socket) = &self.socket else { return url.to_string() };
+        match url.path() {
             "/" => format!("unix:{}", socket.display()),
             prefix => format!("unix:{}:{prefix}", socket.display()),
         }

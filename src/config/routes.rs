@@ -11,13 +11,13 @@ use crate::route::{Fold, Overlap, Relation, RouteTable, Rule};
 pub(super) fn table(
     rules: Vec<Placed>,
     kinds: &[Arc<Kind>],
-    app: Option<&AppConfig>,
+    app: &AppConfig,
     problems: &Problems,
 ) -> RouteTable {
     let fold = Fold {
-        case: app.is_some_and(|app| app.fold_case),
-        trailing_slash: app.is_some_and(|app| app.fold_trailing_slash),
-        encoded_slash: app.is_some_and(|app| app.encoded_slash),
+        case: app.fold_case,
+        trailing_slash: app.fold_trailing_slash,
+        encoded_slash: app.encoded_slash,
     };
     let (rules, places): (Vec<_>, Vec<_>) =
         rules.into_iter().map(|placed| (placed.rule, (placed.span))).unzip();
@@ -65,9 +65,8 @@ pub(super) fn table(
 }
 
 /// Where addresses in the app's replies lead to the app itself.
-fn origins(app: Option<&AppConfig>) -> Arc<[String]> {
-    let Some(app) = app else { return Arc::default() };
-    app.origins.iter().cloned().chain([app.url.to_string()]).collect()
+fn origins(app: &AppConfig) -> Arc<[String]> {
+    app.origins.iter().cloned().chain(app.url.as_ref().map(ToString::to_string)).collect()
 }
 
 /// What tells two rules of one route apart.

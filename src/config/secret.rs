@@ -8,14 +8,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::changes::{NOT_COMPARED, hash};
 use super::problem::Problem;
-use super::tree::Value;
+use super::tree::{Deployment, Value};
 
 /// A secret: `{ env = "NAME" }`, `{ file = "path" }`, or (with a warning) the text itself.
 pub(super) fn secret(value: &Value<'_>) -> Option<SecretString> {
     if !value.is_table() {
         value.reader.problems.hide(value.span.clone());
     }
-    if value.as_text().is_some() {
+    if value.as_text().is_some() && value.reader.deployment != Deployment::LayerInCode {
         let problem = Problem::warning(value.span.clone(), "a secret in the configuration itself");
         let label = "anybody who may read this file has it";
         value.report(problem.label(label).help("use { env = \"NAME\" } or { file = \"path\" }"));

@@ -119,13 +119,18 @@ fn tls(table: Table<'_>) -> Option<TlsConfig> {
     Some(TlsConfig { cert: cert?, key: key?, place })
 }
 
-pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
-    let table = section(root, "app")?;
-    let value = table.require("url");
-    let mut config =
-        value.as_ref().and_then(upstream::address).unwrap_or_else(|| AppConfig::at(Uri::default()));
-    if let Some(value) = &value
-        && config.url.authority().is_some_and(|authority| authority.as_str() == listen.to_string())
+pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> AppConfig {
+    let proxied = root.reader.deployment.is_proxy();
+    let table = match proxied {
+        true => section(root, "app"),
+        false => root.get("app").and_then(|value| value.table("`[app]`")),
+    };
+    let Some(table) = table else { return AppConfig::default() };
+    let value = if proxied { table.require("url") } else { table.get("url") };
+    let mut config = value.as_ref().and_then(upstream::address).unwrap_or_default();
+    let authority = config.url.as_ref().and_then(Uri::authority);
+    if let Some(value) = value.as_ref().filter(|_| proxied)
+        && authority.is_some_and(|authority| authority.as_str() == listen.to_string())
     {
         value.error::<()>("`url` is Transom's own address", "expected the app's address");
     }
@@ -151,7 +156,7 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> Option<AppConfig> {
         paths.finish();
     }
     table.finish();
-    Some(config)
+    config
 }
 
 pub(super) fn backend(root: &Table<'_>) -> Option<BackendConfig> {

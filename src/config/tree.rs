@@ -18,10 +18,29 @@ pub(super) struct Reader<'a> {
     pub(super) text: &'a str,
     /// Relative paths in the file start here.
     pub(super) directory: &'a Path,
+    pub(super) deployment: Deployment,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) problems: Problems,
     /// Files that values were read from; see [`Written`](super::Written).
     pub(super) files: RefCell<BTreeMap<PathBuf, u64>>,
+}
+
+/// What the configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deployment {
+    /// Around the app, so that nothing has to say where the app is.
+    Layer,
+    /// The same, and the text is what the calls of a builder stand for: nobody keeps it as a file.
+    LayerInCode,
+    /// In front of the app, which `[app] url` names.
+    #[cfg(any(test, feature = "server"))]
+    Proxy,
+}
+
+impl Deployment {
+    pub(super) fn is_proxy(self) -> bool {
+        !matches!(self, Self::Layer | Self::LayerInCode)
+    }
 }
 
 /// A table whose keys are taken one by one; [`Table::finish`] reports the ones that don't belong there.

@@ -32,7 +32,7 @@ pub(super) fn connection(table: &Table<'_>, app: &mut AppConfig) {
     }
     if let Some(value) = table.get("tls") {
         app.tls = value.table("`tls`").map(tls).unwrap_or_default();
-        if app.url.scheme_str().is_some_and(|scheme| scheme != "https") {
+        if app.url.as_ref().and_then(Uri::scheme_str).is_some_and(|scheme| scheme != "https") {
             value
                 .error::<()>("`tls` for an app that is reached without", "expected an https `url`");
         }
@@ -136,7 +136,8 @@ mod tests {
         ] {
             let app = read(Path::new("/etc/transom"), &format!("url = \"{url}\"")).unwrap();
             assert_eq!(app.socket.as_deref(), Some(Path::new(socket)), "{url}");
-            assert_eq!((app.url.host(), app.url.path()), (Some("localhost"), prefix), "{url}");
+            let at = app.url.unwrap();
+            assert_eq!((at.host(), at.path()), (Some("localhost"), prefix), "{url}");
         }
         let long = format!("unix:/{}", "x".repeat(LONGEST_SOCKET));
         for url in ["unix:", "unix::/x", "unix:/a:b", "unix:/a:/?b", "unix:/a:/ b", &long] {

@@ -8,29 +8,25 @@
 //! - `ask` puts the same question to a running Transom, whose keys, store and app are the real ones.
 //! - `watch` has the next real request of a kind tell.
 
-#[cfg(feature = "server")]
 mod ask;
 #[cfg(feature = "cli")]
 mod cases;
-#[cfg(feature = "server")]
 mod pretend;
+#[cfg(feature = "cli")]
+mod read_only;
 #[cfg(feature = "cli")]
 mod run;
 mod trail;
 mod values;
 mod watch;
 
-#[cfg(feature = "server")]
 pub(crate) use ask::{Asked, Harmless, Questions};
 #[cfg(feature = "cli")]
 pub(crate) use cases::{case_of, run_tests};
-#[cfg(feature = "cli")]
 #[cfg(feature = "cli")]
 pub(crate) use run::{Case, Document, Explainer};
 #[cfg(feature = "cli")]
 pub(crate) use trail::Explanation;
 pub(crate) use trail::{Finding, Following, Trail};
 pub(crate) use values::looked_at;
-pub(crate) use watch::Watch;
-#[cfg(feature = "server")]
-pub(crate) use watch::{Progress, Wanted};
+pub(crate) use watch::{Progress, Wanted, Watch};

@@ -1,8 +1,7 @@
-//! Stand-ins for what an explanation must not touch.
+//! A stand-in for the app, which an explanation must not touch.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,10 +12,6 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::config::{Action, Config};
-use crate::document::DocumentKey;
-use crate::store::{
-    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
-};
 
 /// Answers everything with the same status, and a body that could take a session.
 #[derive(Clone, Debug)]
@@ -24,13 +19,6 @@ pub(super) struct App {
     pub(super) status: StatusCode,
     pub(super) content_type: &'static str,
     pub(super) body: Bytes,
-}
-
-/// Reads from another store, or knows every document; writes nothing.
-pub(super) enum Store {
-    Read(Arc<dyn DocumentStore>),
-    /// The document that every name points at, at this moment.
-    Assumed(Mutex<Option<Box<Document>>>),
 }
 
 /// An app whose answer could carry what the view's rule delivers.
@@ -76,48 +64,5 @@ impl<B> Service<Request<RequestBody<B>>> for App {
 
     fn call(&mut self, request: Request<RequestBody<B>>) -> Self::Future {
         ready(Ok(self.reply(&request)))
-    }
-}
-
-impl DocumentStore for Store {
-    fn get<'a>(
-        &'a self,
-        key: &'a DocumentKey,
-    ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>> {
-        match self {
-            Self::Read(store) => store.get(key),
-            Self::Assumed(mapping) => {
-                let document = mapping.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let mapping =
-                    document.map(|document| Mapping { key: key.clone(), document: *document });
-                Box::pin(ready(Ok(mapping.map(Arc::new))))
-            }
-        }
-    }
-
-    fn document(&self, _: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>> {
-        Box::pin(ready(Ok(None)))
-    }
-
-    fn apply(&self, _: Batch) -> BoxFuture<'_, Result<Applied, StoreError>> {
-        let refusal = "an explanation writes nothing".to_owned();
-        Box::pin(ready(Err(StoreError::Stopped(refusal))))
-    }
-
-    fn list<'a>(
-        &'a self,
-        _: Option<&'a DocumentKey>,
-        _: usize,
-    ) -> BoxFuture<'a, Result<Vec<Mapping>, StoreError>> {
-        Box::pin(ready(Ok(Vec::new())))
-    }
-
-    /// No job of another store is done from here.
-    fn jobs(&self, _: Option<JobId>, _: usize) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
-        Box::pin(ready(Ok(Vec::new())))
-    }
-
-    fn next_job(&self) -> JobId {
-        JobId(1)
     }
 }

@@ -8,7 +8,8 @@ use http::{Request, StatusCode};
 use http_body_util::Empty;
 use tower::{Layer, ServiceExt};
 
-use super::pretend::{Store, stand_in};
+use super::pretend::stand_in;
+use super::read_only::Store;
 use super::trail::{Explanation, Trail};
 use crate::auth::{Caller, Refusal};
 use crate::config::Config;

@@ -66,7 +66,6 @@ pub(crate) enum Finding {
 
 impl Trail {
     /// For a request that is only asked about; `caller` is taken for the truth if there is one.
-    #[cfg(feature = "server")]
     pub(crate) fn of_question<B>(
         request: &Request<B>,
         caller: Option<Result<Caller, Refusal>>,

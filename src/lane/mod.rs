@@ -15,7 +15,6 @@ mod writing;
 
 pub(crate) use capture::capture;
 pub(crate) use own::{is_own, own};
-#[cfg(feature = "server")]
 pub(crate) use probe::Probe;
 pub(crate) use view::{Viewed, view};
 pub(crate) use writing::{meant, write};

@@ -9,11 +9,11 @@ mod clock;
 mod conclude;
 mod core;
 mod doubt;
+mod handle;
 mod hints;
 mod intake;
 mod kinds;
 mod lane;
-#[cfg(feature = "cli")]
 mod parked;
 mod recover;
 mod remote;
@@ -37,6 +37,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::doubt::{Circumstances, WriteUnderWay};
+pub use self::handle::OutboxHandle;
 use self::hints::Hints;
 pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
@@ -44,8 +45,9 @@ pub(crate) use self::intake::forget;
 #[cfg(not(feature = "cli"))]
 use self::intake::forget;
 use self::intake::{Failure, Kept};
+pub use self::parked::OutboxError;
 #[cfg(feature = "cli")]
-pub(crate) use self::parked::{Undecided, discard, retry};
+pub(crate) use self::parked::{discard, retry};
 use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
@@ -219,6 +221,11 @@ impl Outbox {
             worker.abort();
             tracing::warn!("deliveries under way were cut off by the end of the drain");
         }
+    }
+
+    /// Whether [`stop`](Self::stop) was called.
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.shared.stop.borrow()
     }
 
     async fn finish<T: Send + 'static, F>(

@@ -2,25 +2,45 @@
 
 use crate::store::{Applied, Batch, DocumentStore, Job, JobId, Progress, StoreError, find_job};
 
-/// DWS does not have it: send it (again).
-pub(crate) async fn retry(store: &dyn DocumentStore, id: JobId, now: u64) -> Result<(), Undecided> {
+/// DWS does not have it: send it (again). The job as it is now.
+pub(crate) async fn retry(
+    store: &dyn DocumentStore,
+    id: JobId,
+    now: u64,
+) -> Result<Job, OutboxError> {
     let job = find_parked(store, id).await?;
     let due = Job { progress: Progress::Due { at: now }, ..job };
-    let batch = Batch { put_jobs: vec![due], ..Batch::default() };
-    store.apply(batch).await?;
-    Ok(())
+    match store.apply(send_again(&due)).await? {
+        Applied::Done => Ok(due),
+        Applied::Conflict | Applied::Fenced => Err(OutboxError::Changed(id)),
+    }
+}
+
+/// Another may have decided meanwhile, and an attempt be under way: the fence keeps it from being made twice.
+pub(super) fn send_again(due: &Job) -> Batch {
+    let (put_jobs, fences) = (vec![due.clone()], vec![(due.id, due.fence)]);
+    Batch { put_jobs, fences, ..Batch::default() }
+}
+
+/// What a job leaves behind that was given up.
+#[derive(Debug, Default)]
+pub(crate) struct Discarded {
+    /// Its file in the spool. What does not remove it leaves it to the sweep of the next start.
+    pub(crate) file: Option<String>,
+    /// What is still to be done at DWS.
+    pub(crate) removal: Option<Job>,
 }
 
 /// It is not wanted any more: the job goes, and with it the document that waits for it, and at DWS the
-/// one that it would have replaced, which holds bytes that the app no longer has. The spool
-/// file is swept at the next start.
+/// one that it would have replaced, which holds bytes that the app no longer has.
 pub(crate) async fn discard(
     store: &dyn DocumentStore,
     id: JobId,
     now: u64,
-) -> Result<(), Undecided> {
+) -> Result<Discarded, OutboxError> {
     let job = find_parked(store, id).await?;
-    let mut batch = Batch { remove_jobs: vec![id], ..Batch::default() };
+    let (remove_jobs, fences) = (vec![id], vec![(id, job.fence)]);
+    let mut batch = Batch { remove_jobs, fences, ..Batch::default() };
     let document = store.document(job.document).await?;
     if let Some(document) = document.filter(|document| document.pending_job() == Some(id)) {
         batch.expect.push((document.id, Some(document.revision)));
@@ -31,28 +51,36 @@ pub(crate) async fn discard(
         });
         batch.put_jobs.extend(previous);
     }
+    let file = job.spool().map(str::to_owned);
+    let discarded = Discarded { file, removal: batch.put_jobs.first().cloned() };
     match store.apply(batch).await? {
-        Applied::Done => Ok(()),
-        Applied::Conflict | Applied::Fenced => Err(Undecided::Changed(id.0)),
+        Applied::Done => Ok(discarded),
+        Applied::Conflict | Applied::Fenced => Err(OutboxError::Changed(id)),
     }
 }
 
+/// Why nothing was decided about a job.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Undecided {
-    #[error("there is no job {0}")]
-    Missing(u64),
-    #[error("job {0} is not parked: Transom deals with it by itself")]
-    NotParked(u64),
-    #[error("the document of job {0} changed meanwhile; look at it again")]
-    Changed(u64),
+#[non_exhaustive]
+pub enum OutboxError {
+    /// It is done, or given up.
+    #[error("there is no job {}", .0.0)]
+    Missing(JobId),
+    /// It waits for nobody's decision.
+    #[error("job {} is not parked: Transom deals with it by itself", .0.0)]
+    NotParked(JobId),
+    /// It, or its document, is another one by now.
+    #[error("the document of job {} changed meanwhile; look at it again", .0.0)]
+    Changed(JobId),
+    /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, Undecided> {
+async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
     match find_job(store, id).await? {
         Some(job) if matches!(job.progress, Progress::Parked { .. }) => Ok(job),
-        Some(_) => Err(Undecided::NotParked(id.0)),
-        None => Err(Undecided::Missing(id.0)),
+        Some(_) => Err(OutboxError::NotParked(id)),
+        None => Err(OutboxError::Missing(id)),
     }
 }

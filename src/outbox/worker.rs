@@ -213,7 +213,7 @@ impl Worker {
     }
 }
 
-fn count(figures: &mut OutboxFigures, job: &Job, now: u64) {
+pub(super) fn count(figures: &mut OutboxFigures, job: &Job, now: u64) {
     match job.progress {
         Progress::Due { .. } => figures.due += 1,
         Progress::Sending => figures.sending += 1,

@@ -75,7 +75,7 @@ impl Follower {
 
     async fn reload(&mut self, asked: bool) {
         let path = self.path.clone();
-        let loaded = spawn_blocking(move || Config::load(path)).await;
+        let loaded = spawn_blocking(move || Config::load_for_proxy(path)).await;
         let Ok(loaded) = loaded else { return };
         self.named = match &loaded {
             Ok(config) => files_of(config),

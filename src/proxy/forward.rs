@@ -48,7 +48,7 @@ struct Recipient {
 
 impl Forwarder {
     /// # Errors
-    /// The app's address is not an absolute one, or TLS can't be set up.
+    /// The app's address is missing or not an absolute one, or TLS can't be set up.
     pub(crate) fn new(app: &AppConfig) -> Result<Self, BoxError> {
         Self::with(app, Arc::new(AtomicU8::new(NOT_ASKED)))
     }
@@ -62,7 +62,7 @@ impl Forwarder {
     }
 
     fn with(app: &AppConfig, last: Arc<AtomicU8>) -> Result<Self, BoxError> {
-        let upstream = UpstreamClient::new(&parameters(app))?;
+        let upstream = UpstreamClient::new(&parameters(app)?)?;
         Ok(Self(Arc::new(App { upstream, last })))
     }
 
@@ -75,9 +75,9 @@ impl Forwarder {
     }
 }
 
-fn parameters(app: &AppConfig) -> UpstreamParameters {
-    UpstreamParameters {
-        url: app.url.clone(),
+fn parameters(app: &AppConfig) -> Result<UpstreamParameters, BoxError> {
+    Ok(UpstreamParameters {
+        url: app.url.clone().ok_or("`[app] url` does not say where the app is")?,
         socket: app.socket.clone(),
         roots: app.tls.roots.clone(),
         server_name: app.tls.server_name.clone(),
@@ -87,7 +87,7 @@ fn parameters(app: &AppConfig) -> UpstreamParameters {
         origins: app.rewrite_origin.then(|| app.origins.clone()),
         rewrite_host: app.rewrite_host,
         via: app.via.then_some("transom"),
-    }
+    })
 }
 
 impl<B> Service<Request<B>> for Forwarder

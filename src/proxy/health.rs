@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::admin::Health;
 use crate::dependencies::{Dependency, Status};
+use crate::http::downstream::signal::Shutdown;
 
-use super::admin::Health;
 use super::follow;
 use super::stack::Stacks;
 use crate::proxy::tls::Certificate;
@@ -13,6 +14,8 @@ use crate::proxy::tls::Certificate;
 pub(super) struct ProxyHealth {
     pub(super) stacks: Arc<Stacks>,
     pub(super) config: Arc<follow::State>,
+    /// Of the proxy, not of the admin listener.
+    pub(super) proxy_stops: Shutdown,
 }
 
 impl Health for ProxyHealth {
@@ -24,6 +27,10 @@ impl Health for ProxyHealth {
         dependencies.extend(certificate.as_ref().map(tls));
         dependencies.extend(self.config.dependency());
         dependencies
+    }
+
+    fn is_draining(&self) -> bool {
+        self.proxy_stops.is_requested()
     }
 }
 

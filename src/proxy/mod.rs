@@ -1,7 +1,6 @@
 //! The whole proxy in one piece: what every request goes through on its way in, and what operators see of it.
 
 pub(crate) mod access_log;
-pub(crate) mod admin;
 mod descriptors;
 mod edge;
 mod follow;
@@ -10,8 +9,6 @@ mod gate;
 mod health;
 mod limits;
 mod observer;
-mod operator;
-mod page;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]

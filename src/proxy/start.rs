@@ -11,16 +11,15 @@ use tokio::task::JoinHandle;
 
 use super::forward::Forwarder;
 use crate::Transom;
+use crate::admin::AdminService;
 use crate::config::{Config, RuntimeModel, ServerLimits};
 use crate::http::BoxError;
 
 use super::access_log::AccessLog;
-use super::admin::Admin;
 use super::descriptors;
 use super::follow::{self, Follower};
 use super::health::ProxyHealth;
 use super::observer::ConnectionLog;
-use super::operator::Operator;
 use super::stack::{self, Stack, Stacks};
 use crate::http::downstream::signal::{self, Hangups, Shutdown, Trigger};
 use crate::http::downstream::workers::{self, Workers};
@@ -93,10 +92,14 @@ pub(crate) async fn start_proxy_on(
         }
     };
     let config = Arc::new(follow::State::default());
-    let health = Arc::new(ProxyHealth { stacks: Arc::clone(&stacks), config: Arc::clone(&config) });
+    let health = ProxyHealth {
+        stacks: Arc::clone(&stacks),
+        config: Arc::clone(&config),
+        proxy_stops: proxy_stops.clone(),
+    };
     let admin = admin_listener.map(|listener| -> Result<_, StartProxyError> {
-        let operator = Operator { questions: stacks.questions(), transom: transom.clone() };
-        let admin = Admin::new(health, transom.metrics(), proxy_stops.clone()).explaining(operator);
+        let admin = AdminService::new(Arc::new(health), transom.metrics())
+            .asking(stacks.questions(), transom.clone());
         let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
         let of_clients = ServerLimits { connections: ADMIN_CONNECTIONS, ..ServerLimits::default() };
         let limits = Limits { of_clients: of_clients.into(), drain: ADMIN_DRAIN };

@@ -1,4 +1,17 @@
-//! What every store has to keep, checked the same way for each.
+//! What every store has to keep, checked the same way for each. With the feature `store-conformance`, to be named in
+//! `[dev-dependencies]` alone.
+//!
+//! ```
+//! use transom::store::{MemoryStore, conformance};
+//!
+//! # #[tokio::main]
+//! # async fn main() {
+//! conformance::all(|| async { MemoryStore::new() }).await;
+//! # }
+//! ```
+//!
+//! What no test within one process can show is left to the store's own: that a batch is durable once it is applied,
+//! and that [`DocumentStore::next_job`] never gives a name again after a restart.
 #![allow(clippy::unwrap_used)]
 
 use std::future::Future;
@@ -12,8 +25,11 @@ use super::{
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 
-/// Runs every check on a fresh store.
-pub(super) async fn all<S: DocumentStore, F: Future<Output = S>>(fresh: impl Fn() -> F) {
+/// Runs every check, each on a fresh store, within a tokio runtime; one of several threads shows more.
+///
+/// # Panics
+/// The store does not keep the contract of [`DocumentStore`].
+pub async fn all<S: DocumentStore, F: Future<Output = S>>(fresh: impl Fn() -> F) {
     reads_its_writes(&fresh().await).await;
     is_all_or_nothing(&fresh().await).await;
     insists_on_revisions(&fresh().await).await;
@@ -51,12 +67,12 @@ async fn reads_its_writes(store: &impl DocumentStore) {
 async fn is_all_or_nothing(store: &impl DocumentStore) {
     let (old, new, other) = (key("files", "old"), key("files", "new"), key("files", "other"));
     put(store, ready(&old, "OLD")).await;
-    let job = store.next_job();
+    let (job, last) = (store.next_job(), store.next_job());
     let batch = || Batch {
         expect: vec![(doc(&old), None)],
         put: vec![ready(&new, "NEW")],
         remove: vec![doc(&old)],
-        put_jobs: vec![upload(job, &other)],
+        put_jobs: vec![upload(job, &other), upload(last, &other)],
         ..Batch::default()
     };
     assert_eq!(store.apply(batch()).await.unwrap(), Applied::Conflict);
@@ -70,6 +86,7 @@ async fn is_all_or_nothing(store: &impl DocumentStore) {
     assert!(store.get(&new).await.unwrap().is_some());
     assert_eq!(store.get(&old).await.unwrap(), None);
     assert!(find_job(store, job).await.unwrap().is_some());
+    assert!(find_job(store, last).await.unwrap().is_some());
 }
 
 async fn insists_on_revisions(store: &impl DocumentStore) {

@@ -6,8 +6,8 @@
 
 #[cfg(feature = "store-sled")]
 mod codec;
-#[cfg(test)]
-mod conformance;
+#[cfg(any(test, feature = "store-conformance"))]
+pub mod conformance;
 mod contract;
 mod document;
 mod doubt;

@@ -63,14 +63,19 @@ pub(crate) enum BackendCall {
 #[derive(Debug)]
 pub(crate) struct InFlight(Gauge);
 
-/// How many jobs the outbox has, by state.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct OutboxFigures {
-    pub(crate) due: u64,
-    pub(crate) sending: u64,
-    pub(crate) parked: u64,
+/// How many jobs the outbox has, by state. Uploads that a look at the app has to confirm are not counted: they may never
+/// be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutboxFigures {
+    /// To be sent now or later.
+    pub due: u64,
+    /// An attempt is being made.
+    pub sending: u64,
+    /// Wait for an operator.
+    pub parked: u64,
     /// The age of the oldest of them.
-    pub(crate) oldest: Duration,
+    pub oldest: Duration,
 }
 
 #[derive(Debug)]

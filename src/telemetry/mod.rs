@@ -12,6 +12,7 @@ pub(crate) use crate::reason::Step;
 pub(crate) use log_file::LogFile;
 #[cfg(feature = "server")]
 pub(crate) use metrics::InFlight;
-pub(crate) use metrics::{BackendCall, Lane, Metrics, OutboxFigures};
+pub use metrics::OutboxFigures;
+pub(crate) use metrics::{BackendCall, Lane, Metrics};
 pub(crate) use rfc3339::Rfc3339;
 pub(crate) use visit::Visit;

@@ -128,7 +128,7 @@ impl Service {
         let logging = tracing::subscriber::set_default(subscriber.finish());
         let (dws, dir) = (Dws::start().await, tempfile::tempdir().unwrap());
         let text = format!(
-            "[app]\nurl = \"http://127.0.0.1:9\"\n[dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\
+            "[dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\
              [store]\npath = \"data\"\n{rules}",
             dws.address,
             dws::KEY
@@ -228,6 +228,46 @@ async fn a_service_can_tell_how_those_are_that_it_depends_on() {
         let dependency = told.iter().find(|dependency| dependency.name == name);
         assert_eq!(dependency.map(|it| it.status), Some(transom::Status::Ok), "{name}: {told:?}");
     }
+}
+
+#[tokio::test]
+async fn operators_ask_a_mounted_layer_what_they_ask_the_proxy() {
+    let service = Service::with_a_document().await;
+    let app = app(service.desk.clone());
+    let admin =
+        serve(Router::new().fallback_service(service.transom.admin_service().explaining(app)))
+            .await;
+    let (status, ready) = service.get(admin, "/readyz", "").await;
+    assert_eq!((status, &ready["status"]), (200, &json!("ready")));
+    assert_eq!(service.get(admin, "/healthz", "").await.0, 200);
+
+    let asked =
+        json!({ "method": "GET", "target": "/api/files/1", "headers": [["cookie", "user=ann"]] });
+    let explain =
+        |asked: Value| service.http.post(format!("http://{admin}/explain")).json(&asked).send();
+    let told: Value = explain(asked).await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&told["lane"], &told["decision"]),
+        (&json!("view"), &json!("session_given")),
+        "{told}"
+    );
+    let stranger = json!({ "method": "GET", "target": "/api/files/1" });
+    let told: Value = explain(stranger).await.unwrap().json().await.unwrap();
+    assert_eq!(told["decision"], "denied_by_app", "{told}");
+    let posted = json!({ "method": "POST", "target": "/api/files" });
+    explain(posted).await.unwrap();
+    assert_eq!(*service.desk.count.lock().unwrap(), 1, "nothing is changed by a question");
+
+    let other = service.http.get(format!("http://{admin}/metrics")).header("host", "evil.example");
+    assert_eq!(other.send().await.unwrap().status(), 421);
+    let metrics = service.http.get(format!("http://{admin}/metrics")).send().await.unwrap();
+    assert!(
+        metrics.text().await.unwrap().contains("transom_dependency_up{dependency=\"store\"} 1")
+    );
+
+    assert_eq!(service.transom.outbox().jobs(None, 10).await.unwrap(), []);
+    service.transom.stop(std::time::Duration::from_secs(1)).await;
+    assert_eq!(service.get(admin, "/readyz", "").await.0, 503, "it takes no more");
 }
 
 #[tokio::test]

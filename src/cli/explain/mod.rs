@@ -189,7 +189,7 @@ fn caller(
 }
 
 fn load(config: &Path) -> Result<Config, CommandError> {
-    Config::load(config).map_err(|error| CommandError::Usage(error.to_string()))
+    Config::load_for_proxy(config).map_err(|error| CommandError::Usage(error.to_string()))
 }
 
 /// The store, or the assumption that stands for it and a remark that says so.

@@ -106,7 +106,7 @@ pub(super) static FILE: Section = Section {
     settings: &[
         setting("server", Accepts::Table(&server::SERVER), "Where Transom listens, and for whom.")
             .example("{ listen = \"127.0.0.1:8080\" }"),
-        setting("app", Accepts::Table(&app::APP), "The app behind Transom.")
+        setting("app", Accepts::Table(&app::APP), "The app behind Transom. A layer in a Rust service needs none.")
             .required()
             .example("{ url = \"http://127.0.0.1:3000\" }"),
         setting("dws", Accepts::Table(&store::DWS), "Nutrient's DWS Viewer API.")

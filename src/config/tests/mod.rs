@@ -54,6 +54,22 @@ fn titles(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_layer_needs_nothing_that_says_where_the_app_is() {
+    let without = "dws = { api_key = \"k\" }\n";
+    let layer = |text: &str| Config::parse(text, Path::new("config.toml"));
+    assert!(layer(without).unwrap().app.url.is_none());
+    let paths = layer(&format!("{without}app = {{ paths = {{ case = \"ignore\" }} }}")).unwrap();
+    assert!(paths.app.url.is_none() && paths.app.fold_case);
+    // Nothing listens there, so that nothing collides.
+    layer(&format!("{without}app = {{ url = \"http://127.0.0.1:8080\" }}")).unwrap();
+
+    let proxy = parse(without).unwrap_err().to_string();
+    assert!(proxy.contains("error: `[app]` is missing"), "{proxy}");
+    let error = layer("[app]\nurl = \"nowhere\"").unwrap_err().to_string();
+    assert!(error.contains("config.toml:2:7") && error.contains("`[dws]` is missing"), "{error}");
+}
+
+#[test]
 fn defaults() {
     let config = good("");
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");

@@ -155,7 +155,7 @@ async fn an_app_with_a_ca_of_its_own_is_believed_only_by_it() {
     }
 
     let by_number = url.replace("localhost", "127.0.0.1");
-    let mut named = AppConfig { url: by_number.parse().unwrap(), ..believing };
+    let mut named = AppConfig { url: Some(by_number.parse().unwrap()), ..believing };
     named.tls.server_name = Some("localhost".try_into().unwrap());
     assert!(get(&before(&named).await).await.starts_with("HTTP/1.1 200 "));
 }

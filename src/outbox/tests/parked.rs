@@ -1,8 +1,10 @@
 //! What the operator decides about parked uploads, and what comes of it.
 
 use super::support::{Act, World, key};
-use crate::outbox::parked::{Undecided, discard, retry};
-use crate::store::{JobId, now_ms};
+use crate::outbox::OutboxHandle;
+use crate::outbox::parked::{OutboxError, discard, retry, send_again};
+use crate::store::{Applied, Batch, JobId, now_ms};
+use crate::telemetry::OutboxFigures;
 
 #[tokio::test(start_paused = true)]
 async fn a_retried_one_arrives() {
@@ -14,7 +16,7 @@ async fn a_retried_one_arrives() {
     assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");
     assert!(world.files.names().is_empty());
     let again = retry(&*world.store, id, now_ms()).await;
-    assert!(matches!(again, Err(Undecided::Missing(_))));
+    assert!(matches!(again, Err(OutboxError::Missing(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,6 +38,41 @@ async fn a_dropped_one_takes_its_mapping_and_the_outdated_document_along() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_it_runs_a_retried_one_arrives_and_a_dropped_one_leaves_nothing() {
+    let mut world = parked(b"one").await;
+    let handle = OutboxHandle::new(world.outbox().clone());
+    let figures = handle.figures().await.unwrap();
+    assert_eq!((figures.due, figures.parked), (0, 1));
+    let id = handle.jobs(None, 10).await.unwrap()[0].id;
+    let (one, other) = tokio::join!(handle.retry(id), handle.retry(id));
+    assert!(one.is_ok() || other.is_ok(), "{one:?}, {other:?}");
+    world.settle().await;
+    assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");
+    assert_eq!(world.dws.documents().len(), 2, "the one in doubt, and the one that was sent again");
+    assert_eq!(handle.figures().await.unwrap(), OutboxFigures::default());
+
+    world.dws.script_uploads([Act::LoseReply]);
+    world.capture(&key("2"), b"two").await;
+    world.settle().await;
+    let id = handle.jobs(None, 10).await.unwrap()[0].id;
+    handle.discard(id).await.unwrap();
+    assert_eq!(world.mapping(&key("2")).await, None);
+    assert_eq!((world.jobs().await, world.files.names()), (vec![], vec![]));
+    assert!(matches!(handle.discard(id).await, Err(OutboxError::Missing(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_tried_again_meanwhile_is_not_sent_twice() {
+    let world = parked(b"one").await;
+    let job = world.jobs().await.remove(0);
+    let (first, second) = (send_again(&job), send_again(&job));
+    assert_eq!(world.store.apply(first).await.unwrap(), Applied::Done);
+    let attempt = world.store.claim(&job.claimed(now_ms()), Batch::default()).await.unwrap();
+    assert_eq!(attempt, Applied::Done);
+    assert_eq!(world.store.apply(second).await.unwrap(), Applied::Fenced);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_a_newer_version_replaced_goes_alone() {
     for send_again in [false, true] {
         let mut world = parked(b"one").await;
@@ -43,8 +80,8 @@ async fn one_that_a_newer_version_replaced_goes_alone() {
         world.capture(&key("1"), b"two").await;
         world.settle().await;
         let decided = match send_again {
-            true => retry(&*world.store, id, now_ms()).await,
-            false => discard(&*world.store, id, now_ms()).await,
+            true => retry(&*world.store, id, now_ms()).await.map(drop),
+            false => discard(&*world.store, id, now_ms()).await.map(drop),
         };
         decided.unwrap();
         world.restart().await;
@@ -61,10 +98,10 @@ async fn one_that_is_not_parked_is_left_alone() {
     world.capture(&key("1"), b"one").await;
     let id = world.jobs().await[0].id;
     let now = now_ms();
-    assert!(matches!(discard(&*world.store, id, now).await, Err(Undecided::NotParked(_))));
-    assert!(matches!(retry(&*world.store, id, now).await, Err(Undecided::NotParked(_))));
+    assert!(matches!(discard(&*world.store, id, now).await, Err(OutboxError::NotParked(_))));
+    assert!(matches!(retry(&*world.store, id, now).await, Err(OutboxError::NotParked(_))));
     let missing = discard(&*world.store, JobId(999), now).await;
-    assert!(matches!(missing, Err(Undecided::Missing(999))));
+    assert!(matches!(missing, Err(OutboxError::Missing(JobId(999)))));
     assert_eq!(world.jobs().await.len(), 1);
 }
 

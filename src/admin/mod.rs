@@ -1,6 +1,13 @@
-//! The admin listener: is it alive, is it ready, what does it count; and why a request fares as it does.
+//! What operators ask: is it alive, is it ready, what does it count; and why a request fares as it does.
+//!
+//! A service, for the admin listener of the `transom` command and for whatever a service that mounts the layer answers
+//! its operators with.
+
+mod operator;
+mod page;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,39 +17,102 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
-use tower::Service;
+use http_body_util::{Empty, Full};
+use tower::{Layer, Service};
 
+use self::operator::Operator;
+use crate::body::RequestBody;
 use crate::dependencies::{Dependency, Status};
+use crate::engine::Transom;
+use crate::explain::{Harmless, Questions};
 use crate::http::BoxError;
+use crate::layer::TransomLayer;
 use crate::telemetry::Metrics;
-
-use super::operator::{self, Operator};
-use super::page;
-use crate::http::downstream::signal::Shutdown;
 
 /// Knows how those are that Transom depends on. Asked by probes every few seconds: no I/O.
 pub(crate) trait Health: Send + Sync + 'static {
     fn dependencies(&self) -> Vec<Dependency>;
+    /// It takes no more requests.
+    fn is_draining(&self) -> bool;
 }
 
-/// Answers `GET /healthz`, `/readyz` and `/metrics`, and what [`Operator`] answers.
+impl Health for Transom {
+    fn dependencies(&self) -> Vec<Dependency> {
+        self.health()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.engine().outbox.is_stopped()
+    }
+}
+
+/// What operators and their probes ask of Transom, as a service without a listener: `GET /healthz`, `/readyz`,
+/// `/metrics` (OpenMetrics 1.0) and `/trace/{id}`, `POST /trace`, and with [`explaining`](Self::explaining)
+/// `POST /explain`. `transom explain --admin` asks them.
+///
+/// What it tells is for operators alone, so that it belongs on an address that clients don't reach. It answers to
+/// IP addresses, to `localhost` and to the names in `[server] admin_hosts` (421 otherwise), since a web page could have
+/// a name of its own lead here.
+///
+/// ```
+/// # use axum::Router;
+/// # fn operators(transom: &transom::Transom, app: Router) -> Router {
+/// Router::new().fallback_service(transom.admin_service().explaining(app))
+/// # }
+/// ```
 #[derive(Clone)]
-pub(crate) struct Admin {
+pub struct AdminService {
     health: Arc<dyn Health>,
     metrics: Arc<Metrics>,
-    /// Of the proxy that this one tells about, not of the admin listener itself.
-    proxy: Shutdown,
     operator: Option<Operator>,
 }
 
-impl Admin {
-    pub(crate) fn new(health: Arc<dyn Health>, metrics: Arc<Metrics>, proxy: Shutdown) -> Self {
-        Self { health, metrics, proxy, operator: None }
+impl Transom {
+    /// Answers probes and operators; see [`AdminService`].
+    #[must_use]
+    pub fn admin_service(&self) -> AdminService {
+        let operator = Operator { questions: None, transom: self.clone() };
+        AdminService::new(Arc::new(self.clone()), self.metrics()).with(operator)
+    }
+}
+
+impl AdminService {
+    pub(crate) fn new(health: Arc<dyn Health>, metrics: Arc<Metrics>) -> Self {
+        Self { health, metrics, operator: None }
     }
 
-    pub(super) fn explaining(self, operator: Operator) -> Self {
+    /// Answers `POST /explain` too: what would become of a request, and why. `app` is the one that the layer is around.
+    /// It is asked as a client would ask it, and with nothing that could change something.
+    #[must_use]
+    pub fn explaining<S, R>(self, app: S) -> Self
+    where
+        S: Service<Request<RequestBody<Empty<Bytes>>>, Response = Response<R>>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<BoxError>,
+    {
+        let Some(operator) = self.operator else { return self };
+        let transom = operator.transom.clone();
+        let service = move || {
+            let app = Harmless::new(app.clone(), transom.clone());
+            TransomLayer::of(transom.engine()).layer(app)
+        };
+        Self {
+            operator: Some(Operator { questions: Some(Questions::to(service)), ..operator }),
+            ..self
+        }
+    }
+
+    fn with(self, operator: Operator) -> Self {
         Self { operator: Some(operator), ..self }
+    }
+
+    /// The same with the way of a request that the proxy has.
+    #[cfg(feature = "server")]
+    pub(crate) fn asking(self, questions: Questions, transom: Transom) -> Self {
+        self.with(Operator { questions: Some(questions), transom })
     }
 
     /// Of this moment.
@@ -74,7 +144,7 @@ impl Admin {
     fn readiness(&self) -> (StatusCode, &'static str, String) {
         let dependencies = self.health.dependencies();
         let down = |name| dependencies.iter().any(|d| d.name == name && d.status == Status::Down);
-        let (status, word) = if self.proxy.is_requested() {
+        let (status, word) = if self.health.is_draining() {
             (StatusCode::SERVICE_UNAVAILABLE, "draining")
         } else if down("store") {
             (StatusCode::SERVICE_UNAVAILABLE, "unready")
@@ -101,7 +171,13 @@ impl Status {
     }
 }
 
-impl<B> Service<Request<B>> for Admin
+impl fmt::Debug for AdminService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminService").finish_non_exhaustive()
+    }
+}
+
+impl<B> Service<Request<B>> for AdminService
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
@@ -126,11 +202,7 @@ where
     }
 }
 
-pub(super) fn reply(
-    status: StatusCode,
-    content_type: &'static str,
-    body: String,
-) -> Response<Full<Bytes>> {
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::new(Bytes::from(body)));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -138,7 +210,7 @@ pub(super) fn reply(
     reply
 }
 
-pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[cfg(test)]
@@ -147,9 +219,8 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::http::downstream::signal;
 
-    struct These(Vec<(&'static str, Status)>);
+    struct These(Vec<(&'static str, Status)>, bool);
 
     impl Health for These {
         fn dependencies(&self) -> Vec<Dependency> {
@@ -157,9 +228,18 @@ mod tests {
                 |&(name, status)| Dependency { name, status, detail: format!("{name} says so") };
             self.0.iter().map(dependency).collect()
         }
+
+        fn is_draining(&self) -> bool {
+            self.1
+        }
     }
 
-    async fn ask(admin: &Admin, method: Method, path: &str) -> (StatusCode, String) {
+    fn admin(dependencies: &[(&'static str, Status)], draining: bool) -> AdminService {
+        let health = These(dependencies.to_vec(), draining);
+        AdminService::new(Arc::new(health), Arc::new(Metrics::new()))
+    }
+
+    async fn ask(admin: &AdminService, method: Method, path: &str) -> (StatusCode, String) {
         let reply = admin.answer(&method, path);
         let status = reply.status();
         let body = reply.into_body().collect().await.unwrap().to_bytes();
@@ -176,28 +256,24 @@ mod tests {
             (backend_down, 200, "degraded"),
             (store_down, 503, "unready"),
         ] {
-            let (trigger, shutdown) = signal::shutdown();
-            let admin =
-                Admin::new(Arc::new(These(dependencies)), Arc::new(Metrics::new()), shutdown);
-            let (status, body) = ask(&admin, Method::GET, "/readyz").await;
+            let serving = admin(&dependencies, false);
+            let (status, body) = ask(&serving, Method::GET, "/readyz").await;
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
             assert_eq!((status.as_u16(), body["status"].as_str().unwrap()), (code, word));
             assert_eq!(body["dependencies"][1]["name"], "dws");
             assert_eq!(body["dependencies"][1]["detail"], "dws says so");
 
-            trigger.pull();
-            let (status, body) = ask(&admin, Method::GET, "/readyz").await;
+            let draining = admin(&dependencies, true);
+            let (status, body) = ask(&draining, Method::GET, "/readyz").await;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
             assert!(body.contains("draining"));
-            assert_eq!(ask(&admin, Method::GET, "/healthz").await.0, StatusCode::OK);
+            assert_eq!(ask(&draining, Method::GET, "/healthz").await.0, StatusCode::OK);
         }
     }
 
     #[tokio::test]
     async fn metrics_tell_about_dependencies_too() {
-        let (_trigger, shutdown) = signal::shutdown();
-        let health = These(vec![("dws", Status::Degraded), ("store", Status::Ok)]);
-        let admin = Admin::new(Arc::new(health), Arc::new(Metrics::new()), shutdown);
+        let admin = admin(&[("dws", Status::Degraded), ("store", Status::Ok)], false);
         let (status, body) = ask(&admin, Method::GET, "/metrics").await;
         assert_eq!(status, StatusCode::OK);
         assert!(body.contains("transom_dependency_up{dependency=\"dws\"} 0\n"));
@@ -207,8 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_else_is_answered() {
-        let (_trigger, shutdown) = signal::shutdown();
-        let admin = Admin::new(Arc::new(These(vec![])), Arc::new(Metrics::new()), shutdown);
+        let admin = admin(&[], false);
         assert_eq!(ask(&admin, Method::GET, "/").await.0, StatusCode::NOT_FOUND);
         let (status, _) = ask(&admin, Method::POST, "/healthz").await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);

@@ -12,17 +12,18 @@ use http_body_util::{BodyExt, Full, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Transom;
+use crate::engine::Transom;
 use crate::explain::{Asked, Progress, Questions, Wanted};
 use crate::http::BoxError;
 use crate::http::ClientInfo;
 
-use super::admin::{TEXT, reply};
+use super::{TEXT, reply};
 
 /// Explains requests.
 #[derive(Clone)]
 pub(super) struct Operator {
-    pub(super) questions: Questions,
+    /// `None`: there is no app that could be asked.
+    pub(super) questions: Option<Questions>,
     pub(super) transom: Transom,
 }
 
@@ -53,13 +54,17 @@ impl Operator {
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
+        let Some(questions) = &self.questions else {
+            let told = "this service explains no requests: it does not know the app\n";
+            return Err((StatusCode::NOT_FOUND, told.to_owned()));
+        };
         let asked: Asked = read(&parts.headers, body).await?;
         let request = asked.request().map_err(bad)?;
         let client = parts.extensions.get::<ClientInfo>().map(|client| {
             let tls = self.transom.engine().config.server.tls.is_some();
             ClientInfo { tls, ..*client }
         });
-        json(StatusCode::OK, &self.questions.explain(request, client).await)
+        json(StatusCode::OK, &questions.explain(request, client).await)
     }
 
     async fn arm<B>(self, parts: &Parts, body: B) -> Answer
