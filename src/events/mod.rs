@@ -5,6 +5,7 @@
 
 mod access_log;
 mod event;
+mod job;
 mod log;
 mod metrics;
 mod origin;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use self::event::Event;
+pub(crate) use self::job::{JobEvent, JobRef, ParkedBy, StoreNeed};
 pub(crate) use self::origin::{Hypothetical, Origin, RequestId};
 use crate::telemetry::Metrics;
 

@@ -13,7 +13,7 @@ use super::kinds;
 use super::schedule::{Pace, delay};
 use super::verdict::{Verdict, blames_backend};
 use crate::backend::BackendError;
-use crate::reason::Reason;
+use crate::events::{Event, StoreNeed};
 use crate::store::{Applied, Batch, Job, JobId, Progress, StoreError, find_job};
 
 /// How an attempt ended, as far as the lane is concerned.
@@ -36,7 +36,7 @@ pub(super) async fn attempt(core: Arc<Core>, id: JobId, failures: u32, early: bo
     match attempt_job(&core, id, failures, early).await {
         Ok(outcome) => outcome,
         Err(error) => {
-            tracing::error!(code = %Reason::StoreUnavailable, job = id.0, %error, "a delivery waits for the store");
+            core.tell(&Event::StoreFailed { need: StoreNeed::Attempt(id.0), error: &error });
             Outcome::StoreFailed
         }
     }

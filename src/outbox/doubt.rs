@@ -140,7 +140,7 @@ impl Outbox {
                 (document.mark() == Some(mark))
                     .then(|| Document { doubt: None, ..document.clone() })
             });
-            lifted.await.map(|_| ()).map_err(|failure| failure.reason("lift"))
+            lifted.await.map(|_| ()).map_err(|failure| core.reason("lift", &failure))
         })
         .await
     }
@@ -160,7 +160,7 @@ impl Outbox {
                     Document { doubt: None, validators: validators.clone(), ..document.clone() };
                 document.is_same_version(&found).then_some(Change { to: Some(now), drops: true })
             });
-            let settled = unconfirmed.await.map_err(|failure| failure.reason("settle"))?;
+            let settled = unconfirmed.await.map_err(|failure| core.reason("settle", &failure))?;
             if settled {
                 found.names.iter().for_each(|name| core.writes.is_marked(name));
                 core.settled.notify_waiters();
@@ -195,7 +195,7 @@ impl Outbox {
                     None => Ok(()),
                 }
             };
-            withdrawn.await.map_err(|failure| failure.reason("withdraw"))
+            withdrawn.await.map_err(|failure| core.reason("withdraw", &failure))
         })
         .await
     }

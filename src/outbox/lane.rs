@@ -45,13 +45,14 @@ impl Lane {
         self.running = self.running.saturating_sub(1);
     }
 
-    pub(super) fn works(&mut self) {
-        self.breaker.close();
+    /// Whether it did not before.
+    pub(super) fn works(&mut self) -> bool {
+        self.breaker.close()
     }
 
-    /// The backend fails: nothing is tried before this time.
-    pub(super) fn failed(&mut self, now: u64, until: u64) {
-        self.breaker.open(now, until);
+    /// The backend fails: nothing is tried before this time. Whether this is a new failure.
+    pub(super) fn failed(&mut self, now: u64, until: u64) -> bool {
+        self.breaker.open(now, until)
     }
 
     pub(super) fn failures(&self) -> u32 {

@@ -11,8 +11,8 @@ use super::core::Core;
 use super::doubt::withdraw;
 use super::intake::Failure;
 use super::kinds;
+use crate::events::{JobEvent, ParkedBy};
 use crate::store::{Batch, Job, Progress};
-use crate::telemetry::Step;
 
 /// Asks the kind of each job that was being sent what its end without a word means, and sweeps the spool. To be
 /// done before anything is captured: a file that is still being spooled would be swept too.
@@ -46,11 +46,7 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
 fn interrupted(core: &Core, job: &Job) -> Job {
     let progress = kinds::of(&job.task).interrupted(core.clock.now());
     let Progress::Parked { reason } = progress else { return job.released(progress) };
-    core.metrics.outcome(Step::Deliver, reason);
-    tracing::error!(
-        code = %reason, job = job.id.0, document = %job.key(),
-        "an upload was cut off by the end of the last run; it is parked: see `transom outbox list`"
-    );
+    core.tell_of(job, JobEvent::Parked { reason, by: ParkedBy::Restart });
     let detail = "Transom ended while it was being sent".to_owned();
     Job { last_error: Some(detail), ..job.released(progress) }
 }

@@ -14,6 +14,7 @@ use super::conclude::STORE_PAUSE;
 use super::core::Core;
 use super::kinds::{self, LaneId};
 use super::lane::Lane;
+use crate::events::{Event, StoreNeed};
 use crate::store::{DocId, Job, JobId, Progress, StoreError};
 use crate::telemetry::OutboxFigures;
 
@@ -69,7 +70,8 @@ impl Worker {
             if self.must_read()
                 && let Err(error) = self.read_journal().await
             {
-                tracing::error!(%error, "the journal can't be read; deliveries wait");
+                let need = StoreNeed::Reading;
+                self.core.tell(&Event::StoreFailed { need, error: &error });
                 self.store_failed();
             }
             self.start_due();
@@ -95,7 +97,7 @@ impl Worker {
         }
         if fresh.anew {
             self.anew = true;
-            self.lanes.iter_mut().for_each(Lane::works);
+            LaneId::ALL.into_iter().for_each(|lane| self.works(lane));
         }
         if fresh.overflowed {
             self.lanes.iter_mut().for_each(Lane::lost_track);
@@ -140,7 +142,7 @@ impl Worker {
             }
         }
         self.read_at = next;
-        self.core.metrics.outbox(&figures);
+        self.core.tell(&Event::JobsCounted(&figures));
         Ok(())
     }
 
@@ -184,21 +186,34 @@ impl Worker {
         self.busy.remove(&document);
         self.changed = true;
         let now = self.core.clock.now();
-        let lane = self.lane(lane);
-        lane.ended();
+        self.lane(lane).ended();
         match outcome {
-            Outcome::Works => lane.works(),
+            Outcome::Works => self.works(lane),
             Outcome::NotAsked => {}
             Outcome::Later(at) => self.read_at = self.read_at.min(at),
             Outcome::Unavailable(at) => {
-                lane.failed(now, at);
+                self.failed(lane, now, at);
                 self.read_at = self.read_at.min(at);
             }
             Outcome::StoreFailed => {
                 tracing::debug!(job = id.0, "the journal is read again after a pause");
-                lane.lost_track();
+                self.lane(lane).lost_track();
                 self.store_failed();
             }
+        }
+    }
+
+    fn works(&mut self, lane: LaneId) {
+        if self.lane(lane).works() {
+            self.core.tell(&Event::BreakerClosed { lane: lane.name() });
+        }
+    }
+
+    fn failed(&mut self, lane: LaneId, now: u64, until: u64) {
+        if self.lane(lane).failed(now, until) {
+            let failures = self.lane(lane).failures();
+            let rests = Duration::from_millis(until.saturating_sub(now));
+            self.core.tell(&Event::BreakerOpened { lane: lane.name(), failures, rests });
         }
     }
 

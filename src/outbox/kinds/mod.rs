@@ -11,6 +11,8 @@ use super::core::Core;
 use crate::store::{BoxFuture, Job, Progress, StoreError, Task};
 
 pub(super) trait JobKind: Sync {
+    /// As events call it.
+    fn name(&self) -> &'static str;
     /// Where it waits.
     fn lane(&self) -> LaneId;
     /// One attempt at a job that is due. `failures`: how often in a row its lane has failed so far.
@@ -41,4 +43,12 @@ pub(super) enum LaneId {
 
 impl LaneId {
     pub(super) const ALL: [Self; 2] = [Self::Uploads, Self::Removals];
+
+    /// As events call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Uploads => "uploads",
+            Self::Removals => "removals",
+        }
+    }
 }

@@ -6,6 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::{JobKind, LaneId};
 use crate::backend::{BackendError, BackendErrorKind, Upload};
+use crate::events::{JobEvent, ParkedBy};
 use crate::outbox::attempt::{Outcome, claim, next_try};
 use crate::outbox::conclude::{Ending, conclude, park, retry_later, surely};
 use crate::outbox::core::Core;
@@ -15,11 +16,14 @@ use crate::reason::Reason;
 use crate::store::{
     Applied, Batch, BoxFuture, Document, Job, Progress, StoreError, Task, find_job,
 };
-use crate::telemetry::Step;
 
 pub(super) struct UploadJob;
 
 impl JobKind for UploadJob {
+    fn name(&self) -> &'static str {
+        "upload"
+    }
+
     fn lane(&self) -> LaneId {
         LaneId::Uploads
     }
@@ -113,22 +117,18 @@ async fn park_without_file(
     if core.store.apply(Batch { put_jobs: vec![parked], ..batch }).await? != Applied::Done {
         return Ok(false);
     }
-    core.metrics.outcome(Step::Deliver, Reason::SpoolLost);
-    tracing::error!(
-        code = %Reason::SpoolLost, job = job.id.0, document = %job.key(), error = problem,
-        "an upload is parked: its bytes are gone"
-    );
+    let by = ParkedBy::Spool { error: problem };
+    core.tell_of(job, JobEvent::Parked { reason: Reason::SpoolLost, by });
     Ok(true)
 }
 
 /// `false`: its document waits for it after all.
 async fn drop_superseded(core: &Core, job: &Job) -> bool {
-    if !surely(|| Box::pin(try_drop(core, job))).await {
+    if !surely(core, || Box::pin(try_drop(core, job))).await {
         return false;
     }
     core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
-    core.metrics.outcome(Step::Deliver, Reason::Superseded);
-    tracing::info!(code = %Reason::Superseded, job = job.id.0, document = %job.key(), "an upload became pointless");
+    core.tell_of(job, JobEvent::Dropped { at_its_turn: true });
     true
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "store-sled")]
 mod crash;
 mod delivery;
+mod events;
 mod flaky;
 mod model;
 mod names;
