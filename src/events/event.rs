@@ -61,6 +61,33 @@ pub(crate) enum Event<'a> {
 }
 
 impl Event<'_> {
+    /// As the live feed calls it.
+    #[cfg(feature = "server")]
+    pub(super) fn name(&self) -> &'static str {
+        match *self {
+            Self::Captured { .. } => "captured",
+            Self::Journalled { .. } => "journalled",
+            Self::AwaitsLook { .. } => "awaits_look",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Refuted { .. } => "refuted",
+            Self::FileRefused { .. } => "file_refused",
+            Self::NotCaptured { .. } => "not_captured",
+            Self::Deleted { .. } => "deleted",
+            Self::InDoubt { .. } => "in_doubt",
+            Self::PassedOn { .. } => "passed_on",
+            Self::NotAddressed { .. } => "not_addressed",
+            Self::SessionDecided { .. } => "session_decided",
+            Self::Fetched { .. } => "fetched",
+            Self::Job { what, .. } => what.name(),
+            Self::DocumentLost { .. } => "document_lost",
+            Self::DocumentFound { .. } => "document_found",
+            Self::BreakerOpened { .. } => "breaker_opened",
+            Self::BreakerClosed { .. } => "breaker_closed",
+            Self::JobsCounted(_) => "jobs_counted",
+            Self::StoreFailed { .. } => "store_failed",
+        }
+    }
+
     /// The decision that it is, and the step that it is counted at.
     pub(super) fn outcome(&self) -> Option<(Step, Reason)> {
         Some(match *self {

@@ -44,6 +44,20 @@ pub(crate) enum ParkedBy<'a> {
 }
 
 impl JobEvent<'_> {
+    /// As the live feed calls it.
+    #[cfg(feature = "server")]
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "job_queued",
+            Self::Dropped { .. } => "job_dropped",
+            Self::Done { .. } => "job_done",
+            Self::Refused { .. } => "job_refused",
+            Self::Retried { .. } => "job_retried",
+            Self::Parked { .. } => "job_parked",
+            Self::Fenced => "job_fenced",
+        }
+    }
+
     /// What its delivery has come to; `None` while nothing was decided.
     pub(super) fn reason(self) -> Option<Reason> {
         match self {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use tower::Service;
 
 use crate::dependencies::{Dependency, Status};
@@ -52,7 +53,7 @@ impl Admin {
         engine.map(|engine| engine.config.server.admin_hosts.clone()).unwrap_or_default()
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    fn answer(&self, method: &Method, path: &str) -> Response<AdminBody> {
         let page: fn(&Self) -> (StatusCode, &'static str, String) = match path {
             "/healthz" => |_| (StatusCode::OK, TEXT, "ok\n".to_owned()),
             "/readyz" => Self::readiness,
@@ -105,7 +106,7 @@ impl<B> Service<Request<B>> for Admin
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<AdminBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -130,13 +131,16 @@ pub(super) fn reply(
     status: StatusCode,
     content_type: &'static str,
     body: String,
-) -> Response<Full<Bytes>> {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+) -> Response<AdminBody> {
+    let mut reply = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
+
+/// Of one piece, or a stream of events.
+pub(super) type AdminBody = UnsyncBoxBody<Bytes, Infallible>;
 
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -144,8 +148,6 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use http_body_util::BodyExt;
-
     use super::*;
     use crate::http::downstream::signal;
 

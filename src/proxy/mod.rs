@@ -9,6 +9,7 @@ pub(crate) mod forward;
 mod gate;
 mod health;
 mod limits;
+mod live;
 mod observer;
 mod operator;
 mod page;

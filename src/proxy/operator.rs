@@ -1,4 +1,5 @@
-//! What the admin listener tells of single requests: `POST /explain`, `POST /trace` and `GET /trace/{id}`.
+//! What the admin listener tells of single requests, `POST /explain`, `POST /trace` and `GET /trace/{id}`, and of what
+//! happens, `GET /events`.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use http::header::{CONTENT_TYPE, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,33 +18,40 @@ use crate::explain::{Asked, Progress, Questions, Wanted};
 use crate::http::BoxError;
 use crate::http::ClientInfo;
 
-use super::admin::{TEXT, reply};
+use super::admin::{AdminBody, TEXT, reply};
+use super::live;
+use crate::http::downstream::signal::Shutdown;
 
-/// Explains requests.
+/// Explains requests, and tells what happens.
 #[derive(Clone)]
 pub(super) struct Operator {
     pub(super) questions: Questions,
     pub(super) transom: Transom,
+    /// Of the admin listener.
+    pub(super) closes: Shutdown,
 }
 
 /// Whether this path is answered here.
 pub(super) fn is_ours(path: &str) -> bool {
-    path == "/explain" || path == "/trace" || path.starts_with("/trace/")
+    path == "/events" || path == "/explain" || path == "/trace" || path.starts_with("/trace/")
 }
 
-type Answer = Result<Response<Full<Bytes>>, (StatusCode, String)>;
+type Answer = Result<Response<AdminBody>, (StatusCode, String)>;
 
 impl Operator {
-    pub(super) async fn answer<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    pub(super) async fn answer<B>(self, request: Request<B>) -> Response<AdminBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let answer = match (&parts.method, path.strip_prefix("/trace/")) {
+            (&Method::GET, None) if path == "/events" => {
+                Ok(live::answer(self.transom.engine().events.feed(), self.closes))
+            }
             (&Method::GET, Some(id)) => self.trace(id, parts.uri.query()).await,
             (&Method::POST, None) if path == "/explain" => self.explain(&parts, body).await,
-            (&Method::POST, None) => self.arm(&parts, body).await,
+            (&Method::POST, None) if path == "/trace" => self.arm(&parts, body).await,
             _ => Err((StatusCode::METHOD_NOT_ALLOWED, "not this method\n".to_owned())),
         };
         answer.unwrap_or_else(|(status, told)| reply(status, TEXT, told))

@@ -95,7 +95,8 @@ pub(crate) async fn start_proxy_on(
     let config = Arc::new(follow::State::default());
     let health = Arc::new(ProxyHealth { stacks: Arc::clone(&stacks), config: Arc::clone(&config) });
     let admin = admin_listener.map(|listener| -> Result<_, StartProxyError> {
-        let operator = Operator { questions: stacks.questions(), transom: transom.clone() };
+        let (questions, closes) = (stacks.questions(), admin_stops.clone());
+        let operator = Operator { questions, transom: transom.clone(), closes };
         let admin = Admin::new(health, transom.metrics(), proxy_stops.clone()).explaining(operator);
         let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
         let of_clients = ServerLimits { connections: ADMIN_CONNECTIONS, ..ServerLimits::default() };
