@@ -78,6 +78,8 @@ pub(crate) enum StoreNeed {
     Step(&'static str),
     /// An attempt at this job.
     Attempt(u64),
+    /// The lease of an attempt at this job.
+    Lease(u64),
     /// The end of an attempt.
     Ending,
     /// A look at what is due.

@@ -144,6 +144,7 @@ fn log_store(need: StoreNeed, error: &dyn Error) {
     match need {
         StoreNeed::Step(step) => error!(%code, step, %error, "the journal was not written"),
         StoreNeed::Attempt(job) => error!(%code, job, %error, "a delivery waits for the store"),
+        StoreNeed::Lease(job) => warn!(%code, job, %error, "a lease could not be renewed"),
         StoreNeed::Ending => error!(%code, %error, "a delivery's end waits for the store"),
         StoreNeed::Reading => error!(%code, %error, "the journal can't be read; deliveries wait"),
     }

@@ -41,10 +41,9 @@ impl Core {
 
     /// These rest in the journal by now; those among them that are due are tried soon.
     pub(super) fn queued(&self, jobs: &[Job]) {
-        for job in jobs.iter().filter(|job| matches!(job.progress, Progress::Due { .. })) {
-            self.tell_of(job, JobEvent::Queued);
-        }
-        self.hints.offer(jobs);
+        let due = jobs.iter().filter(|job| matches!(job.progress, Progress::Due { .. }));
+        due.clone().for_each(|job| self.tell_of(job, JobEvent::Queued));
+        self.hints.offer(due);
     }
 
     /// The reason why this step was not written.

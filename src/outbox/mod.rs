@@ -23,6 +23,7 @@ mod remote;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 mod unconfirmed;
 mod verdict;
 mod worker;

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
-use super::attempt::{Outcome, attempt};
-use super::clock::{due_at, millis};
+use super::attempt::{Outcome, attempt, ready_at};
+use super::clock::millis;
 use super::conclude::STORE_PAUSE;
 use super::core::Core;
 use super::kinds::{self, LaneId};
@@ -50,7 +50,7 @@ impl Worker {
     pub(super) fn new(core: Arc<Core>) -> Self {
         Self {
             core,
-            lanes: LaneId::ALL.map(|_| Lane::default()),
+            lanes: LaneId::ALL.map(|lane| Lane::new(lane.limits())),
             busy: HashSet::new(),
             running: HashMap::new(),
             attempts: JoinSet::new(),
@@ -127,17 +127,16 @@ impl Worker {
             after = Some(last.id);
             for job in &page {
                 count(&mut figures, job, now);
-                let Progress::Due { at } = job.progress else { continue };
-                match due_at(at, now) {
-                    at if at > now && !anew => next = next.min(at),
-                    _ if self.running.values().any(|running| running.id == job.id) => {}
-                    at => {
-                        let offered =
-                            self.lane(kinds::of(&job.task).lane()).offer(job.id, job.document);
-                        if offered && at > now {
-                            self.early.insert(job.id);
-                        }
-                    }
+                let is_running = self.running.values().any(|running| running.id == job.id);
+                let Some(at) = ready_at(job, now).filter(|_| !is_running) else { continue };
+                let early = anew && matches!(job.progress, Progress::Due { .. });
+                if at > now && !early {
+                    next = next.min(at);
+                    continue;
+                }
+                let offered = self.lane(kinds::of(&job.task).lane()).offer(job.id, job.document);
+                if offered && at > now {
+                    self.early.insert(job.id);
                 }
             }
         }
@@ -148,13 +147,13 @@ impl Worker {
 
     fn start_due(&mut self) {
         let now = self.core.clock.now();
-        while now >= self.paused_until && self.attempts.len() < MAX_ATTEMPTS {
+        while now >= self.paused_until {
             let next = LaneId::ALL.into_iter().filter_map(|lane| {
                 let id = self.lanes[lane as usize].next(now, &self.busy)?;
                 Some((id, lane))
             });
             let Some((id, lane)) = next.min_by_key(|(id, _)| *id) else { return };
-            let Some(document) = self.lane(lane).start(id) else { return };
+            let Some(document) = self.lane(lane).start(id, now) else { return };
             let failures = self.lane(lane).failures();
             let early = self.early.remove(&id);
             let task = self.attempts.spawn(attempt(Arc::clone(&self.core), id, failures, early));
@@ -240,8 +239,6 @@ fn count(figures: &mut OutboxFigures, job: &Job, now: u64) {
     figures.oldest = figures.oldest.max(age);
 }
 
-/// The concurrency limit: DWS gets a few large uploads side by side, not a flood after an outage.
-const MAX_ATTEMPTS: usize = 4;
 const PAGE: usize = 256;
 const FIGURES_EVERY: Duration = Duration::from_secs(15);
 const READ_AT_LEAST_EVERY: Duration = Duration::from_secs(10 * 60);

@@ -8,6 +8,8 @@ mod upload;
 
 use super::attempt::Outcome;
 use super::core::Core;
+use super::lane::LaneLimits;
+use super::token_bucket::Rate;
 use crate::store::{BoxFuture, Job, Progress, StoreError, Task};
 
 pub(super) trait JobKind: Sync {
@@ -22,7 +24,7 @@ pub(super) trait JobKind: Sync {
         job: Job,
         failures: u32,
     ) -> BoxFuture<'a, Result<Outcome, StoreError>>;
-    /// How far a job is whose attempt ended without a word. `now`: in Unix milliseconds.
+    /// How far a job is whose attempt ended without a word, with the process or with its lease. `now`: in Unix milliseconds.
     fn interrupted(&self, now: u64) -> Progress;
 }
 
@@ -49,6 +51,15 @@ impl LaneId {
         match self {
             Self::Uploads => "uploads",
             Self::Removals => "removals",
+        }
+    }
+
+    /// A backend gets a few large uploads side by side, and no flood after an outage.
+    pub(super) fn limits(self) -> LaneLimits {
+        let rate = Rate { burst: 100, interval: 20 }; // 50 in a second
+        match self {
+            Self::Uploads => LaneLimits { concurrency: 4, rate },
+            Self::Removals => LaneLimits { concurrency: 2, rate },
         }
     }
 }

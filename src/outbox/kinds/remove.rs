@@ -3,7 +3,7 @@
 use super::{JobKind, LaneId};
 use crate::backend::BackendErrorKind;
 use crate::events::JobEvent;
-use crate::outbox::attempt::{Outcome, claim, next_try};
+use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
 use crate::outbox::conclude::{retry_later, surely};
 use crate::outbox::core::Core;
 use crate::outbox::schedule::Pace;
@@ -42,7 +42,11 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
         return Ok(Outcome::NotAsked);
     };
     let Task::Remove { document_id, .. } = &job.task else { return Ok(Outcome::NotAsked) };
-    let error = match core.backend.get().remove(document_id).await {
+    let backend = core.backend.get();
+    let Some(removed) = under_lease(core, &job, backend.remove(document_id)).await else {
+        return Ok(Outcome::NotAsked);
+    };
+    let error = match removed {
         Err(error) if verdict(error.kind) != Verdict::Done => error,
         _ => {
             let batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };

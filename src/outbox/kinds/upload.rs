@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use super::{JobKind, LaneId};
 use crate::backend::{BackendError, BackendErrorKind, Upload};
 use crate::events::{JobEvent, ParkedBy};
-use crate::outbox::attempt::{Outcome, claim, next_try};
+use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
 use crate::outbox::conclude::{Ending, conclude, park, retry_later, surely};
 use crate::outbox::core::Core;
 use crate::outbox::schedule::Pace;
@@ -45,7 +45,10 @@ impl JobKind for UploadJob {
 
 async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError> {
     let Some(job) = begin(core, job).await? else { return Ok(Outcome::NotAsked) };
-    let error = match send(core, &job).await {
+    let Some(sent) = under_lease(core, &job, send(core, &job)).await else {
+        return Ok(Outcome::NotAsked);
+    };
+    let error = match sent {
         Ok(document_id) => {
             conclude(core, &job, Ending::Stored { document_id }).await;
             return Ok(Outcome::Works);

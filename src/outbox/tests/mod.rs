@@ -5,6 +5,7 @@ mod crash;
 mod delivery;
 mod events;
 mod flaky;
+mod leases;
 mod model;
 mod names;
 #[cfg(feature = "cli")]

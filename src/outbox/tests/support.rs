@@ -267,6 +267,11 @@ impl World {
         self.outbox = Some(outbox.unwrap());
     }
 
+    /// Unix milliseconds, as the outbox counts them.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
     /// What was told since the last time.
     pub(super) fn heard(&self) -> Vec<String> {
         std::mem::take(&mut *self.heard.lock().unwrap())
