@@ -67,7 +67,8 @@ impl Operator {
             let tls = self.transom.engine().config.server.tls.is_some();
             ClientInfo { tls, ..*client }
         });
-        json(StatusCode::OK, &self.questions.explain(request, client).await)
+        let events = self.transom.engine().events.clone();
+        json(StatusCode::OK, &self.questions.explain(&events, request, client).await)
     }
 
     async fn arm<B>(self, parts: &Parts, body: B) -> Answer
