@@ -141,9 +141,9 @@ impl Transom {
         let audit = audit.transpose().map_err(StartError)?;
         let backend = backend::connect(&config.backend, metrics.clone()).map_err(StartError)?;
         let deliver_to = Arc::new(Current::new(backend.clone()));
+        let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
         let outbox =
-            Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), metrics.clone())
-                .await?;
+            Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await?;
         let backend_health = Arc::new(health(backend.clone()));
         let broker = Broker::new(backend, metrics.clone(), config.identities.len() > 1);
         let decisions = Decisions::new(&config.app.remember);
@@ -159,7 +159,7 @@ impl Transom {
             spool,
             sources: Sources::new(),
             owned,
-            events: Events::new(metrics.clone(), vec![Box::new(Following)]),
+            events,
             metrics,
             store,
             backend: deliver_to,

@@ -92,7 +92,7 @@ pub mod testing;
 mod viewer;
 mod weight;
 
-pub use admin::AdminService;
+pub use admin::{AdminBody, AdminService};
 pub use body::{RequestBody, ResponseBody};
 pub use config::{
     Config, ConfigBuilder, ConfigError, ConfigWarning, DeleteRoute, Documents, ReferenceFormat,

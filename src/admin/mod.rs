@@ -3,21 +3,25 @@
 //! A service, for the admin listener of the `transom` command and for whatever a service that mounts the layer answers
 //! its operators with.
 
+mod live;
 mod operator;
 mod page;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::ready;
+use std::future::{pending, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body;
-use http_body_util::{Empty, Full};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service};
 
 use self::operator::Operator;
@@ -47,7 +51,7 @@ impl Health for Transom {
 }
 
 /// What operators and their probes ask of Transom, as a service without a listener: `GET /healthz`, `/readyz`,
-/// `/metrics` (OpenMetrics 1.0) and `/trace/{id}`, `POST /trace`, and with [`explaining`](Self::explaining)
+/// `/metrics` (OpenMetrics 1.0), `/events` (the live feed) and `/trace/{id}`, `POST /trace`, and with [`explaining`](Self::explaining)
 /// `POST /explain`. `transom explain --admin` asks them.
 ///
 /// What it tells is for operators alone, so that it belongs on an address that clients don't reach. It answers to
@@ -71,7 +75,8 @@ impl Transom {
     /// Answers probes and operators; see [`AdminService`].
     #[must_use]
     pub fn admin_service(&self) -> AdminService {
-        let operator = Operator { questions: None, transom: self.clone() };
+        let closes = pending().boxed().shared();
+        let operator = Operator { questions: None, transom: self.clone(), closes };
         AdminService::new(Arc::new(self.clone()), self.metrics()).with(operator)
     }
 }
@@ -109,10 +114,16 @@ impl AdminService {
         Self { operator: Some(operator), ..self }
     }
 
-    /// The same with the way of a request that the proxy has.
+    /// The same with the way of a request that the proxy has. Streams end when `closes` is done.
     #[cfg(feature = "server")]
-    pub(crate) fn asking(self, questions: Questions, transom: Transom) -> Self {
-        self.with(Operator { questions: Some(questions), transom })
+    pub(crate) fn asking(
+        self,
+        questions: Questions,
+        transom: Transom,
+        closes: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let closes = closes.boxed().shared();
+        self.with(Operator { questions: Some(questions), transom, closes })
     }
 
     /// Of this moment.
@@ -122,7 +133,7 @@ impl AdminService {
         engine.map(|engine| engine.config.server.admin_hosts.clone()).unwrap_or_default()
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    fn answer(&self, method: &Method, path: &str) -> Response<AdminBody> {
         let page: fn(&Self) -> (StatusCode, &'static str, String) = match path {
             "/healthz" => |_| (StatusCode::OK, TEXT, "ok\n".to_owned()),
             "/readyz" => Self::readiness,
@@ -181,7 +192,7 @@ impl<B> Service<Request<B>> for AdminService
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<AdminBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -202,13 +213,45 @@ where
     }
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<AdminBody> {
+    let mut reply = Response::new(AdminBody(Full::new(Bytes::from(body)).boxed_unsync()));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
+
+/// Of one piece, or a stream of events.
+pub struct AdminBody(UnsyncBoxBody<Bytes, Infallible>);
+
+impl Body for AdminBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+impl fmt::Debug for AdminBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminBody").finish_non_exhaustive()
+    }
+}
+
+/// Done when streams have to end.
+type Closes = Shared<BoxFuture<'static, ()>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -216,8 +259,6 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use http_body_util::BodyExt;
-
     use super::*;
 
     struct These(Vec<(&'static str, Status)>, bool);

@@ -1,4 +1,5 @@
-//! What the admin listener tells of single requests: `POST /explain`, `POST /trace` and `GET /trace/{id}`.
+//! What the admin listener tells of single requests, `POST /explain`, `POST /trace` and `GET /trace/{id}`, and of what
+//! happens, `GET /events`.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use http::header::{CONTENT_TYPE, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,34 +18,39 @@ use crate::explain::{Asked, Progress, Questions, Wanted};
 use crate::http::BoxError;
 use crate::http::ClientInfo;
 
-use super::{TEXT, reply};
+use super::{AdminBody, Closes, TEXT, live, reply};
 
-/// Explains requests.
+/// Explains requests, and tells what happens.
 #[derive(Clone)]
 pub(super) struct Operator {
     /// `None`: there is no app that could be asked.
     pub(super) questions: Option<Questions>,
     pub(super) transom: Transom,
+    /// When streams have to end.
+    pub(super) closes: Closes,
 }
 
 /// Whether this path is answered here.
 pub(super) fn is_ours(path: &str) -> bool {
-    path == "/explain" || path == "/trace" || path.starts_with("/trace/")
+    path == "/events" || path == "/explain" || path == "/trace" || path.starts_with("/trace/")
 }
 
-type Answer = Result<Response<Full<Bytes>>, (StatusCode, String)>;
+type Answer = Result<Response<AdminBody>, (StatusCode, String)>;
 
 impl Operator {
-    pub(super) async fn answer<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    pub(super) async fn answer<B>(self, request: Request<B>) -> Response<AdminBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let answer = match (&parts.method, path.strip_prefix("/trace/")) {
+            (&Method::GET, None) if path == "/events" => {
+                Ok(live::answer(self.transom.engine().events.feed(), self.closes))
+            }
             (&Method::GET, Some(id)) => self.trace(id, parts.uri.query()).await,
             (&Method::POST, None) if path == "/explain" => self.explain(&parts, body).await,
-            (&Method::POST, None) => self.arm(&parts, body).await,
+            (&Method::POST, None) if path == "/trace" => self.arm(&parts, body).await,
             _ => Err((StatusCode::METHOD_NOT_ALLOWED, "not this method\n".to_owned())),
         };
         answer.unwrap_or_else(|(status, told)| reply(status, TEXT, told))
@@ -64,7 +70,8 @@ impl Operator {
             let tls = self.transom.engine().config.server.tls.is_some();
             ClientInfo { tls, ..*client }
         });
-        json(StatusCode::OK, &questions.explain(request, client).await)
+        let events = self.transom.engine().events.clone();
+        json(StatusCode::OK, &questions.explain(&events, request, client).await)
     }
 
     async fn arm<B>(self, parts: &Parts, body: B) -> Answer

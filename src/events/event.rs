@@ -1,5 +1,10 @@
+use std::error::Error;
+use std::time::Duration;
+
+use super::{JobEvent, JobRef, StoreNeed};
 use crate::document::DocumentKey;
 use crate::reason::{Reason, Step};
+use crate::telemetry::OutboxFigures;
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +44,60 @@ pub(crate) enum Event<'a> {
     SessionDecided { document: Option<&'a DocumentKey>, reason: Reason },
     /// A fetch from the app came to its end.
     Fetched { document: &'a DocumentKey, reason: Reason },
+    /// Something happened to a job of the outbox.
+    Job { job: JobRef<'a>, what: JobEvent<'a> },
+    /// The backend no longer has a document that it had.
+    DocumentLost { document: &'a DocumentKey, document_id: &'a str },
+    /// It has it again.
+    DocumentFound { document: &'a DocumentKey, document_id: &'a str },
+    /// The backend failed `failures` times in a row, so that a lane of the outbox rests.
+    BreakerOpened { lane: &'static str, failures: u32, rests: Duration },
+    /// The backend works again, as far as a lane can tell.
+    BreakerClosed { lane: &'static str },
+    /// The jobs of the outbox were counted.
+    JobsCounted(&'a OutboxFigures),
+    /// The outbox needs the store, and it failed.
+    StoreFailed { need: StoreNeed, error: &'a dyn Error },
 }
 
 impl Event<'_> {
+    /// As the live feed calls it.
+    #[cfg(feature = "server")]
+    pub(super) fn name(&self) -> &'static str {
+        match *self {
+            Self::Captured { .. } => "captured",
+            Self::Journalled { .. } => "journalled",
+            Self::AwaitsLook { .. } => "awaits_look",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Refuted { .. } => "refuted",
+            Self::FileRefused { .. } => "file_refused",
+            Self::NotCaptured { .. } => "not_captured",
+            Self::Deleted { .. } => "deleted",
+            Self::InDoubt { .. } => "in_doubt",
+            Self::PassedOn { .. } => "passed_on",
+            Self::NotAddressed { .. } => "not_addressed",
+            Self::SessionDecided { .. } => "session_decided",
+            Self::Fetched { .. } => "fetched",
+            Self::Job { what, .. } => what.name(),
+            Self::DocumentLost { .. } => "document_lost",
+            Self::DocumentFound { .. } => "document_found",
+            Self::BreakerOpened { .. } => "breaker_opened",
+            Self::BreakerClosed { .. } => "breaker_closed",
+            Self::JobsCounted(_) => "jobs_counted",
+            Self::StoreFailed { .. } => "store_failed",
+        }
+    }
+
     /// The decision that it is, and the step that it is counted at.
     pub(super) fn outcome(&self) -> Option<(Step, Reason)> {
         Some(match *self {
-            Self::Journalled { .. } | Self::NotAddressed { .. } => return None,
+            Self::Journalled { .. }
+            | Self::NotAddressed { .. }
+            | Self::DocumentFound { .. }
+            | Self::BreakerOpened { .. }
+            | Self::BreakerClosed { .. }
+            | Self::JobsCounted(_)
+            | Self::StoreFailed { .. } => return None,
             Self::Captured { reason, .. }
             | Self::Confirmed { reason, .. }
             | Self::FileRefused { reason, .. }
@@ -57,15 +109,17 @@ impl Event<'_> {
             Self::InDoubt { .. } => (Step::Capture, Reason::InDoubt),
             Self::SessionDecided { reason, .. } => (Step::Session, reason),
             Self::Fetched { reason, .. } => (Step::Source, reason),
+            Self::Job { what, .. } => (Step::Deliver, what.reason()?),
+            Self::DocumentLost { .. } => (Step::Deliver, Reason::DocumentLost),
         })
     }
 
     /// What was decided on the request, as its line in the access log and its trail say it. A fetch is a step on the way
-    /// to that.
+    /// to that, and a delivery has no request.
     pub(crate) fn decision(&self) -> Option<Reason> {
         match *self {
             Self::NotAddressed { reason } => Some(reason),
-            Self::Fetched { .. } => None,
+            Self::Fetched { .. } | Self::Job { .. } | Self::DocumentLost { .. } => None,
             _ => self.outcome().map(|(_, reason)| reason),
         }
     }

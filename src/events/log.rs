@@ -1,6 +1,8 @@
-use tracing::{debug, info, warn};
+use std::error::Error;
 
-use super::{Event, Listener, Origin};
+use tracing::{debug, error, info, warn};
+
+use super::{Event, JobEvent, JobRef, Listener, Origin, ParkedBy, StoreNeed};
 use crate::reason::{Reason, Step};
 
 /// The words and the level of each event.
@@ -69,8 +71,81 @@ impl Listener for Logging {
                 }
                 _ => warn!(%code, %document, "the app's source gave no document"),
             },
-            // Told by what comes of them.
-            Event::Journalled { .. } | Event::AwaitsLook { .. } | Event::NotAddressed { .. } => {}
+            Event::Job { job, what } => log_job(&job, what),
+            Event::DocumentLost { document, document_id } => {
+                let code = Reason::DocumentLost;
+                warn!(
+                    %code, %document, document_id,
+                    "DWS no longer has a document; it takes the app's `source` or another upload to view it again"
+                );
+            }
+            Event::DocumentFound { document, document_id } => {
+                info!(%document, document_id, "DWS has a document again");
+            }
+            Event::BreakerOpened { lane, failures, rests } => {
+                let rests_ms = rests.as_millis();
+                debug!(lane, failures, rests_ms, "a lane rests, since DWS fails");
+            }
+            Event::BreakerClosed { lane } => debug!(lane, "a lane goes on, since DWS works"),
+            Event::StoreFailed { need, error } => log_store(need, error),
+            // Told by what comes of them, or by figures.
+            Event::Journalled { .. }
+            | Event::AwaitsLook { .. }
+            | Event::NotAddressed { .. }
+            | Event::JobsCounted(_) => {}
         }
+    }
+}
+
+fn log_job(job: &JobRef<'_>, what: JobEvent<'_>) {
+    let JobRef { id: job, kind, document, attempts } = *job;
+    match what {
+        JobEvent::Queued => debug!(job, kind, %document, "a delivery is due"),
+        // The upload that takes its place is told.
+        JobEvent::Dropped { at_its_turn: false } => {}
+        JobEvent::Dropped { at_its_turn: true } => {
+            info!(code = %Reason::Superseded, job, %document, "an upload became pointless");
+        }
+        JobEvent::Done { reason: code @ Reason::Removed, document_id } => {
+            info!(%code, job, %document, document_id, "removed at DWS");
+        }
+        JobEvent::Done { reason: code, document_id } => {
+            info!(%code, job, %document, attempts, document_id, "an upload ended");
+        }
+        JobEvent::Refused { reason: code, detail } => {
+            error!(%code, job, %document, attempts, detail, "DWS refuses the document");
+        }
+        JobEvent::Retried { after, error } => {
+            let (code, next_try_ms) = (Reason::DeliveryRetried, after.as_millis());
+            warn!(%code, job, %document, attempts, next_try_ms, error, "a delivery will be repeated");
+        }
+        JobEvent::Parked { reason: code, by } => match by {
+            ParkedBy::Spool { error } => {
+                error!(%code, job, %document, error, "an upload is parked: its bytes are gone");
+            }
+            ParkedBy::Attempt { error } => error!(
+                %code, job, %document, attempts, error,
+                "an upload is parked: see `transom outbox list`"
+            ),
+            ParkedBy::Restart => error!(
+                %code, job, %document,
+                "an upload was cut off by the end of the last run; it is parked: see `transom outbox list`"
+            ),
+        },
+        JobEvent::Fenced => warn!(
+            job, %document,
+            "an attempt took longer than its lease; the job is another owner's by now"
+        ),
+    }
+}
+
+fn log_store(need: StoreNeed, error: &dyn Error) {
+    let code = Reason::StoreUnavailable;
+    match need {
+        StoreNeed::Step(step) => error!(%code, step, %error, "the journal was not written"),
+        StoreNeed::Attempt(job) => error!(%code, job, %error, "a delivery waits for the store"),
+        StoreNeed::Lease(job) => warn!(%code, job, %error, "a lease could not be renewed"),
+        StoreNeed::Ending => error!(%code, %error, "a delivery's end waits for the store"),
+        StoreNeed::Reading => error!(%code, %error, "the journal can't be read; deliveries wait"),
     }
 }

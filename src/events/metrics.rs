@@ -13,5 +13,8 @@ impl Listener for Counting {
         if let Some(bytes) = event.journalled() {
             self.0.captured(bytes);
         }
+        if let Event::JobsCounted(figures) = event {
+            self.0.outbox(figures);
+        }
     }
 }

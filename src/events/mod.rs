@@ -5,6 +5,9 @@
 
 mod access_log;
 mod event;
+#[cfg(feature = "server")]
+mod feed;
+mod job;
 mod log;
 mod metrics;
 mod origin;
@@ -16,6 +19,9 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use self::event::Event;
+#[cfg(feature = "server")]
+pub(crate) use self::feed::{Entry, Feed, Reader, Told};
+pub(crate) use self::job::{JobEvent, JobRef, ParkedBy, StoreNeed};
 pub(crate) use self::origin::{Hypothetical, Origin, RequestId};
 use crate::telemetry::Metrics;
 
@@ -31,22 +37,40 @@ pub(crate) trait Listener: Send + Sync {
 
 /// Where events are told. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Events(Arc<[Box<dyn Listener>]>);
+pub(crate) struct Events {
+    listeners: Arc<[Box<dyn Listener>]>,
+    #[cfg(feature = "server")]
+    feed: Feed,
+}
 
 impl Events {
     /// The listeners of every engine, one line each, and those of rooms above.
     pub(crate) fn new(metrics: Arc<Metrics>, others: Vec<Box<dyn Listener>>) -> Self {
-        let listeners: [Box<dyn Listener>; 3] = [
+        #[cfg(feature = "server")]
+        let feed = Feed::default();
+        let listeners: Vec<Box<dyn Listener>> = vec![
             Box::new(metrics::Counting(metrics)),
             Box::new(access_log::Noting),
             Box::new(log::Logging),
+            #[cfg(feature = "server")]
+            Box::new(feed.clone()),
         ];
-        Self(listeners.into_iter().chain(others).collect())
+        Self {
+            listeners: listeners.into_iter().chain(others).collect(),
+            #[cfg(feature = "server")]
+            feed,
+        }
+    }
+
+    /// What happens, as it happens.
+    #[cfg(feature = "server")]
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>, origin: &Origin<'_>) {
         let is_hypothetical = origin.is_hypothetical();
-        for listener in &*self.0 {
+        for listener in &*self.listeners {
             if !is_hypothetical || listener.hears_hypothetical() {
                 listener.hear(event, origin);
             }
@@ -56,6 +80,6 @@ impl Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("listeners", &self.0.len()).finish()
+        f.debug_struct("Events").field("listeners", &self.listeners.len()).finish()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::{Either, Empty, Full};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use super::pretend::stand_in;
 use super::trail::{Explanation, Finding, Trail};
 use crate::body::RequestBody;
 use crate::engine::Transom;
-use crate::events::Hypothetical;
+use crate::events::{Event, Events, Origin};
 use crate::http::ClientInfo;
 use crate::lane::Probe;
 use crate::reason::Reason;
@@ -84,24 +84,24 @@ impl Questions {
         }))
     }
 
-    /// What would become of the request, if this client made it.
+    /// What would become of the request, if this client made it. `events`: of the engine.
     pub(crate) async fn explain(
         &self,
+        events: &Events,
         mut request: Request<()>,
         client: Option<ClientInfo>,
     ) -> Explanation {
-        let trail = Trail::of_question(&request, None);
-        request.extensions_mut().insert(trail.clone());
-        request.extensions_mut().insert(Hypothetical);
+        let trail = Trail::of_question(&mut request, None);
         client.map(|client| request.extensions_mut().insert(client));
         request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost"));
-        let extensions = request.extensions().clone();
+        let (extensions, headers) = (request.extensions().clone(), HeaderMap::new());
         let put = (self.0)(request.map(|()| Empty::new()));
         if tokio::time::timeout(AT_MOST, put).await.is_err() {
             Trail::step(&extensions, "app", || {
                 (Finding::No, format!("no answer within {} s", AT_MOST.as_secs()))
             });
-            Trail::decided(&extensions, Reason::AppUnavailable);
+            let event = Event::SessionDecided { document: None, reason: Reason::AppUnavailable };
+            events.tell(&event, &Origin::at(&extensions, &headers));
         }
         trail.told().clone()
     }

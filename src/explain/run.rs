@@ -15,7 +15,6 @@ use crate::auth::{Caller, Refusal};
 use crate::config::Config;
 use crate::document::DocumentKey;
 use crate::engine::{Engine, Transom};
-use crate::events::Hypothetical;
 use crate::store::{self, DocumentState, DocumentStore, JobId, Provenance, now_ms};
 
 /// A request, and what is to be assumed about the rest of the world.
@@ -70,10 +69,8 @@ impl Explainer {
         }
         let engine = self.transom.engine();
         let app = stand_in(&engine.config, &request, app);
-        let trail = Trail::of_question(&request, caller);
         let mut request = request.map(|()| Empty::<Bytes>::new());
-        request.extensions_mut().insert(trail.clone());
-        request.extensions_mut().insert(Hypothetical);
+        let trail = Trail::of_question(&mut request, caller);
         let Ok(reply) = self.transom.layer().layer(app).oneshot(request).await;
         drop(reply);
         trail.told().clone()

@@ -65,12 +65,15 @@ pub(crate) enum Finding {
 }
 
 impl Trail {
-    /// For a request that is only asked about; `caller` is taken for the truth if there is one.
+    /// Makes a question of the request: nothing of it happens. `caller` is taken for the truth if there is one.
     pub(crate) fn of_question<B>(
-        request: &Request<B>,
+        request: &mut Request<B>,
         caller: Option<Result<Caller, Refusal>>,
     ) -> Self {
-        Self::with(Purpose::Question(caller), request)
+        let trail = Self::with(Purpose::Question(caller), request);
+        request.extensions_mut().insert(trail.clone());
+        request.extensions_mut().insert(Hypothetical);
+        trail
     }
 
     /// For a real request.

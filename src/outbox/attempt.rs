@@ -3,17 +3,21 @@
 //! A job that is due may be removed by whoever replaces or deletes its document, so a claim insists on the revision of
 //! the document that waits for it, and changes it. A job that is `Sending` is changed only under its claim.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::clock::{due_at, millis};
 use super::conclude::hand_back;
 use super::core::Core;
 use super::kinds;
+use super::recover::take_over;
 use super::schedule::{Pace, delay};
 use super::verdict::{Verdict, blames_backend};
 use crate::backend::BackendError;
-use crate::reason::Reason;
+use crate::events::{Event, JobEvent, StoreNeed};
 use crate::store::{Applied, Batch, Job, JobId, Progress, StoreError, find_job};
 
 /// How an attempt ended, as far as the lane is concerned.
@@ -36,7 +40,7 @@ pub(super) async fn attempt(core: Arc<Core>, id: JobId, failures: u32, early: bo
     match attempt_job(&core, id, failures, early).await {
         Ok(outcome) => outcome,
         Err(error) => {
-            tracing::error!(code = %Reason::StoreUnavailable, job = id.0, %error, "a delivery waits for the store");
+            core.tell(&Event::StoreFailed { need: StoreNeed::Attempt(id.0), error: &error });
             Outcome::StoreFailed
         }
     }
@@ -49,14 +53,56 @@ async fn attempt_job(
     early: bool,
 ) -> Result<Outcome, StoreError> {
     let now = core.clock.now();
-    let is_due = |job: &Job| match job.progress {
-        Progress::Due { at } => early || due_at(at, now) <= now,
-        _ => false,
+    let Some(job) = find_job(&*core.store, id).await? else { return Ok(Outcome::NotAsked) };
+    let is_due = matches!(job.progress, Progress::Due { .. });
+    match ready_at(&job, now) {
+        Some(at) if at > now && !(early && is_due) => Ok(Outcome::Later(at)),
+        Some(_) if is_due => kinds::of(&job.task).run(core, job, failures).await,
+        Some(_) => take_over(core, &job).await,
+        None => Ok(Outcome::NotAsked),
+    }
+}
+
+/// From when on there is something to do for a job: an attempt, or, where one has outlived its lease, to take it over.
+pub(super) fn ready_at(job: &Job, now: u64) -> Option<u64> {
+    match job.progress {
+        Progress::Due { at } => Some(due_at(at, now)),
+        Progress::Sending => job.leased_until.or(Some(0)),
+        Progress::Unconfirmed | Progress::Parked { .. } => None,
+    }
+}
+
+/// Makes the attempt under this claim for as long as it takes: the lease is renewed in time. `None`: the job is another
+/// owner's by now, and what this attempt comes to does not count.
+pub(super) async fn under_lease<T>(
+    core: &Core,
+    claimed: &Job,
+    attempt: impl Future<Output = T>,
+) -> Option<T> {
+    // A renewal that is cut off by the end of the attempt is applied before that is written, or never.
+    let fenced = async {
+        loop {
+            sleep(LEASE / 2).await;
+            let until = core.clock.now().saturating_add(millis(LEASE));
+            match core.store.renew(claimed, until).await {
+                Ok(Applied::Fenced) => return,
+                Ok(Applied::Done | Applied::Conflict) => {}
+                Err(error) => {
+                    core.tell(&Event::StoreFailed {
+                        need: StoreNeed::Lease(claimed.id.0),
+                        error: &error,
+                    });
+                }
+            }
+        }
     };
-    match find_job(&*core.store, id).await? {
-        Some(job) if is_due(&job) => kinds::of(&job.task).run(core, job, failures).await,
-        Some(Job { progress: Progress::Due { at }, .. }) => Ok(Outcome::Later(at)),
-        _ => Ok(Outcome::NotAsked),
+    tokio::select! {
+        biased;
+        done = attempt => Some(done),
+        () = fenced => {
+            core.tell_of(claimed, JobEvent::Fenced);
+            None
+        }
     }
 }
 
@@ -94,5 +140,5 @@ pub(super) fn next_try(
     core.clock.now().saturating_add(millis(wait))
 }
 
-/// Longer than any attempt without a word from the backend.
-const LEASE: Duration = Duration::from_secs(60 * 60);
+/// Longer than a store may fail before deliveries are doubted.
+pub(super) const LEASE: Duration = Duration::from_secs(10 * 60);

@@ -17,16 +17,19 @@ impl CircuitBreaker {
         now >= self.open_until && !(half_open && running > 0)
     }
 
-    pub(super) fn close(&mut self) {
-        *self = Self::default();
+    /// Whether it was open, or half open.
+    pub(super) fn close(&mut self) -> bool {
+        std::mem::take(self).failures > 0
     }
 
-    /// Attempts that were under way when it opened belong to the same failure.
-    pub(super) fn open(&mut self, now: u64, until: u64) {
-        if now >= self.open_until {
+    /// Attempts that were under way when it opened belong to the same failure. Whether it was not open.
+    pub(super) fn open(&mut self, now: u64, until: u64) -> bool {
+        let opens = now >= self.open_until;
+        if opens {
             self.failures = self.failures.saturating_add(1);
         }
         self.open_until = self.open_until.max(until);
+        opens
     }
 
     pub(super) fn failures(&self) -> u32 {

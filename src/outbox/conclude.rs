@@ -8,11 +8,11 @@ use tokio::time::sleep;
 
 use super::core::Core;
 use crate::backend::BackendError;
+use crate::events::{Event, JobEvent, ParkedBy, StoreNeed};
 use crate::reason::Reason;
 use crate::store::{
     Applied, Batch, BoxFuture, Document, DocumentState, Job, JobId, Progress, StoreError, find_job,
 };
-use crate::telemetry::Step;
 
 /// An upload's last word.
 #[derive(Clone, Debug)]
@@ -25,20 +25,17 @@ pub(super) enum Ending {
 /// journalled for removal.
 pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
     let removal = core.store.next_job();
-    let reason = surely(|| Box::pin(try_conclude(core, job, &ending, removal))).await;
-    let Some(reason) = reason else { return fenced(job) };
+    let reason = surely(core, || Box::pin(try_conclude(core, job, &ending, removal))).await;
+    let Some(reason) = reason else { return core.tell_of(job, JobEvent::Fenced) };
     core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
     core.settled.notify_waiters();
-    core.metrics.outcome(Step::Deliver, reason);
-    let (id, key, attempts) = (job.id.0, job.key(), job.attempts);
-    match ending {
-        Ending::Stored { document_id } => {
-            tracing::info!(code = %reason, job = id, document = %key, attempts, document_id, "an upload ended");
-        }
-        Ending::Refused { detail } => {
-            tracing::error!(code = %reason, job = id, document = %key, attempts, detail, "DWS refuses the document");
-        }
-    }
+    core.tell_of(
+        job,
+        match &ending {
+            Ending::Stored { document_id } => JobEvent::Done { reason, document_id },
+            Ending::Refused { detail } => JobEvent::Refused { reason, detail },
+        },
+    );
 }
 
 /// Back to `Due`. If the document has been replaced or deleted meanwhile, the next attempt drops
@@ -46,46 +43,27 @@ pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
 pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &BackendError) {
     let detail = bounded(&error.to_string());
     let next = Job { last_error: Some(detail.clone()), ..job.released(Progress::Due { at }) };
-    if !give_back(core, job, next).await {
-        return fenced(job);
-    }
-    core.metrics.outcome(Step::Deliver, Reason::DeliveryRetried);
-    let wait_ms = at.saturating_sub(core.clock.now());
-    tracing::warn!(
-        code = %Reason::DeliveryRetried, job = job.id.0, document = %job.key(),
-        attempts = job.attempts, next_try_ms = wait_ms, error = detail,
-        "a delivery will be repeated"
-    );
+    let after = Duration::from_millis(at.saturating_sub(core.clock.now()));
+    give_back(core, job, next, JobEvent::Retried { after, error: &detail }).await;
 }
 
 pub(super) async fn park(core: &Core, job: &Job, reason: Reason, error: &str) {
     let parked = job.released(Progress::Parked { reason });
-    if !give_back(core, job, Job { last_error: Some(bounded(error)), ..parked }).await {
-        return fenced(job);
-    }
-    core.metrics.outcome(Step::Deliver, reason);
-    tracing::error!(
-        code = %reason, job = job.id.0, document = %job.key(), attempts = job.attempts, error,
-        "an upload is parked: see `transom outbox list`"
-    );
+    let parked = Job { last_error: Some(bounded(error)), ..parked };
+    let by = ParkedBy::Attempt { error };
+    give_back(core, job, parked, JobEvent::Parked { reason, by }).await;
 }
 
 /// Undoes a claim that may or may not have been written, as nothing was sent.
 pub(super) async fn hand_back(core: &Core, claimed: &Job) {
-    surely(|| Box::pin(try_hand_back(core, claimed))).await;
+    surely(core, || Box::pin(try_hand_back(core, claimed))).await;
 }
 
-/// `false`: the job is no longer this owner's.
-async fn give_back(core: &Core, claimed: &Job, next: Job) -> bool {
+/// Ends an attempt, unless the job is no longer this owner's.
+async fn give_back(core: &Core, claimed: &Job, next: Job, what: JobEvent<'_>) {
     let batch = Batch { put_jobs: vec![next], ..Batch::default() };
-    surely(|| core.store.finish(claimed, batch.clone())).await == Applied::Done
-}
-
-fn fenced(job: &Job) {
-    tracing::warn!(
-        job = job.id.0, document = %job.key(),
-        "an attempt took longer than its lease; the job is another owner's by now"
-    );
+    let finished = surely(core, || core.store.finish(claimed, batch.clone())).await;
+    core.tell_of(claimed, if finished == Applied::Done { what } else { JobEvent::Fenced });
 }
 
 async fn try_conclude(
@@ -115,7 +93,7 @@ async fn try_conclude(
         let removals = batch.put_jobs.clone();
         match core.store.finish(job, batch).await? {
             Applied::Done => {
-                core.hints.offer(&removals);
+                core.queued(&removals);
                 return Ok(Some(if superseded { Reason::Superseded } else { ending.reason() }));
             }
             Applied::Fenced => return Ok(None),
@@ -170,12 +148,15 @@ impl Ending {
 }
 
 /// Repeats until the store has answered.
-pub(super) async fn surely<'a, T>(write: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>) -> T {
+pub(super) async fn surely<'a, T>(
+    core: &Core,
+    write: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
+) -> T {
     loop {
         match write().await {
             Ok(answer) => return answer,
             Err(error) => {
-                tracing::error!(code = %Reason::StoreUnavailable, %error, "a delivery's end waits for the store");
+                core.tell(&Event::StoreFailed { need: StoreNeed::Ending, error: &error });
                 sleep(STORE_PAUSE).await;
             }
         }

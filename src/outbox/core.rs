@@ -7,17 +7,20 @@ use tokio::task::spawn_blocking;
 
 use super::clock::Clock;
 use super::hints::Hints;
+use super::intake::Failure;
+use super::kinds;
 use super::remote::Files;
 use super::writes::Writes;
 use crate::backend::Current;
-use crate::store::DocumentStore;
-use crate::telemetry::Metrics;
+use crate::events::{Event, Events, JobEvent, JobRef, Origin, StoreNeed};
+use crate::reason::Reason;
+use crate::store::{DocumentStore, Job, Progress};
 
 pub(super) struct Core {
     pub(super) store: Arc<dyn DocumentStore>,
     pub(super) files: Arc<dyn Files>,
     pub(super) backend: Arc<Current>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) events: Events,
     pub(super) clock: Clock,
     pub(super) hints: Hints,
     pub(super) writes: Writes,
@@ -26,6 +29,32 @@ pub(super) struct Core {
 }
 
 impl Core {
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        self.events.tell(event, &Origin::default());
+    }
+
+    pub(super) fn tell_of(&self, job: &Job, what: JobEvent<'_>) {
+        let kind = kinds::of(&job.task).name();
+        let job = JobRef { id: job.id.0, kind, document: job.key(), attempts: job.attempts };
+        self.tell(&Event::Job { job, what });
+    }
+
+    /// These rest in the journal by now; those among them that are due are tried soon.
+    pub(super) fn queued(&self, jobs: &[Job]) {
+        let due = jobs.iter().filter(|job| matches!(job.progress, Progress::Due { .. }));
+        due.clone().for_each(|job| self.tell_of(job, JobEvent::Queued));
+        self.hints.offer(due);
+    }
+
+    /// The reason why this step was not written.
+    pub(super) fn reason(&self, step: &'static str, failure: &Failure) -> Reason {
+        let reason = failure.reason();
+        if reason == Reason::StoreUnavailable {
+            self.tell(&Event::StoreFailed { need: StoreNeed::Step(step), error: failure });
+        }
+        reason
+    }
+
     /// Removes spool files that no job needs any more. One that stays is swept at the next start.
     pub(super) async fn remove_files(&self, names: Vec<String>) {
         if names.is_empty() {

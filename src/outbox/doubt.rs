@@ -67,7 +67,7 @@ impl Outbox {
             named.is_known = !matches!(found, Ok(Ok(None)));
             named.document = found.ok().and_then(|found| Some(found.ok()??.id));
             if named.is_known {
-                named.before = self.mark(&named.key, named.mark, true).await;
+                named.before = self.mark(&named.key, named.which(), named.mark, true).await;
             }
         });
         join_all(marks).await;
@@ -81,17 +81,16 @@ impl Outbox {
             return None;
         }
         let mark = self.shared.core.store.next_job().0;
-        self.mark(key, mark, false).await;
+        self.mark(key, Which::Named(key.clone()), mark, false).await;
         Some(mark)
     }
 
     /// Since when the document was in doubt before.
-    async fn mark(&self, key: &DocumentKey, mark: u64, open: bool) -> Option<Before> {
+    async fn mark(&self, key: &DocumentKey, which: Which, mark: u64, open: bool) -> Option<Before> {
         let (core, key) = (self.shared.core.clone(), key.clone());
         core.writes.is_unmarked(&key);
         let marking = self.shared.background.spawn(async move {
             let mut before = None;
-            let which = Which::Named(key.clone());
             let marked = amend(&core, &which, |mapping| {
                 let unconfirmed = mapping.doubt.as_ref().and_then(|d| d.unconfirmed.clone());
                 let earlier = mapping.doubt.as_ref().filter(|doubt| core.writes.counts(doubt.mark));
@@ -140,7 +139,7 @@ impl Outbox {
                 (document.mark() == Some(mark))
                     .then(|| Document { doubt: None, ..document.clone() })
             });
-            lifted.await.map(|_| ()).map_err(|failure| failure.reason("lift"))
+            lifted.await.map(|_| ()).map_err(|failure| core.reason("lift", &failure))
         })
         .await
     }
@@ -160,7 +159,7 @@ impl Outbox {
                     Document { doubt: None, validators: validators.clone(), ..document.clone() };
                 document.is_same_version(&found).then_some(Change { to: Some(now), drops: true })
             });
-            let settled = unconfirmed.await.map_err(|failure| failure.reason("settle"))?;
+            let settled = unconfirmed.await.map_err(|failure| core.reason("settle", &failure))?;
             if settled {
                 found.names.iter().for_each(|name| core.writes.is_marked(name));
                 core.settled.notify_waiters();
@@ -195,7 +194,7 @@ impl Outbox {
                     None => Ok(()),
                 }
             };
-            withdrawn.await.map_err(|failure| failure.reason("withdraw"))
+            withdrawn.await.map_err(|failure| core.reason("withdraw", &failure))
         })
         .await
     }

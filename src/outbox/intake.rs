@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::core::Core;
 use super::doubt::Circumstances;
 use crate::document::DocumentKey;
+use crate::events::JobEvent;
 use crate::reason::Reason;
 use crate::store::{
     Applied, Batch, DocId, Document, DocumentState, DocumentStore, Doubt, Job, JobId, Mapping,
     Progress, Provenance, StoreError, Task, Validators, find_job,
 };
-use crate::telemetry::Step;
 
 /// A captured file that rests in the spool for good.
 #[derive(Clone, Debug)]
@@ -51,14 +51,15 @@ pub(super) async fn capture(
     let written = write_captures(core, &files, &jobs, known, by).await;
     match written {
         Ok(Written { batch, replaced, superseded }) => {
-            core.hints.offer(&batch.put_jobs);
-            for _ in 0..superseded.len() {
-                core.metrics.outcome(Step::Deliver, Reason::Superseded);
+            core.queued(&batch.put_jobs);
+            for job in &superseded {
+                core.tell_of(job, JobEvent::Dropped { at_its_turn: false });
             }
             for name in batch.put.iter().flat_map(|document| &document.names) {
                 core.writes.is_marked(name);
             }
-            core.remove_files([unused, superseded].concat()).await;
+            let superseded = superseded.iter().filter_map(Job::spool).map(str::to_owned);
+            core.remove_files(unused.into_iter().chain(superseded).collect()).await;
             let reasons = files.iter().zip(&jobs).map(|(file, job)| match job {
                 None => Reason::Superseded,
                 Some(_) if replaced.contains(&file.key) => Reason::Replaced,
@@ -72,7 +73,7 @@ pub(super) async fn capture(
             if !failure.leaves_doubt() {
                 core.remove_files(files.into_iter().map(|file| file.spool).collect()).await;
             }
-            Err(failure.reason("capture"))
+            Err(core.reason("capture", &failure))
         }
     }
 }
@@ -177,14 +178,11 @@ impl Failure {
         matches!(self, Self::Store(error) if error.leaves_doubt())
     }
 
-    pub(super) fn reason(&self, step: &'static str) -> Reason {
+    pub(super) fn reason(&self) -> Reason {
         match self {
             Self::Unknown => Reason::ReplaceUnknown,
             Self::Known => Reason::Superseded,
-            Self::Contended | Self::Store(_) => {
-                tracing::error!(code = %Reason::StoreUnavailable, step, error = %self, "the journal was not written");
-                Reason::StoreUnavailable
-            }
+            Self::Contended | Self::Store(_) => Reason::StoreUnavailable,
         }
     }
 }
@@ -205,8 +203,8 @@ struct Written {
     batch: Batch,
     /// Documents that were known already.
     replaced: Vec<DocumentKey>,
-    /// Spool files of uploads that these replace before they began.
-    superseded: Vec<String>,
+    /// Uploads that these replace before they began.
+    superseded: Vec<Job>,
 }
 
 async fn write_captures(
@@ -229,7 +227,7 @@ async fn write_captures(
                 }
                 for unneeded in unneeded_uploads(&*core.store, known).await? {
                     written.batch.remove_jobs.push(unneeded.id);
-                    written.superseded.extend(unneeded.spool().map(str::to_owned));
+                    written.superseded.push(unneeded);
                 }
             }
             let mut file = file.clone();

@@ -3,19 +3,42 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::breaker::CircuitBreaker;
+use super::token_bucket::{Rate, TokenBucket};
 use crate::store::{DocId, JobId};
 
-/// While its circuit breaker is open, its jobs rest where they are.
-#[derive(Debug, Default)]
+/// While its circuit breaker is open, or one of its limits is reached, its jobs rest where they are.
+#[derive(Debug)]
 pub(super) struct Lane {
     due: BTreeMap<JobId, DocId>,
     /// The journal holds due jobs that found no place here.
     overflowed: bool,
     breaker: CircuitBreaker,
+    rate: TokenBucket,
+    concurrency: usize,
     running: usize,
 }
 
+/// What a lane asks of the backend at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneLimits {
+    /// Attempts at a time.
+    pub(super) concurrency: usize,
+    pub(super) rate: Rate,
+}
+
 impl Lane {
+    pub(super) fn new(limits: LaneLimits) -> Self {
+        let LaneLimits { concurrency, rate } = limits;
+        Self {
+            due: BTreeMap::new(),
+            overflowed: false,
+            breaker: CircuitBreaker::default(),
+            rate: TokenBucket::new(rate),
+            concurrency,
+            running: 0,
+        }
+    }
+
     /// Whether there was a place for it.
     pub(super) fn offer(&mut self, id: JobId, document: DocId) -> bool {
         let taken = self.due.len() < MAX_DUE || self.due.contains_key(&id);
@@ -29,14 +52,18 @@ impl Lane {
 
     /// The oldest job that may be tried now.
     pub(super) fn next(&self, now: u64, busy: &HashSet<DocId>) -> Option<JobId> {
-        if !self.breaker.permits(now, self.running) {
+        let permits = self.running < self.concurrency
+            && self.breaker.permits(now, self.running)
+            && self.rate.ready_at(now).is_none();
+        if !permits {
             return None;
         }
         self.due.iter().find(|(_, document)| !busy.contains(*document)).map(|(id, _)| *id)
     }
 
-    pub(super) fn start(&mut self, id: JobId) -> Option<DocId> {
+    pub(super) fn start(&mut self, id: JobId, now: u64) -> Option<DocId> {
         let document = self.due.remove(&id)?;
+        self.rate.take(now);
         self.running += 1;
         Some(document)
     }
@@ -45,13 +72,14 @@ impl Lane {
         self.running = self.running.saturating_sub(1);
     }
 
-    pub(super) fn works(&mut self) {
-        self.breaker.close();
+    /// Whether it did not before.
+    pub(super) fn works(&mut self) -> bool {
+        self.breaker.close()
     }
 
-    /// The backend fails: nothing is tried before this time.
-    pub(super) fn failed(&mut self, now: u64, until: u64) {
-        self.breaker.open(now, until);
+    /// The backend fails: nothing is tried before this time. Whether this is a new failure.
+    pub(super) fn failed(&mut self, now: u64, until: u64) -> bool {
+        self.breaker.open(now, until)
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -60,7 +88,8 @@ impl Lane {
 
     /// When waiting alone makes a job startable.
     pub(super) fn wakes_at(&self, now: u64) -> Option<u64> {
-        self.breaker.half_opens_at(now).filter(|_| !self.due.is_empty())
+        let at = self.breaker.half_opens_at(now).max(self.rate.ready_at(now));
+        at.filter(|_| !self.due.is_empty())
     }
 
     pub(super) fn must_read(&self) -> bool {
@@ -86,28 +115,31 @@ const MAX_DUE: usize = 512;
 mod tests {
     use super::*;
 
+    const LIMITS: LaneLimits =
+        LaneLimits { concurrency: 3, rate: Rate { burst: 1000, interval: 1 } };
+
     fn document(id: u64) -> DocId {
         format!("{id:032x}").parse().unwrap()
     }
 
     #[test]
     fn the_oldest_goes_first_and_one_per_document() {
-        let mut lane = Lane::default();
+        let mut lane = Lane::new(LIMITS);
         lane.offer(JobId(3), document(1));
         lane.offer(JobId(2), document(1));
         lane.offer(JobId(4), document(2));
         let mut busy = HashSet::new();
         assert_eq!(lane.next(0, &busy), Some(JobId(2)));
-        busy.extend(lane.start(JobId(2)));
+        busy.extend(lane.start(JobId(2), 0));
         assert_eq!(lane.next(0, &busy), Some(JobId(4)));
     }
 
     #[test]
     fn a_failing_lane_waits_and_then_tries_one() {
-        let mut lane = Lane::default();
+        let mut lane = Lane::new(LIMITS);
         assert!((1..5).all(|id| lane.offer(JobId(id), document(id))));
-        lane.start(JobId(1));
-        lane.start(JobId(2));
+        lane.start(JobId(1), 0);
+        lane.start(JobId(2), 0);
         lane.ended();
         lane.failed(100, 200);
         lane.ended();
@@ -115,7 +147,7 @@ mod tests {
         assert_eq!(lane.failures(), 1, "both were under way when it opened");
         assert_eq!((lane.next(199, &HashSet::new()), lane.wakes_at(199)), (None, Some(200)));
         assert_eq!(lane.next(200, &HashSet::new()), Some(JobId(3)));
-        lane.start(JobId(3));
+        lane.start(JobId(3), 200);
         assert_eq!(lane.next(200, &HashSet::new()), None, "one at a time while it fails");
         lane.ended();
         lane.works();
@@ -123,15 +155,32 @@ mod tests {
     }
 
     #[test]
+    fn so_many_at_a_time_and_so_many_in_a_time() {
+        let rate = Rate { burst: 4, interval: 100 };
+        let mut lane = Lane::new(LaneLimits { rate, ..LIMITS });
+        assert!((1..9).all(|id| lane.offer(JobId(id), document(id))));
+        for id in 1..=3 {
+            assert_eq!(lane.next(1000, &HashSet::new()), Some(JobId(id)));
+            lane.start(JobId(id), 1000);
+        }
+        assert_eq!(lane.next(1000, &HashSet::new()), None, "three are under way");
+        lane.ended();
+        lane.start(JobId(4), 1000);
+        lane.ended();
+        assert_eq!((lane.next(1000, &HashSet::new()), lane.wakes_at(1000)), (None, Some(1100)));
+        assert_eq!(lane.next(1100, &HashSet::new()), Some(JobId(5)));
+    }
+
+    #[test]
     fn holds_a_bounded_number() {
-        let mut lane = Lane::default();
+        let mut lane = Lane::new(LIMITS);
         for id in 0..=MAX_DUE as u64 {
             lane.offer(JobId(id), document(id));
         }
         assert_eq!(lane.due.len(), MAX_DUE);
         assert!(!lane.must_read());
         for id in 0..MAX_DUE as u64 {
-            lane.start(JobId(id));
+            lane.start(JobId(id), 0);
         }
         assert!(lane.must_read());
     }

@@ -2,6 +2,9 @@
 //!
 //! `intake` writes the journal for the request path; `worker` picks what is due, `attempt` claims it, `kinds` ask
 //! DWS, `conclude` writes down what became of it. `recover` deals with what a crash left.
+//!
+//! What happens to a job or a document is told as an event. A line that is logged here is about the machinery: a file
+//! that stays, a task that broke off.
 
 mod attempt;
 mod breaker;
@@ -20,6 +23,7 @@ mod remote;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 mod unconfirmed;
 mod verdict;
 mod worker;
@@ -54,10 +58,10 @@ use self::worker::Worker;
 use self::writes::Writes;
 use crate::backend::Current;
 use crate::document::DocumentKey;
+use crate::events::{Event, Events};
 use crate::reason::{Because, Reason};
 use crate::spool::{Spool, SpooledFile};
 use crate::store::{DocumentState, DocumentStore, Mapping, Provenance, StoreError};
-use crate::telemetry::{Metrics, Step};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
 #[derive(Clone)]
@@ -80,20 +84,20 @@ impl Outbox {
         store: Arc<dyn DocumentStore>,
         spool: Spool,
         backend: Arc<Current>,
-        metrics: Arc<Metrics>,
+        events: Events,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, Arc::new(spool), backend, metrics, Clock::start()).await
+        Self::start_with(store, Arc::new(spool), backend, events, Clock::start()).await
     }
 
     async fn start_with(
         store: Arc<dyn DocumentStore>,
         files: Arc<dyn Files>,
         backend: Arc<Current>,
-        metrics: Arc<Metrics>,
+        events: Events,
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let (hints, writes, settled) = (Hints::default(), Writes::default(), Notify::new());
-        let core = Arc::new(Core { store, files, backend, metrics, clock, hints, writes, settled });
+        let core = Arc::new(Core { store, files, backend, events, clock, hints, writes, settled });
         recover::recover(&core).await.map_err(|failure| match failure {
             Failure::Store(error) => error,
             other => StoreError::Io(other.to_string()),
@@ -144,7 +148,7 @@ impl Outbox {
             return Ok(Some(known));
         }
         let mapping = self.shared.core.store.get(key).await;
-        mapping.map_err(|error| Failure::from(error).reason("mapping"))
+        mapping.map_err(|error| self.shared.core.reason("mapping", &error.into()))
     }
 
     /// DWS no longer has this document.
@@ -152,11 +156,8 @@ impl Outbox {
         let ready = DocumentState::Ready { document_id: document_id.clone() };
         let lost = DocumentState::Lost { document_id: document_id.clone() };
         if self.turn(key, ready, lost).await? {
-            self.shared.core.metrics.outcome(Step::Deliver, Reason::DocumentLost);
-            tracing::warn!(
-                code = %Reason::DocumentLost, document = %key, document_id,
-                "DWS no longer has a document; it takes the app's `source` or another upload to view it again"
-            );
+            let (document, document_id) = (key, document_id.as_str());
+            self.shared.core.tell(&Event::DocumentLost { document, document_id });
         }
         Ok(())
     }
@@ -166,7 +167,8 @@ impl Outbox {
         let lost = DocumentState::Lost { document_id: document_id.clone() };
         let ready = DocumentState::Ready { document_id: document_id.clone() };
         if self.turn(key, lost, ready).await? {
-            tracing::info!(document = %key, document_id, "DWS has a document again");
+            let (document, document_id) = (key, document_id.as_str());
+            self.shared.core.tell(&Event::DocumentFound { document, document_id });
         }
         Ok(())
     }
@@ -180,7 +182,7 @@ impl Outbox {
         let key = key.clone();
         self.finish(move |core| async move {
             let turned = intake::turn(&core, &key, &from, &to).await;
-            turned.map_err(|failure| failure.reason("turn"))
+            turned.map_err(|failure| core.reason("turn", &failure))
         })
         .await
     }
@@ -284,7 +286,7 @@ async fn delete(core: &Core, key: DocumentKey, prefix: bool) -> Result<usize, Re
     let mut after = folder.clone();
     loop {
         let page = core.store.list(Some(&after), PAGE).await;
-        let page = page.map_err(|error| Failure::from(error).reason("delete"))?;
+        let page = page.map_err(|error| core.reason("delete", &error.into()))?;
         let below =
             page.into_iter().map(|mapping| mapping.key).take_while(|key| key.is_below(&folder));
         let below: Vec<_> = below.collect();
@@ -296,8 +298,8 @@ async fn delete(core: &Core, key: DocumentKey, prefix: bool) -> Result<usize, Re
 
 async fn delete_page(core: &Core, keys: &[DocumentKey]) -> Result<usize, Reason> {
     let forgotten = forget(&*core.store, keys, true, core.clock.now()).await;
-    let forgotten = forgotten.map_err(|failure| failure.reason("delete"))?;
-    core.hints.offer(&forgotten.removals);
+    let forgotten = forgotten.map_err(|failure| core.reason("delete", &failure))?;
+    core.queued(&forgotten.removals);
     core.remove_files(forgotten.files).await;
     core.settled.notify_waiters();
     Ok(forgotten.names)

@@ -1,4 +1,4 @@
-//! What a crash left behind, and uploads for which no look at the app was ever made.
+//! What a crash left behind, attempts that outlived their leases, and uploads for which no look at the app was ever made.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+use super::attempt::Outcome;
 use super::core::Core;
 use super::doubt::withdraw;
 use super::intake::Failure;
 use super::kinds;
-use crate::store::{Batch, Job, Progress};
-use crate::telemetry::Step;
+use crate::events::{JobEvent, ParkedBy};
+use crate::store::{Applied, Batch, Job, Progress, StoreError};
 
-/// Asks the kind of each job that was being sent what its end without a word means, and sweeps the spool. To be
+/// Asks the kind of each job that was being sent what its end without a word means, and sweeps the spool. Leases of
+/// before do not count: a store of this process has no other owner. To be
 /// done before anything is captured: a file that is still being spooled would be swept too.
 pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
     let hasher = RandomState::new();
@@ -44,15 +46,36 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
 }
 
 fn interrupted(core: &Core, job: &Job) -> Job {
+    let detail = "Transom ended while it was being sent";
+    let next = cut_off(core, job, detail);
+    if let Progress::Parked { reason } = next.progress {
+        core.tell_of(job, JobEvent::Parked { reason, by: ParkedBy::Restart });
+    }
+    next
+}
+
+/// What its kind makes of a job whose attempt ended without a word.
+fn cut_off(core: &Core, job: &Job, detail: &str) -> Job {
     let progress = kinds::of(&job.task).interrupted(core.clock.now());
-    let Progress::Parked { reason } = progress else { return job.released(progress) };
-    core.metrics.outcome(Step::Deliver, reason);
-    tracing::error!(
-        code = %reason, job = job.id.0, document = %job.key(),
-        "an upload was cut off by the end of the last run; it is parked: see `transom outbox list`"
-    );
-    let detail = "Transom ended while it was being sent".to_owned();
-    Job { last_error: Some(detail), ..job.released(progress) }
+    let last_error = match progress {
+        Progress::Parked { .. } => Some(detail.to_owned()),
+        _ => job.last_error.clone(),
+    };
+    Job { last_error, ..job.released(progress) }
+}
+
+/// The attempt at this job has outlived its lease without a word. Its owner can't end the job any more: this is another
+/// claim.
+pub(super) async fn take_over(core: &Core, job: &Job) -> Result<Outcome, StoreError> {
+    let error = "an attempt ended without a word, and its lease is over";
+    let next = Job { attempts: job.attempts, ..cut_off(core, &job.claimed(0), error) };
+    if core.store.claim(&next, Batch::default()).await? == Applied::Done {
+        if let Progress::Parked { reason } = next.progress {
+            core.tell_of(job, JobEvent::Parked { reason, by: ParkedBy::Attempt { error } });
+        }
+        core.queued(&[next]);
+    }
+    Ok(Outcome::NotAsked)
 }
 
 /// Names are kept as hashes: an outage may have left a hundred thousand. Two that share one leave a

@@ -48,7 +48,7 @@ impl Outbox {
                         let own = (!failure.leaves_doubt()).then_some(spool);
                         let unused = own.into_iter().chain(kept.map(|file| file.spool));
                         core.remove_files(unused.collect()).await;
-                        return Err(failure.reason("propose"));
+                        return Err(core.reason("propose", &failure));
                     }
                 }
             }
@@ -64,8 +64,9 @@ impl Outbox {
         sha256: &str,
     ) -> Result<Option<JobId>, Reason> {
         let Some(id) = mapping.unconfirmed_job() else { return Ok(None) };
-        let job = find_job(&*self.shared.core.store, id).await;
-        let job = job.map_err(|error| Failure::from(error).reason("unconfirmed"))?;
+        let core = &self.shared.core;
+        let job = find_job(&*core.store, id).await;
+        let job = job.map_err(|error| core.reason("unconfirmed", &error.into()))?;
         let same = |job: &Job| matches!(&job.task, Task::Upload { sha256: of, .. } if of == sha256);
         Ok(job.filter(same).map(|job| job.id))
     }
@@ -81,7 +82,7 @@ impl Outbox {
         let key = key.clone();
         self.finish(move |core| async move {
             let confirmed = confirm(&core, &key, job, &by).await;
-            confirmed.map_err(|failure| failure.reason("confirm"))
+            confirmed.map_err(|failure| core.reason("confirm", &failure))
         })
         .await
     }
@@ -179,7 +180,7 @@ async fn confirm(
         let due = batch.put_jobs.clone();
         if core.store.apply(batch).await? == Applied::Done {
             core.writes.is_marked(key);
-            core.hints.offer(&due);
+            core.queued(&due);
             core.remove_files(superseded).await;
             return Ok(reason);
         }

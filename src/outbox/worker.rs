@@ -8,12 +8,13 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep_until;
 
-use super::attempt::{Outcome, attempt};
-use super::clock::{due_at, millis};
+use super::attempt::{Outcome, attempt, ready_at};
+use super::clock::millis;
 use super::conclude::STORE_PAUSE;
 use super::core::Core;
 use super::kinds::{self, LaneId};
 use super::lane::Lane;
+use crate::events::{Event, StoreNeed};
 use crate::store::{DocId, Job, JobId, Progress, StoreError};
 use crate::telemetry::OutboxFigures;
 
@@ -49,7 +50,7 @@ impl Worker {
     pub(super) fn new(core: Arc<Core>) -> Self {
         Self {
             core,
-            lanes: LaneId::ALL.map(|_| Lane::default()),
+            lanes: LaneId::ALL.map(|lane| Lane::new(lane.limits())),
             busy: HashSet::new(),
             running: HashMap::new(),
             attempts: JoinSet::new(),
@@ -69,7 +70,8 @@ impl Worker {
             if self.must_read()
                 && let Err(error) = self.read_journal().await
             {
-                tracing::error!(%error, "the journal can't be read; deliveries wait");
+                let need = StoreNeed::Reading;
+                self.core.tell(&Event::StoreFailed { need, error: &error });
                 self.store_failed();
             }
             self.start_due();
@@ -95,7 +97,7 @@ impl Worker {
         }
         if fresh.anew {
             self.anew = true;
-            self.lanes.iter_mut().for_each(Lane::works);
+            LaneId::ALL.into_iter().for_each(|lane| self.works(lane));
         }
         if fresh.overflowed {
             self.lanes.iter_mut().for_each(Lane::lost_track);
@@ -125,34 +127,33 @@ impl Worker {
             after = Some(last.id);
             for job in &page {
                 count(&mut figures, job, now);
-                let Progress::Due { at } = job.progress else { continue };
-                match due_at(at, now) {
-                    at if at > now && !anew => next = next.min(at),
-                    _ if self.running.values().any(|running| running.id == job.id) => {}
-                    at => {
-                        let offered =
-                            self.lane(kinds::of(&job.task).lane()).offer(job.id, job.document);
-                        if offered && at > now {
-                            self.early.insert(job.id);
-                        }
-                    }
+                let is_running = self.running.values().any(|running| running.id == job.id);
+                let Some(at) = ready_at(job, now).filter(|_| !is_running) else { continue };
+                let early = anew && matches!(job.progress, Progress::Due { .. });
+                if at > now && !early {
+                    next = next.min(at);
+                    continue;
+                }
+                let offered = self.lane(kinds::of(&job.task).lane()).offer(job.id, job.document);
+                if offered && at > now {
+                    self.early.insert(job.id);
                 }
             }
         }
         self.read_at = next;
-        self.core.metrics.outbox(&figures);
+        self.core.tell(&Event::JobsCounted(&figures));
         Ok(())
     }
 
     fn start_due(&mut self) {
         let now = self.core.clock.now();
-        while now >= self.paused_until && self.attempts.len() < MAX_ATTEMPTS {
+        while now >= self.paused_until {
             let next = LaneId::ALL.into_iter().filter_map(|lane| {
                 let id = self.lanes[lane as usize].next(now, &self.busy)?;
                 Some((id, lane))
             });
             let Some((id, lane)) = next.min_by_key(|(id, _)| *id) else { return };
-            let Some(document) = self.lane(lane).start(id) else { return };
+            let Some(document) = self.lane(lane).start(id, now) else { return };
             let failures = self.lane(lane).failures();
             let early = self.early.remove(&id);
             let task = self.attempts.spawn(attempt(Arc::clone(&self.core), id, failures, early));
@@ -184,21 +185,34 @@ impl Worker {
         self.busy.remove(&document);
         self.changed = true;
         let now = self.core.clock.now();
-        let lane = self.lane(lane);
-        lane.ended();
+        self.lane(lane).ended();
         match outcome {
-            Outcome::Works => lane.works(),
+            Outcome::Works => self.works(lane),
             Outcome::NotAsked => {}
             Outcome::Later(at) => self.read_at = self.read_at.min(at),
             Outcome::Unavailable(at) => {
-                lane.failed(now, at);
+                self.failed(lane, now, at);
                 self.read_at = self.read_at.min(at);
             }
             Outcome::StoreFailed => {
                 tracing::debug!(job = id.0, "the journal is read again after a pause");
-                lane.lost_track();
+                self.lane(lane).lost_track();
                 self.store_failed();
             }
+        }
+    }
+
+    fn works(&mut self, lane: LaneId) {
+        if self.lane(lane).works() {
+            self.core.tell(&Event::BreakerClosed { lane: lane.name() });
+        }
+    }
+
+    fn failed(&mut self, lane: LaneId, now: u64, until: u64) {
+        if self.lane(lane).failed(now, until) {
+            let failures = self.lane(lane).failures();
+            let rests = Duration::from_millis(until.saturating_sub(now));
+            self.core.tell(&Event::BreakerOpened { lane: lane.name(), failures, rests });
         }
     }
 
@@ -225,8 +239,6 @@ pub(super) fn count(figures: &mut OutboxFigures, job: &Job, now: u64) {
     figures.oldest = figures.oldest.max(age);
 }
 
-/// The concurrency limit: DWS gets a few large uploads side by side, not a flood after an outage.
-const MAX_ATTEMPTS: usize = 4;
 const PAGE: usize = 256;
 const FIGURES_EVERY: Duration = Duration::from_secs(15);
 const READ_AT_LEAST_EVERY: Duration = Duration::from_secs(10 * 60);

@@ -1,4 +1,8 @@
-//! Writing requests on their way through, by the documents that they name.
+//! Writing requests on their way through, by the names that they use.
+//!
+//! Not by document: a write counts from before the store has said which document its name points at, also while the
+//! store says nothing, and where there is no document yet, as of two uploads to one new address. Of a document with several
+//! names each of them is asked for; its durable mark is on the document itself, and survives a rename.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};

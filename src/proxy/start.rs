@@ -98,8 +98,13 @@ pub(crate) async fn start_proxy_on(
         proxy_stops: proxy_stops.clone(),
     };
     let admin = admin_listener.map(|listener| -> Result<_, StartProxyError> {
-        let admin = AdminService::new(Arc::new(health), transom.metrics())
-            .asking(stacks.questions(), transom.clone());
+        let mut closes = admin_stops.clone();
+        let closes = async move { closes.requested().await };
+        let admin = AdminService::new(Arc::new(health), transom.metrics()).asking(
+            stacks.questions(),
+            transom.clone(),
+            closes,
+        );
         let listener = TcpListener::from_std(listener).map_err(StartProxyError::Workers)?;
         let of_clients = ServerLimits { connections: ADMIN_CONNECTIONS, ..ServerLimits::default() };
         let limits = Limits { of_clients: of_clients.into(), drain: ADMIN_DRAIN };

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 
 /// A time since the epoch, shown as `2026-06-23T12:00:00.123Z` (RFC 3339).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rfc3339(pub(crate) Duration);
 
 impl Rfc3339 {

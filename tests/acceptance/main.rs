@@ -22,6 +22,7 @@ mod delivery;
 mod descriptors;
 mod durability;
 mod edge;
+mod events;
 mod examples;
 mod explain;
 mod faults;

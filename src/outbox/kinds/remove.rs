@@ -2,18 +2,22 @@
 
 use super::{JobKind, LaneId};
 use crate::backend::BackendErrorKind;
-use crate::outbox::attempt::{Outcome, claim, next_try};
+use crate::events::JobEvent;
+use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
 use crate::outbox::conclude::{retry_later, surely};
 use crate::outbox::core::Core;
 use crate::outbox::schedule::Pace;
 use crate::outbox::verdict::{Verdict, blames_backend};
 use crate::reason::Reason;
 use crate::store::{Batch, BoxFuture, Job, Progress, StoreError, Task};
-use crate::telemetry::Step;
 
 pub(super) struct RemoveJob;
 
 impl JobKind for RemoveJob {
+    fn name(&self) -> &'static str {
+        "remove"
+    }
+
     fn lane(&self) -> LaneId {
         LaneId::Removals
     }
@@ -37,14 +41,17 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     let Some(job) = claim(core, &job, Batch::default()).await? else {
         return Ok(Outcome::NotAsked);
     };
-    let Task::Remove { document_id, key } = &job.task else { return Ok(Outcome::NotAsked) };
-    let error = match core.backend.get().remove(document_id).await {
+    let Task::Remove { document_id, .. } = &job.task else { return Ok(Outcome::NotAsked) };
+    let backend = core.backend.get();
+    let Some(removed) = under_lease(core, &job, backend.remove(document_id)).await else {
+        return Ok(Outcome::NotAsked);
+    };
+    let error = match removed {
         Err(error) if verdict(error.kind) != Verdict::Done => error,
         _ => {
             let batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
-            surely(|| core.store.finish(&job, batch.clone())).await;
-            core.metrics.outcome(Step::Deliver, Reason::Removed);
-            tracing::info!(code = %Reason::Removed, job = job.id.0, document = %key, document_id, "removed at DWS");
+            surely(core, || core.store.finish(&job, batch.clone())).await;
+            core.tell_of(&job, JobEvent::Done { reason: Reason::Removed, document_id });
             return Ok(Outcome::Works);
         }
     };

@@ -6,7 +6,8 @@ use tokio::task::spawn_blocking;
 
 use super::{JobKind, LaneId};
 use crate::backend::{BackendError, BackendErrorKind, Upload};
-use crate::outbox::attempt::{Outcome, claim, next_try};
+use crate::events::{JobEvent, ParkedBy};
+use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
 use crate::outbox::conclude::{Ending, conclude, park, retry_later, surely};
 use crate::outbox::core::Core;
 use crate::outbox::schedule::Pace;
@@ -15,11 +16,14 @@ use crate::reason::Reason;
 use crate::store::{
     Applied, Batch, BoxFuture, Document, Job, Progress, StoreError, Task, find_job,
 };
-use crate::telemetry::Step;
 
 pub(super) struct UploadJob;
 
 impl JobKind for UploadJob {
+    fn name(&self) -> &'static str {
+        "upload"
+    }
+
     fn lane(&self) -> LaneId {
         LaneId::Uploads
     }
@@ -41,7 +45,10 @@ impl JobKind for UploadJob {
 
 async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError> {
     let Some(job) = begin(core, job).await? else { return Ok(Outcome::NotAsked) };
-    let error = match send(core, &job).await {
+    let Some(sent) = under_lease(core, &job, send(core, &job)).await else {
+        return Ok(Outcome::NotAsked);
+    };
+    let error = match sent {
         Ok(document_id) => {
             conclude(core, &job, Ending::Stored { document_id }).await;
             return Ok(Outcome::Works);
@@ -113,22 +120,18 @@ async fn park_without_file(
     if core.store.apply(Batch { put_jobs: vec![parked], ..batch }).await? != Applied::Done {
         return Ok(false);
     }
-    core.metrics.outcome(Step::Deliver, Reason::SpoolLost);
-    tracing::error!(
-        code = %Reason::SpoolLost, job = job.id.0, document = %job.key(), error = problem,
-        "an upload is parked: its bytes are gone"
-    );
+    let by = ParkedBy::Spool { error: problem };
+    core.tell_of(job, JobEvent::Parked { reason: Reason::SpoolLost, by });
     Ok(true)
 }
 
 /// `false`: its document waits for it after all.
 async fn drop_superseded(core: &Core, job: &Job) -> bool {
-    if !surely(|| Box::pin(try_drop(core, job))).await {
+    if !surely(core, || Box::pin(try_drop(core, job))).await {
         return false;
     }
     core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
-    core.metrics.outcome(Step::Deliver, Reason::Superseded);
-    tracing::info!(code = %Reason::Superseded, job = job.id.0, document = %job.key(), "an upload became pointless");
+    core.tell_of(job, JobEvent::Dropped { at_its_turn: true });
     true
 }
 

@@ -3,7 +3,9 @@
 #[cfg(feature = "store-sled")]
 mod crash;
 mod delivery;
+mod events;
 mod flaky;
+mod leases;
 mod model;
 mod names;
 #[cfg(feature = "cli")]

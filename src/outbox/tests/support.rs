@@ -11,6 +11,7 @@ use crate::backend::{
     Upload,
 };
 use crate::document::DocumentKey;
+use crate::events::{Event, Events, Listener, Origin};
 use crate::outbox::clock::Clock;
 use crate::outbox::intake::{self, Kept};
 use crate::outbox::remote::Files;
@@ -207,9 +208,28 @@ pub(super) struct World {
     pub(super) store: Arc<dyn DocumentStore>,
     pub(super) files: Arc<FakeFiles>,
     pub(super) dws: Arc<FakeBackend>,
+    pub(super) metrics: Arc<Metrics>,
+    heard: Arc<Mutex<Vec<String>>>,
     clock: Clock,
     outbox: Option<Outbox>,
     spooled: usize,
+}
+
+/// Keeps the name of each event that the outbox tells, but for its figures.
+struct Hearing(Arc<Mutex<Vec<String>>>);
+
+impl Listener for Hearing {
+    fn hear(&self, event: &Event<'_>, _: &Origin<'_>) {
+        let told = match event {
+            Event::Job { job, what } => format!("{} {what:?}", job.kind),
+            Event::BreakerOpened { lane, .. } => format!("{lane} opened"),
+            Event::BreakerClosed { lane } => format!("{lane} closed"),
+            Event::JobsCounted(_) => return,
+            other => format!("{other:?}"),
+        };
+        let name = told.split([' ', '{']).take(2).collect::<Vec<_>>().join(" ");
+        self.0.lock().unwrap().push(name);
+    }
 }
 
 impl World {
@@ -220,7 +240,16 @@ impl World {
     pub(super) async fn on(store: Arc<dyn DocumentStore>) -> Self {
         let files = Arc::new(FakeFiles::default());
         let dws = Arc::new(FakeBackend { files: Arc::clone(&files), ..FakeBackend::default() });
-        let mut world = Self { store, files, dws, clock: Clock::start(), outbox: None, spooled: 0 };
+        let mut world = Self {
+            store,
+            files,
+            dws,
+            metrics: Arc::new(Metrics::new()),
+            heard: Arc::default(),
+            clock: Clock::start(),
+            outbox: None,
+            spooled: 0,
+        };
         world.restart().await;
         world
     }
@@ -231,10 +260,21 @@ impl World {
         // What was aborted is gone once the runtime came by.
         tokio::task::yield_now().await;
         let (store, files) = (Arc::clone(&self.store), Arc::clone(&self.files));
-        let metrics = Arc::new(Metrics::new());
+        let hearing = Hearing(Arc::clone(&self.heard));
+        let events = Events::new(Arc::clone(&self.metrics), vec![Box::new(hearing)]);
         let dws = Arc::new(Current::new(self.dws.clone()));
-        let outbox = Outbox::start_with(store, files, dws, metrics, self.clock).await;
+        let outbox = Outbox::start_with(store, files, dws, events, self.clock).await;
         self.outbox = Some(outbox.unwrap());
+    }
+
+    /// Unix milliseconds, as the outbox counts them.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// What was told since the last time.
+    pub(super) fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heard.lock().unwrap())
     }
 
     pub(super) fn crash(&mut self) {
