@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 /// apart by host (`per_host`), the host is a part of the name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DocumentKey {
-    kind: String,
+    #[serde(with = "shared_text")]
+    kind: Arc<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<String>,
     id: String,
@@ -24,7 +26,7 @@ impl DocumentKey {
     /// Refuses an id that is empty, longer than 1,024 bytes, holds control characters, or has `.`
     /// or `..` as one of its segments (split at `/` and `\`): such an id could be read as another
     /// document's by the app or in an address.
-    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Result<Self, InvalidId> {
+    pub fn new(kind: impl Into<Arc<str>>, id: impl Into<String>) -> Result<Self, InvalidId> {
         let (kind, id) = (kind.into(), id.into());
         let dots = || id.split(['/', '\\']).any(|segment| segment == "." || segment == "..");
         if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) || dots() {
@@ -51,7 +53,7 @@ impl DocumentKey {
 
     /// Another document of the same kind and tenant.
     pub(crate) fn sibling(&self, id: impl Into<String>) -> Result<Self, InvalidId> {
-        Ok(Self { host: self.host.clone(), ..Self::new(self.kind.as_str(), id)? })
+        Ok(Self { host: self.host.clone(), ..Self::new(self.kind.clone(), id)? })
     }
 
     /// Whether its id begins with that of `folder`, in the same kind and tenant.
@@ -100,6 +102,21 @@ impl Ord for DocumentKey {
 impl PartialOrd for DocumentKey {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// The name of a kind is shared with the configuration, since every view makes a key.
+mod shared_text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(from).map(Into::into)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::lane::{self, LaneFuture};
 use crate::mount::Mount;
 use crate::reading::has_odd_charset;
 use crate::reason::Reason;
-use crate::route::{Candidate, Captures, Rule, effective, is_path_overridden};
+use crate::route::{Candidate, Captures, Overridden, Rule, effective_of_head};
 use crate::telemetry::{Lane, Visit};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
@@ -194,14 +194,17 @@ fn choose_among<B: Body>(
     told: bool,
 ) -> Lane {
     let (method, headers) = (request.method(), request.headers());
-    let Ok(effective) = effective(method, headers, request.uri().query(), &[]) else {
-        tell_unclear(engine, request, Reason::OverrideUnclear, "the method may be overridden");
-        return Lane::Pass;
+    let effective = match effective_of_head(method, headers, request.uri()) {
+        Ok(effective) => effective,
+        Err(overridden) => {
+            let why = match overridden {
+                Overridden::Method => "the method may be overridden",
+                Overridden::Path => "the path may be overridden",
+            };
+            tell_unclear(engine, request, Reason::OverrideUnclear, why);
+            return Lane::Pass;
+        }
     };
-    if is_path_overridden(headers, request.uri()) {
-        tell_unclear(engine, request, Reason::OverrideUnclear, "the path may be overridden");
-        return Lane::Pass;
-    }
     // A form may name another method in its body, which is read on its way.
     let form = *method == Method::POST
         && headers.get(CONTENT_TYPE).is_some_and(|value| {

@@ -1,7 +1,5 @@
 //! Callers whose token nobody has: somebody says what its claims are.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use super::{Caller, Refusal, claims, unix_now};
@@ -31,7 +29,7 @@ pub(crate) fn as_if_signed(
     Ok(Caller {
         identity: identity.name.as_str().into(),
         user: accepted.user.into(),
-        claims: Arc::new(claims),
+        claims,
         expires: accepted.expires,
     })
 }

@@ -1,9 +1,10 @@
 //! Tokens verified a moment ago, so that a page with a hundred requests costs one signature check.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::Equivalent;
 
 use super::Caller;
 use crate::cache::Cache;
@@ -12,19 +13,33 @@ use crate::weight;
 /// Holds successes only, each for the version of the keys that vouched for it.
 pub(super) struct TokenCache(Cache<CacheKey, Entry>);
 
-/// The identity's index, the version of its keys, and the token's SHA-256: no token is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct CacheKey {
+/// The token itself, not its digest, which would cost each view more than all its other caches.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct CacheKey {
     identity: usize,
     generation: u64,
-    token: [u8; 32],
+    token: Arc<str>,
+}
+
+/// The identity's index, the version of its keys, and the token. Hashed as the key, field by field.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Verified<'a> {
+    pub(super) identity: usize,
+    pub(super) generation: u64,
+    pub(super) token: &'a str,
+}
+
+impl Equivalent<CacheKey> for Verified<'_> {
+    fn equivalent(&self, key: &CacheKey) -> bool {
+        let CacheKey { identity, generation, token } = key;
+        *self == Verified { identity: *identity, generation: *generation, token }
+    }
 }
 
 #[derive(Clone)]
 struct Entry {
-    caller: Caller,
-    begun: Instant,
-    life: Duration,
+    caller: Arc<Caller>,
+    until: Instant,
 }
 
 impl TokenCache {
@@ -32,24 +47,20 @@ impl TokenCache {
         Self(Cache::new(MAX_WEIGHT, weight))
     }
 
-    pub(super) fn key(identity: usize, generation: u64, token: &str) -> CacheKey {
-        let mut sum = [0; 32];
-        sum.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        CacheKey { identity, generation, token: sum }
-    }
-
-    pub(super) fn get(&self, key: &CacheKey, now: u64) -> Option<Caller> {
-        let entry = self.0.get(key)?;
+    pub(super) fn get(&self, verified: Verified<'_>, now: u64) -> Option<Arc<Caller>> {
+        let entry = self.0.get(&verified)?;
         if entry.is_good(now) {
             return Some(entry.caller);
         }
-        self.0.remove_if(key, |entry| !entry.is_good(now));
+        self.0.remove_if(&verified, |entry| !entry.is_good(now));
         None
     }
 
-    pub(super) fn insert(&self, key: CacheKey, caller: &Caller, now: u64) {
-        let life = LIFE.min(Duration::from_secs(caller.expires.saturating_sub(now)));
-        self.0.insert(key, Entry { caller: caller.clone(), begun: Instant::now(), life });
+    pub(super) fn insert(&self, verified: Verified<'_>, caller: &Arc<Caller>, now: u64) {
+        let Verified { identity, generation, token } = verified;
+        let key = CacheKey { identity, generation, token: token.into() };
+        let until = Instant::now() + life(caller.expires, now);
+        self.0.insert(key, Entry { caller: caller.clone(), until });
     }
 }
 
@@ -63,14 +74,18 @@ impl Entry {
     /// Until `expires`; a token that lives on by its leeway is verified once more, to get its later end.
     /// The wall clock may have jumped since the entry was made, so both clocks have a say.
     fn is_good(&self, now: u64) -> bool {
-        now < self.caller.expires && self.begun.elapsed() < self.life
+        now < self.caller.expires && Instant::now() < self.until
     }
 }
 
-fn weight(_: &CacheKey, entry: &Entry) -> u32 {
-    let Caller { identity: _, user, claims, expires: _ } = &entry.caller;
-    let fixed = weight::ENTRY + size_of::<(CacheKey, Entry)>();
-    weight::of([fixed, user.len(), weight::value(claims)])
+fn life(expires: u64, now: u64) -> Duration {
+    LIFE.min(Duration::from_secs(expires.saturating_sub(now)))
+}
+
+fn weight(key: &CacheKey, entry: &Entry) -> u32 {
+    let Caller { identity: _, user, claims, expires: _ } = &*entry.caller;
+    let fixed = weight::ENTRY + size_of::<(CacheKey, Entry)>() + size_of::<Caller>();
+    weight::of([fixed, key.token.len(), user.len(), weight::value(claims)])
 }
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -80,8 +95,6 @@ const MAX_WEIGHT: u64 = 8 * 1024 * 1024;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -91,35 +104,35 @@ mod tests {
     #[test]
     fn remembers_until_the_token_ends() {
         let cache = TokenCache::new();
-        let key = TokenCache::key(0, 0, "token");
+        let key = verified(0, "token");
         cache.insert(key, &caller(json!({})), NOW);
-        assert_eq!(&*cache.get(&key, NOW + 9).unwrap().user, "ann");
-        assert!(cache.get(&key, NOW + 10).is_none());
-        assert!(cache.get(&TokenCache::key(1, 0, "token"), NOW).is_none());
+        assert_eq!(&*cache.get(key, NOW + 9).unwrap().user, "ann");
+        assert!(cache.get(key, NOW + 10).is_none());
+        for other in [verified(1, "token"), verified(0, "tokem"), verified(0, "token2")] {
+            cache.insert(key, &caller(json!({})), NOW);
+            assert!(cache.get(other, NOW).is_none());
+        }
+        assert!(cache.get(Verified { generation: 1, ..key }, NOW).is_none(), "other keys");
     }
 
     #[test]
     fn what_has_lived_its_life_is_gone() {
         let cache = TokenCache::new();
-        let key = TokenCache::key(0, 0, "token");
+        let key = verified(0, "token");
         cache.insert(key, &caller(json!({})), NOW + 9);
-        let aged = |entry: Entry| Entry { begun: entry.begun - LIFE, ..entry };
+        let aged = |entry: Entry| Entry { until: entry.until - LIFE, ..entry };
         let entry = cache.0.get(&key).unwrap();
-        cache.0.insert(key, aged(entry));
-        assert!(cache.get(&key, NOW).is_none());
+        let Verified { identity, generation, token } = key;
+        cache.0.insert(CacheKey { identity, generation, token: token.into() }, aged(entry));
+        assert!(cache.get(key, NOW).is_none());
         assert_eq!(cache.0.len(), 0);
     }
 
     #[test]
     fn an_entry_lives_no_longer_than_a_minute_or_its_token() {
-        let cache = TokenCache::new();
-        let life = |expires: u64| {
-            let key = TokenCache::key(0, 0, &expires.to_string());
-            cache.insert(key, &Caller { expires, ..caller(json!({})) }, NOW);
-            cache.0.get(&key).unwrap().life
-        };
-        assert_eq!(life(NOW + 10), Duration::from_secs(10));
-        assert_eq!(life(u64::MAX), LIFE);
+        assert_eq!(life(NOW + 10, NOW), Duration::from_secs(10));
+        assert_eq!(life(u64::MAX, NOW), LIFE);
+        assert_eq!(life(NOW, NOW + 1), Duration::ZERO);
     }
 
     #[test]
@@ -127,8 +140,7 @@ mod tests {
         for (claims, most) in [(json!({}), 15_000), (json!(["x".repeat(8192)]), 1024)] {
             let cache = TokenCache::new();
             for index in 0..20_000 {
-                let key = TokenCache::key(index, 0, "");
-                cache.insert(key, &caller(claims.clone()), NOW);
+                cache.insert(verified(index, ""), &caller(claims.clone()), NOW);
             }
             let entries = cache.0.len();
             assert!((most / 2..=most + 10).contains(&entries), "{entries}");
@@ -138,16 +150,16 @@ mod tests {
     #[test]
     fn shows_nothing() {
         let cache = TokenCache::new();
-        cache.insert(TokenCache::key(0, 0, "t"), &caller(json!({"a": "secret"})), NOW);
+        cache.insert(verified(0, "secret"), &caller(json!({"a": "secret"})), NOW);
         assert!(!format!("{cache:?}").contains("secret"));
     }
 
-    fn caller(claims: Value) -> Caller {
-        Caller {
-            identity: "app".into(),
-            user: "ann".into(),
-            claims: Arc::new(claims),
-            expires: NOW + 10,
-        }
+    fn verified(identity: usize, token: &str) -> Verified<'_> {
+        Verified { identity, generation: 0, token }
+    }
+
+    fn caller(claims: Value) -> Arc<Caller> {
+        let (identity, user) = ("app".into(), "ann".into());
+        Arc::new(Caller { identity, user, claims, expires: NOW + 10 })
     }
 }

@@ -34,7 +34,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 
-use self::cache::TokenCache;
+use self::cache::{TokenCache, Verified};
 use self::tell::Tell;
 use self::verifier::Verifier;
 use crate::config::Identity;
@@ -58,7 +58,7 @@ pub(crate) struct Caller {
     pub(crate) identity: Arc<str>,
     /// The user claim as text.
     pub(crate) user: Arc<str>,
-    pub(crate) claims: Arc<serde_json::Value>,
+    pub(crate) claims: serde_json::Value,
     /// `exp`, in Unix seconds. (A token without `exp` is refused.)
     pub(crate) expires: u64,
 }
@@ -106,29 +106,6 @@ impl Authenticator {
         })
     }
 
-    /// What [`authenticate`](Self::authenticate) would find out without a look at any key: the caller of a token
-    /// that was found good a moment ago, or that there is no token. `None`: it has to be asked.
-    pub(crate) fn recall(
-        &self,
-        request: &http::request::Parts,
-        only: &[String],
-    ) -> Option<Result<Caller, Refusal>> {
-        let mut found = None;
-        for (index, verifier) in self.verifiers.iter().enumerate() {
-            if !counts(verifier, only) {
-                continue;
-            }
-            match verifier.look(request) {
-                Ok(None) => {}
-                Ok(Some(token)) if found.is_none() => found = Some((index, verifier, token)),
-                _ => return None,
-            }
-        }
-        let Some((index, verifier, token)) = found else { return Some(Err(Refusal::missing())) };
-        let key = TokenCache::key(index, verifier.generation(), &token);
-        self.cache.get(&key, unix_now()).map(Ok)
-    }
-
     /// `only`: names of the identities that count; empty means all.
     ///
     /// Where several identities find a token, the one whose `issuer` the token names is asked first,
@@ -137,7 +114,7 @@ impl Authenticator {
         &self,
         request: &http::request::Parts,
         only: &[String],
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Arc<Caller>, Refusal> {
         self.authenticate_at(unix_now(), request, only).await
     }
 
@@ -146,9 +123,15 @@ impl Authenticator {
         now: u64,
         request: &http::request::Parts,
         only: &[String],
-    ) -> Result<Caller, Refusal> {
-        let mut refusal = Refusal::missing();
-        let mut found = Vec::new();
+    ) -> Result<Arc<Caller>, Refusal> {
+        let mut refusal: Option<Refusal> = None;
+        let mut refused = |other: Refusal| {
+            refusal = Some(match refusal.take() {
+                Some(refusal) => refusal.or(other),
+                None => other,
+            });
+        };
+        let (mut first, mut others) = (None, Vec::new());
         for (index, verifier) in self.verifiers.iter().enumerate() {
             let tell = Tell { extensions: &request.extensions, identity: verifier.name() };
             if !counts(verifier, only) {
@@ -156,20 +139,23 @@ impl Authenticator {
                 continue;
             }
             match verifier.find(request) {
-                Ok(Some(token)) => found.push((index, verifier, token)),
+                Ok(Some(token)) if first.is_none() => first = Some((index, verifier, token)),
+                Ok(Some(token)) => others.push((index, verifier, token)),
                 Ok(None) => {}
-                Err(other) => refusal = refusal.or(other),
+                Err(other) => refused(other),
             }
         }
-        if found.len() > 1 {
-            found.sort_by_key(|(_, verifier, token)| !verifier.is_named_by(token));
-            tell_of_order(request, &found);
+        if !others.is_empty() {
+            others.splice(0..0, first.take());
+            others.sort_by_key(|(_, verifier, token)| !verifier.is_named_by(token));
+            tell_of_order(request, &others);
         }
-        for (index, verifier, token) in found {
+        for (index, verifier, token) in first.into_iter().chain(others) {
             // Taken before the keys are: what an older set vouched for is never found under a newer one.
-            let key = TokenCache::key(index, verifier.generation(), &token);
+            let generation = verifier.generation();
+            let verified = Verified { identity: index, generation, token: &token };
             let asked = Trail::of_asked(&request.extensions).is_some();
-            if let Some(caller) = self.cache.get(&key, now) {
+            if let Some(caller) = self.cache.get(verified, now) {
                 if asked {
                     // For its steps: what was remembered is what counts.
                     let _ = verifier.verify(&token, now, &request.extensions).await;
@@ -181,15 +167,16 @@ impl Authenticator {
             // Boxed, since it is rare, and would be a part of every view otherwise.
             match Box::pin(verifier.verify(&token, now, &request.extensions)).await {
                 Ok(caller) => {
+                    let caller = Arc::new(caller);
                     if !asked {
-                        self.cache.insert(key, &caller, now);
+                        self.cache.insert(verified, &caller, now);
                     }
                     return Ok(caller);
                 }
-                Err(other) => refusal = refusal.or(other),
+                Err(other) => refused(other),
             }
         }
-        Err(refusal)
+        Err(refusal.unwrap_or_else(Refusal::missing))
     }
 }
 

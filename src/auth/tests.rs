@@ -23,7 +23,7 @@ async fn one_token_per_algorithm() {
         let app = start(&[testing::identity("app", algorithm)]);
         let caller = ask(&app, &bearer(&testing::token(algorithm, &claims()))).await.unwrap();
         assert_eq!((&*caller.identity, &*caller.user, caller.expires), ("app", "ann", NOW + 10));
-        assert_eq!(*caller.claims, claims());
+        assert_eq!(caller.claims, claims());
 
         let other = if algorithm == HS256 { HS384 } else { HS256 };
         let token = testing::token(other, &claims());
@@ -301,7 +301,7 @@ fn start(identities: &[Identity]) -> Authenticator {
     Authenticator::start(identities, None).unwrap()
 }
 
-async fn ask(app: &Authenticator, request: &Parts) -> Result<Caller, Reason> {
+async fn ask(app: &Authenticator, request: &Parts) -> Result<Arc<Caller>, Reason> {
     app.authenticate_at(NOW, request, &[]).await.map_err(|refusal| refusal.reason)
 }
 

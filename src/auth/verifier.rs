@@ -128,14 +128,6 @@ impl Verifier {
         request: &'a http::request::Parts,
     ) -> Result<Option<Cow<'a, str>>, Refusal> {
         tell::of_places(request, &self.identity);
-        self.look(request)
-    }
-
-    /// The same, and nobody hears of it.
-    pub(super) fn look<'a>(
-        &self,
-        request: &'a http::request::Parts,
-    ) -> Result<Option<Cow<'a, str>>, Refusal> {
         places::find(request, &self.identity.tokens)
             .map_err(|why| Refusal::invalid(why).of(&self.name))
     }
@@ -223,7 +215,7 @@ impl Verifier {
         Ok(Caller {
             identity: self.name.clone(),
             user: accepted.user.into(),
-            claims: Arc::new(claims),
+            claims,
             expires: accepted.expires,
         })
     }

@@ -102,7 +102,7 @@ impl Stage {
         config.backend.api_key = SecretString::from(secrets.backend.clone());
         config.store.path = scratch.path.join("store");
         config.viewer.sdk = args.sdk.clone().unwrap_or_else(|| sandbox.sdk_url());
-        let kind = config.kinds.first().map_or(String::new(), |kind| kind.name.clone());
+        let kind = config.kinds.first().map_or(String::new(), |kind| kind.name.to_string());
         let sessions = format!("{}/session/{kind}", config.server.prefix);
         let listener = on_port(args.port, bind).await.map_err(start("the proxy"))?;
         let admin = on_port(9090, bind).await.map_err(start("the proxy"))?;

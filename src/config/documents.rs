@@ -86,8 +86,18 @@ fn kind(
     let per_host = table.get("per_host").and_then(|value| value.bool()).unwrap_or(false);
     let ids = id_form(rules, source.iter().chain(&probe), reading);
     let name = name.to_owned();
-    let kind =
-        Kind { name, hosts, per_host, ids, source, max_size, types, probe, validate, views: all };
+    let kind = Kind {
+        name: name.into(),
+        hosts,
+        per_host,
+        ids,
+        source,
+        max_size,
+        types,
+        probe,
+        validate,
+        views: all,
+    };
     if kind.probe.is_empty() && table.get("probe").is_none() {
         no_probe(table, &kind, views());
     }

@@ -44,7 +44,7 @@ pub struct Config {
 impl Config {
     /// The kind of a document, unless it is of another configuration.
     pub(crate) fn kind_of(&self, key: &DocumentKey) -> Option<&Arc<Kind>> {
-        self.kinds.iter().find(|kind| kind.name == key.kind())
+        self.kinds.iter().find(|kind| &*kind.name == key.kind())
     }
 }
 
@@ -330,7 +330,7 @@ pub(crate) struct ClaimPath(pub(crate) String);
 /// One `[documents.<name>]`.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Its rules are for these hosts only; empty: for all.
     pub(crate) hosts: Arc<[String]>,
     /// The host is a part of a document's name.

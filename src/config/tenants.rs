@@ -21,7 +21,7 @@ impl Kind {
         uri: &Uri,
     ) -> Result<DocumentKey, Reason> {
         let id = self.ids.canonical(id).ok_or(Reason::IdInvalid)?;
-        let key = DocumentKey::new(self.name.as_str(), id)
+        let key = DocumentKey::new(self.name.clone(), id)
             .because(Reason::IdInvalid, "naming a document")?;
         if !self.per_host {
             return Ok(key);

@@ -47,22 +47,6 @@ pub(crate) struct Sought<'a> {
     pub(crate) waiting: Waiting,
 }
 
-/// The mapping, where nothing has to be asked or waited for; `None` says nothing.
-pub(super) fn known_at_once(
-    engine: &Engine,
-    kind: &Kind,
-    key: &DocumentKey,
-    seen: Option<&Observed>,
-) -> Option<Arc<Mapping>> {
-    let mapping = engine.outbox.known(key)?;
-    let valid = match seen {
-        None if kind.validate.is_none() => true,
-        Some(seen) => mapping.validators.compare(mapping.size, seen) == Compared::Same,
-        None => engine.decisions.is_valid(&mapping),
-    };
-    (valid && is_settled(engine, &mapping)).then_some(mapping)
-}
-
 /// The mapping of bytes that the app has now: after a comparison with what the app says of them, a fetch of those
 /// that Transom has not seen, and a wait for DWS.
 ///

@@ -5,30 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use http::Extensions;
 use http::request::Parts;
 use secrecy::ExposeSecret;
 
 use super::behalf::{CREDENTIALS, query_tokens, token_headers};
-use super::document::{Sought, known, known_at_once};
+use super::document::{Sought, known};
 use super::policy::Policy;
 use super::{Inner, tell};
 use crate::audit::{Audit, Entry, Who, token_hash};
 use crate::auth::{Caller, Refusal};
-use crate::config::{AppSays, Kind, ViewRule};
-use crate::document::DocumentKey;
+use crate::config::{AppSays, ViewRule};
 use crate::engine::Engine;
 use crate::explain::Trail;
 use crate::reason::Reason;
 use crate::session::{Holder, Session};
-use crate::store::{Mapping, Observed, now_ms};
+use crate::store::{Mapping, now_ms};
 use crate::telemetry::{Rfc3339, request_id};
 use crate::viewer::is_ahead;
 
 /// Somebody who asks for a document.
 #[derive(Debug)]
 pub(crate) struct Asker {
-    pub(super) caller: Option<Caller>,
+    pub(super) caller: Option<Arc<Caller>>,
     pub(super) holder: Holder,
     pub(super) anew: bool,
 }
@@ -51,18 +49,7 @@ impl Asker {
         Ok(Self::new(engine, caller, parts))
     }
 
-    /// The same where nobody is asked for keys; not for a request that is explained. `None`: it takes
-    /// [`recognise`](Self::recognise).
-    pub(crate) fn at_once(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Option<Self> {
-        let caller = match engine.authenticator.recall(parts, &rule.identity)? {
-            Ok(caller) => Some(caller),
-            Err(_) if !rule.authorize.token => None,
-            Err(_) => return None,
-        };
-        Some(Self::new(engine, caller, parts))
-    }
-
-    fn new(engine: &Engine, caller: Option<Caller>, parts: &Parts) -> Self {
+    fn new(engine: &Engine, caller: Option<Arc<Caller>>, parts: &Parts) -> Self {
         let holder = match &caller {
             Some(caller) => {
                 Holder::User { identity: caller.identity.clone(), user: caller.user.clone() }
@@ -78,17 +65,17 @@ impl Asker {
     }
 }
 
-async fn caller(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Result<Caller, Refusal> {
+async fn caller(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Result<Arc<Caller>, Refusal> {
     let assumed = Trail::of(&parts.extensions).and_then(Trail::caller);
     let counts = |caller: &Caller| {
         rule.identity.is_empty() || rule.identity.iter().any(|name| *name == *caller.identity)
     };
     let found = match assumed {
         Some(Ok(caller)) if !counts(caller) => Err(Refusal::missing()),
-        Some(assumed) => assumed.clone(),
+        Some(assumed) => assumed.clone().map(Arc::new),
         None => engine.authenticator.authenticate(parts, &rule.identity).await,
     };
-    tell::caller(engine, rule, &found, &parts.extensions);
+    tell::caller(engine, rule, found.as_deref(), &parts.extensions);
     found
 }
 
@@ -112,39 +99,6 @@ impl Via {
             Self::Endpoint => "endpoint",
         }
     }
-}
-
-/// What [`grant`] would say, where all that it asks for is in memory; not for a request that is explained. `None`:
-/// it has to be asked. `head` may be missing where the rule does not look at the request. `seen`: what the app has just
-/// said of its bytes.
-pub(crate) fn grant_at_once(
-    engine: &Engine,
-    rule: &ViewRule,
-    kind: &Kind,
-    key: &DocumentKey,
-    asker: &Asker,
-    head: Option<&Parts>,
-    seen: Option<&Observed>,
-) -> Option<Result<Arc<Session>, Reason>> {
-    let nobody_listens = Extensions::new();
-    let policy = Policy::new(engine, rule, asker, head, &nobody_listens);
-    if let Err(reason) = policy.check_without_document() {
-        return Some(Err(reason));
-    }
-    let mapping = known_at_once(engine, kind, key, seen)?;
-    let wanted = match policy.wanted(&mapping) {
-        Ok(wanted) => wanted,
-        Err(reason) => return Some(Err(reason)),
-    };
-    let session = match engine.broker.recall(&wanted)? {
-        Ok(session) => session,
-        Err(reason) => return Some(Err(reason)),
-    };
-    if engine.audit.as_ref().is_some_and(|audit| !is_on_record(audit, &session, &asker.holder)) {
-        return None;
-    }
-    engine.metrics.session_cache(true);
-    Some(Ok(session))
 }
 
 /// Policy, document, session, in this order; the app has said yes before. A document that DWS has lost is
@@ -234,8 +188,11 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
                 }
                 reason => Refused::Because(reason),
             })?;
-            if let Some(audit) = &engine.audit {
-                record(audit, sought, &session, via.name()).await?;
+            if let Some(audit) = &engine.audit
+                && !is_on_record(audit, &session, &asker.holder)
+            {
+                // Boxed, since most views have no audit log.
+                Box::pin(record(audit, sought, &session, via.name())).await?;
             }
             session
         }
@@ -252,9 +209,6 @@ async fn record(
     via: &'static str,
 ) -> Result<(), Reason> {
     let Sought { rule, key, asker, parts, .. } = sought;
-    if is_on_record(audit, session, &asker.holder) {
-        return Ok(());
-    }
     let again = session.on_record.has(&asker.holder);
     let asked = [
         (asker.caller.is_some(), "token"),

@@ -124,7 +124,7 @@ struct Document<'c> {
 
 /// An id that no document can have is an unknown document.
 fn document<'c>(config: &'c Config, asked: &Asked, parts: &Parts) -> Result<Document<'c>, Reason> {
-    let kind = config.kinds.iter().find(|kind| kind.name == asked.kind);
+    let kind = config.kinds.iter().find(|kind| *kind.name == asked.kind);
     let kind = kind.filter(|kind| serves(&kind.hosts, &parts.headers, &parts.uri));
     let kind = kind.ok_or(Reason::DocumentUnknown)?;
     let rule = kind.view(view(parts.uri.query())?.as_deref()).ok_or(Reason::NotFound)?;

@@ -43,7 +43,7 @@ impl<'a> Policy<'a> {
             None => Value::Null,
         };
         let claims = match &asker.caller {
-            Some(caller) => Cow::Borrowed(&*caller.claims),
+            Some(caller) => Cow::Borrowed(&caller.claims),
             None => Cow::Owned(Value::Object(serde_json::Map::new())),
         };
         Self { engine, rule, asker, claims, request, extensions }

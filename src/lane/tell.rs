@@ -20,7 +20,7 @@ use crate::store::{Document, DocumentState, Mapping, now_ms};
 pub(super) fn caller(
     engine: &Engine,
     rule: &ViewRule,
-    found: &Result<Caller, Refusal>,
+    found: Result<&Caller, &Refusal>,
     extensions: &Extensions,
 ) {
     Trail::step(extensions, "token", || match found {

@@ -18,7 +18,7 @@ use crate::store::{Provenance, Uploader};
 /// The owner of an upload's token, looked for beside the upload so that it never waits for keys, and at
 /// its start, since the token may end before the upload does.
 #[derive(Default)]
-pub(super) struct Uploading(Option<JoinHandle<Option<Caller>>>);
+pub(super) struct Uploading(Option<JoinHandle<Option<Arc<Caller>>>>);
 
 impl Uploading {
     pub(super) fn begin(engine: &Arc<Engine>, parts: &Parts) -> Self {
@@ -34,7 +34,7 @@ impl Uploading {
     }
 
     /// `None` too if it takes longer than an app's reply should wait.
-    pub(super) async fn caller(self) -> Option<Caller> {
+    pub(super) async fn caller(self) -> Option<Arc<Caller>> {
         tokio::time::timeout(PATIENCE, self.0?).await.ok()?.ok()?
     }
 }
@@ -51,7 +51,7 @@ pub(super) fn provenance(
     let request = if looks_at("request") { request() } else { Value::Null };
     let form = if looks_at("form") { form() } else { Value::Null };
     let nobody = json!({});
-    let claims = caller.map_or(&nobody, |caller| &*caller.claims);
+    let claims = caller.map_or(&nobody, |caller| &caller.claims);
     let variables = [("claims", claims), ("form", &form), ("request", &request)];
     let attributes = upload.attributes.iter().filter_map(|(name, source)| {
         let value = source.evaluate(&variables).filter(is_small);

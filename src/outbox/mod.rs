@@ -140,6 +140,9 @@ impl Outbox {
 
     /// The document of this name as it is now.
     pub(crate) async fn mapping(&self, key: &DocumentKey) -> Result<Option<Arc<Mapping>>, Reason> {
+        if let Some(known) = self.known(key) {
+            return Ok(Some(known));
+        }
         let mapping = self.shared.core.store.get(key).await;
         mapping.map_err(|error| Failure::from(error).reason("mapping"))
     }

@@ -56,17 +56,42 @@ pub(crate) fn effective(
     }
 }
 
+/// What the app may be about to do instead of what the request line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overridden {
+    Method,
+    Path,
+}
+
+/// The effective method of a request whose form, if there is one, is not known yet.
+///
+/// # Errors
+/// The method is unclear, or a header may name another path.
+pub(crate) fn effective_of_head(
+    method: &Method,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<Method, Overridden> {
+    // As with nearly every request.
+    if !headers.keys().any(|name| is_like_one(name.as_str()))
+        && !uri.query().is_some_and(may_hold_field)
+    {
+        return Ok(method.clone());
+    }
+    let effective = effective(method, headers, uri.query(), &[]).map_err(|_| Overridden::Method)?;
+    match is_path_overridden(headers, uri) {
+        true => Err(Overridden::Path),
+        false => Ok(effective),
+    }
+}
+
 /// Whether a header says that another path is meant, which some apps go by: Symfony until 2018 (CVE-2018-14773),
 /// Zend, CakePHP and Drupal behind IIS, as its rewriting modules write it. `X-Original-URI`, by which nginx tells an
 /// auth server what it asks about, is taken for the same.
 ///
 /// One that repeats the request's own target says nothing else.
-pub(crate) fn is_path_overridden(headers: &HeaderMap, uri: &Uri) -> bool {
+fn is_path_overridden(headers: &HeaderMap, uri: &Uri) -> bool {
     let is_path_override = |name: &HeaderName| is_one_of(name, &PATH_HEADERS);
-    // As with nearly every request.
-    if !headers.keys().any(is_path_override) {
-        return false;
-    }
     let own = uri.path_and_query().map(|target| target.as_str().as_bytes());
     headers
         .iter()
@@ -90,11 +115,16 @@ fn may_hold_field(query: &str) -> bool {
     !query.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'&' | b'-'))
 }
 
-/// One look at the length and the beginning of each name there is costs less than a search for each of these.
 #[inline]
 fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
     let name = name.as_str();
-    matches!(name.len(), 13 | 14 | 17 | 22) && name.starts_with("x") && folds_into(name, names)
+    is_like_one(name) && folds_into(name, names)
+}
+
+/// One look at the length and the beginning of each name there is costs less than a search for each of these.
+#[inline]
+fn is_like_one(name: &str) -> bool {
+    matches!(name.len(), 13 | 14 | 17 | 22) && name.starts_with('x')
 }
 
 fn folds_into(name: &str, names: &[&str]) -> bool {

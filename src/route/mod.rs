@@ -24,7 +24,7 @@ use crate::condition::Condition;
 use crate::config::{Action, serves};
 
 pub(crate) use ids::IdForm;
-pub(crate) use method::{effective, is_path_overridden};
+pub(crate) use method::{Overridden, effective, effective_of_head};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use overlap::{Overlap, Relation};
 pub(crate) use pattern::{Captures, Fold, Pattern};

@@ -1,7 +1,5 @@
 //! The one judge of the app's word. Pure.
 
-use std::borrow::Cow;
-
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
@@ -72,9 +70,8 @@ pub(crate) fn judge(status: StatusCode, reply: &HeaderMap, asked: &HeaderMap) ->
         _ => {}
     }
     let Some(content_type) = essence(reply) else { return Answer::Yes };
-    let content_type = content_type.trim();
     let is_page = PAGES.iter().any(|page| page.eq_ignore_ascii_case(content_type));
-    if is_page && !ranges(asked).any(|range| range.eq_ignore_ascii_case(content_type)) {
+    if is_page && !ranges(asked).any(|range| range.as_bytes().eq_ignore_ascii_case(content_type)) {
         return Answer::No(Refusal::Page);
     }
     let mut accepted = ranges(asked).peekable();
@@ -84,10 +81,11 @@ pub(crate) fn judge(status: StatusCode, reply: &HeaderMap, asked: &HeaderMap) ->
     Answer::No(Refusal::OtherType)
 }
 
-/// `type/subtype`, in the case and with the blanks that the app gave it. Every view asks for it.
-fn essence(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+/// `type/subtype`, in the case that the app gave it.
+fn essence(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(CONTENT_TYPE)?.as_bytes();
-    value.split(|byte| *byte == b';').next().map(String::from_utf8_lossy)
+    let essence = value.split(|byte| *byte == b';').next()?;
+    Some(std::str::from_utf8(essence).map_or(essence, |text| text.trim().as_bytes()))
 }
 
 fn ranges(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -97,18 +95,18 @@ fn ranges(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     ranges.map(str::trim).filter(|range| !range.is_empty())
 }
 
-fn covers(range: &str, content_type: &str) -> bool {
+fn covers(range: &str, content_type: &[u8]) -> bool {
     match range.strip_suffix("/*") {
         Some("*") => true,
         Some(family) => {
-            let of = content_type.split('/').next();
-            of.is_some_and(|of| of.eq_ignore_ascii_case(family))
+            let of = content_type.split(|byte| *byte == b'/').next();
+            of.is_some_and(|of| of.eq_ignore_ascii_case(family.as_bytes()))
         }
-        None => range.eq_ignore_ascii_case(content_type),
+        None => range.as_bytes().eq_ignore_ascii_case(content_type),
     }
 }
 
-const PAGES: &[&str] = &["text/html", "application/xhtml+xml"];
+const PAGES: [&[u8]; 2] = [b"text/html", b"application/xhtml+xml"];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -185,7 +185,7 @@ impl Broker {
         wanted: &Wanted<'_>,
         patience: Option<Duration>,
     ) -> Result<Arc<Session>, Reason> {
-        let trust = Trust::of(wanted.stored_at, wanted.anew);
+        let refused = wanted.anew;
         let anew = wanted.anew && self.may_renew(wanted);
         let wanted = &Wanted { anew, ..*wanted };
         if let Some(known) = self.recall(wanted) {
@@ -196,6 +196,7 @@ impl Broker {
         let key = KeyRef::of(wanted).to_key();
         let good = move |minted: &Minted| minted.is_good(now, until, anew);
         self.metrics.session_cache(false);
+        let trust = Trust::of(wanted.stored_at, refused);
         // Boxed, since it is rare, and would be a part of every view otherwise.
         Box::pin(self.minted(key, until, patience, trust, good)).await
     }

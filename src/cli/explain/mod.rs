@@ -253,7 +253,7 @@ mod tests {
         let caller = crate::auth::Caller {
             identity: "app".into(),
             user: "ann".into(),
-            claims: Arc::new(serde_json::json!({ "role": "member" })),
+            claims: serde_json::json!({ "role": "member" }),
             expires: u64::MAX,
         };
         let app = StatusCode::from_u16(app).unwrap();

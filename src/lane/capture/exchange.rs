@@ -1,6 +1,7 @@
 //! A request of the capture lane and its reply, both complete: what was done, and what follows.
 
 use std::cell::LazyCell;
+use std::sync::Arc;
 
 use http::header::{LOCATION, REFERER};
 use http::request::Parts;
@@ -35,7 +36,7 @@ use crate::telemetry::Step;
 pub(super) struct Exchange<'a> {
     pub(super) engine: &'a Engine,
     pub(super) arrival: &'a Arrival,
-    pub(super) uploader: Option<Caller>,
+    pub(super) uploader: Option<Arc<Caller>>,
     pub(super) status: StatusCode,
     pub(super) headers: &'a HeaderMap,
     pub(super) end: ReplyEnd,
@@ -190,7 +191,7 @@ impl<'a> Exchange<'a> {
         let Parts { method, uri, headers, .. } = &self.arrival.caller;
         let request = || request_value(method, uri.path(), uri.query(), headers, json.as_ref());
         let form = || form_value(&fields);
-        let provenance = provenance(rule, upload, self.uploader.as_ref(), request, form);
+        let provenance = provenance(rule, upload, self.uploader.as_deref(), request, form);
         let known = if upload.only_known { Known::Only } else { Known::Any };
         let by = self.arrival.circumstances(kind);
         if looks && can_look {

@@ -72,7 +72,7 @@ pub(super) async fn before<S: Inner<B>, B>(
     })?;
     let kind = engine.config.kinds.get(rule.rule.kind).filter(|kind| !kind.probe.is_empty())?;
     let mut seen = Vec::new();
-    let named = write.known().filter(|key| key.kind() == kind.name).take(ASKED_BEFORE);
+    let named = write.known().filter(|key| key.kind() == &*kind.name).take(ASKED_BEFORE);
     let asked = async {
         for key in named {
             if probe(engine, inner, kind, key, caller).await.is_ok() {

@@ -16,10 +16,10 @@ use crate::events::{Event, Origin, RequestId};
 use crate::http::{ClientInfo, nominated};
 use crate::inject::{Edit, IntoBody, describe_edited, forbid_storing};
 use crate::lane::document::{Sought, Waiting};
-use crate::lane::grant::{Asker, Via, admit, grant, grant_at_once};
+use crate::lane::grant::{Asker, Via, admit, grant};
 use crate::lane::policy::looks_at;
 use crate::lane::probe::probe;
-use crate::lane::{Inner, tell};
+use crate::lane::{Inner, LaneFuture, tell};
 use crate::reason::Reason;
 use crate::session::{Answer, Refusal, Session, judge};
 use crate::store::{Mapping, Observed};
@@ -107,11 +107,7 @@ impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S,
             return Finished::Now(reply.map(ResponseBody::passed));
         }
         let (head, body) = reply.into_parts();
-        let body = ResponseBody::passed(body);
-        match self.granted_at_once() {
-            Some(granted) => Finished::Now(self.deliver(granted, head, body)),
-            None => Finished::Later(Box::pin(self.finish_later(head, body))),
-        }
+        Finished::Later(self.finish_head(head, ResponseBody::passed(body)))
     }
 }
 
@@ -121,13 +117,16 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         Self { view, asker, asked, seen: None, probe_decides, inner, body: PhantomData }
     }
 
-    async fn finish_later(
+    /// No `async fn`, which would hold head and body twice.
+    fn finish_head(
         mut self: Box<Self>,
         head: response::Parts,
         body: ResponseBody<S::Reply>,
-    ) -> Result<Response<ResponseBody<S::Reply>>, S::Error> {
-        let granted = self.granted().await;
-        Ok(self.deliver(granted, head, body))
+    ) -> LaneFuture<S::Reply, S::Error> {
+        Box::pin(async move {
+            let granted = self.granted().await;
+            Ok(self.deliver(granted, head, body))
+        })
     }
 
     /// A page instead of the app's document, where its script would get a session.
@@ -170,11 +169,7 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         if found.is_none() && !self.view.delivers_in_head() {
             return Ok(Response::from_parts(head, content.into_body()));
         }
-        let granted = match self.granted_at_once() {
-            Some(granted) => granted,
-            // Boxed, since it is large, and most views find all of it at hand.
-            None => Box::pin(self.granted()).await,
-        };
+        let granted = self.granted().await;
         if let (Some(text), Some((way, place)), Ok(session)) = (&text, found, &granted) {
             let jwt = session.token.jwt.expose_secret();
             let mut edited = way.put(text, &place, jwt);
@@ -208,19 +203,6 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
         if let Asked::Kept(asked) = &self.asked {
             tell::sent(done, &asked.extensions);
         }
-    }
-
-    /// As [`granted`](Self::granted), unless somebody has to be asked.
-    fn granted_at_once(&self) -> Option<Result<Arc<Session>, Reason>> {
-        let View { engine, rule, kind, key, .. } = &self.view;
-        if self.view.told || self.probe_decides {
-            return None;
-        }
-        let head = match &self.asked {
-            Asked::Kept(head) => Some(&**head),
-            Asked::Noted { .. } => None,
-        };
-        grant_at_once(engine, rule, kind, key, &self.asker, head, self.seen.as_ref())
     }
 
     async fn granted(&mut self) -> Result<Arc<Session>, Reason> {

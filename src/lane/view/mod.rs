@@ -7,7 +7,9 @@ mod conditional;
 mod content;
 mod viewed;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -71,10 +73,20 @@ where
     }
     let conditional = view.changes_the_reply() && is_conditional(&parts.headers);
     let at_once = !view.is_early() && !view.told && !conditional;
-    let asker = at_once.then(|| Asker::at_once(engine, &view.rule, &parts)).flatten();
+    let asker = if at_once { recognised_at_once(engine, &view.rule, &parts) } else { None };
     match asker {
         Some(asker) => view.ask(inner, asker, parts, body, marks),
         None => ResponseFuture::Lane { future: Box::pin(view.answer(inner, parts, body, marks)) },
+    }
+}
+
+/// The caller, who is known in nearly every view: then the request needs no future of its own.
+fn recognised_at_once(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Option<Asker> {
+    // Polled once, and where it is.
+    let recognised = pin!(Asker::recognise(engine, rule, parts));
+    match recognised.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(asker) => asker.ok(),
+        Poll::Pending => None,
     }
 }
 
