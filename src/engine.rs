@@ -110,7 +110,6 @@ impl Transom {
 
     /// An engine of which only decisions are asked: nobody is told that it is there. Without `tokens`, every
     /// caller is assumed, and no keys are needed.
-    #[cfg(feature = "cli")]
     pub(crate) async fn start_apart(
         mut config: Config,
         store: Arc<dyn DocumentStore>,

@@ -33,7 +33,6 @@ impl BackendHealth {
     }
 
     /// Asks nobody.
-    #[cfg(feature = "cli")]
     pub(crate) fn unwatched() -> Self {
         let state = Arc::new(ArcSwap::from_pointee(State::NotAsked));
         Self { state, task: tokio::spawn(std::future::ready(())) }

@@ -34,10 +34,6 @@
 //!
 //! [tower]: https://docs.rs/tower
 
-// The layer alone reads the whole configuration but serves nobody: what only listeners and the admin page use
-// is unused then.
-#![cfg_attr(not(feature = "server"), allow(dead_code))]
-
 mod admin;
 mod audit;
 mod auth;
@@ -101,6 +97,7 @@ pub use config::{
 pub use dependencies::{Dependency, Status};
 pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
+pub use explain::TestOutcome;
 pub use http::ClientInfo;
 pub use layer::TransomLayer;
 pub use outbox::{OutboxError, OutboxHandle};

@@ -1,7 +1,6 @@
 //! What tells one version of a file from the next.
 
-use std::fs::{self, Metadata};
-use std::path::Path;
+use std::fs::Metadata;
 use std::time::SystemTime;
 
 /// Differs after a file was written over, or another was renamed or linked into its place.
@@ -22,7 +21,8 @@ impl Stamp {
     }
 
     /// `None` while there is no such file.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().map(|of| Self::new(&of))
+    #[cfg(feature = "server")]
+    pub(crate) fn of(path: &std::path::Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|of| Self::new(&of))
     }
 }

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use crate::document::DocumentKey;
-
 /// What a cache itself spends on an entry: nodes in its orders of use, a place in its table, counters.
 pub(crate) const ENTRY: usize = 400;
 
@@ -20,10 +18,6 @@ pub(crate) fn value(value: &Value) -> usize {
 /// A member of a JSON object, or of another map from names to values.
 pub(crate) fn member(name: &str, value: &Value) -> usize {
     NODE + name.len() + self::value(value)
-}
-
-pub(crate) fn key(key: &DocumentKey) -> usize {
-    size_of::<DocumentKey>() + key.kind().len() + key.host().map_or(0, str::len) + key.id().len()
 }
 
 /// The sum as caches take it.

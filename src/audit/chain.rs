@@ -27,7 +27,7 @@ pub(crate) enum Seal {
 }
 
 /// A line whose seal is good.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sealed {
     pub(super) link: Link,
     pub(super) prev: Sum,

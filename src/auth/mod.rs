@@ -4,7 +4,6 @@
 //! cryptography of `jwt`), and its claims by `claims`. `verifier` puts these together for one identity.
 //! Keys that live at a URL are kept fresh by `jwks`, those of a file by `file`; tokens already verified are remembered by `cache`.
 
-#[cfg(feature = "cli")]
 mod assumed;
 mod cache;
 mod claims;
@@ -42,7 +41,6 @@ use crate::config::Identity;
 use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
 
-#[cfg(feature = "cli")]
 pub(crate) use self::assumed::as_if_signed;
 pub(crate) use self::verifier::validate;
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{Action, Config, Identity};
-use crate::explain::run_tests;
 use crate::proxy::tls::Certificate;
 use crate::route::Rule;
 
@@ -52,7 +51,7 @@ fn test(config: Config) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let all = config.tests.len();
     let outcome = match runtime.map_err(|error| error.to_string()) {
-        Ok(runtime) => runtime.block_on(run_tests(config)),
+        Ok(runtime) => runtime.block_on(config.run_tests()).map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };
     match outcome {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 
-use super::{AuditConfig, BackendConfig, Config, TlsConfig};
+use super::{AuditConfig, BackendConfig, Config};
 
 /// What a configuration says, to be compared. Hashes only, since values may be secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,12 +84,6 @@ pub(super) fn hash(value: &impl Hash) -> u64 {
 
 /// In the place of a hash.
 pub(super) const NOT_COMPARED: u64 = 0;
-
-impl TlsConfig {
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        (&self.cert, &self.key) == (&other.cert, &other.key)
-    }
-}
 
 impl BackendConfig {
     pub(crate) fn is_same(&self, other: &Self) -> bool {

@@ -37,12 +37,15 @@ impl ConfigError {
         Self { files: written.files().map(Path::to_owned).collect(), ..self }
     }
 
-    pub(crate) fn summary(&self) -> &str {
+    /// The first problem in one line, with its place, and how many others there are.
+    #[must_use]
+    pub fn summary(&self) -> &str {
         &self.summary
     }
 
-    /// Files whose change may mend it, besides the configuration itself.
-    pub(crate) fn files(&self) -> &[PathBuf] {
+    /// Files whose change may mend it, besides the configuration itself: those that it names.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 

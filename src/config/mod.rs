@@ -136,7 +136,6 @@ impl Config {
     }
 
     /// A test that failed, shown like other problems: at what it expected, with what came instead.
-    #[cfg(feature = "cli")]
     pub(crate) fn failed_test(&self, name: &str, expected: &Expected, came: &str) -> String {
         let path = self.source.path.display();
         let help = format!("each step: transom explain --config {path} --test {name:?}");
@@ -153,7 +152,6 @@ impl Config {
     }
 
     /// A problem that only a closer look shows, as all others are shown.
-    #[cfg(feature = "cli")]
     fn show(&self, problem: Problem) -> String {
         let Source { shown, path } = &self.source;
         ConfigError::new(&[problem], shown, path).to_string()

@@ -86,7 +86,7 @@ pub(crate) enum AccessLogTo {
 }
 
 /// Files in PEM, read by whoever listens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsConfig {
     /// The certificate, and those that lead from it to a root that clients know.
     pub(crate) cert: PathBuf,
@@ -115,7 +115,7 @@ pub(crate) struct ServerLimits {
 }
 
 /// What the app is asked to bear. No duration is zero.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AppLimits {
     pub(crate) connect: Duration,
     pub(crate) first_byte: Option<Duration>,
@@ -146,6 +146,7 @@ pub(crate) struct AppConfig {
     /// has one; `None` where the configuration is that of a layer, and does not say it.
     pub(crate) url: Option<Uri>,
     /// The Unix socket that it listens on; `None` for TCP.
+    #[cfg(feature = "server")]
     pub(crate) socket: Option<PathBuf>,
     pub(crate) tls: AppTls,
     /// HTTP/2 where the app speaks it.
@@ -167,6 +168,7 @@ impl Default for AppConfig {
     fn default() -> Self {
         Self {
             url: None,
+            #[cfg(feature = "server")]
             socket: None,
             tls: AppTls::default(),
             http2: false,
@@ -190,7 +192,7 @@ impl AppConfig {
     }
 
     /// Its address as the operator writes it.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(feature = "server")]
     pub(crate) fn address(&self) -> String {
         let url = self.url.clone().unwrap_or_default();
         let Some(socket) = &self.socket else { return url.to_string() };

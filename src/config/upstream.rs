@@ -14,7 +14,7 @@ pub(super) fn address(value: &Value<'_>) -> Option<AppConfig> {
     value.parse(|text| match text.strip_prefix("unix:") {
         Some(text) => {
             let (socket, prefix) = unix(text, directory)?;
-            Ok(AppConfig { socket: Some(socket), ..AppConfig::at(prefix) })
+            Ok(behind(socket, prefix))
         }
         None => {
             let url = web(text).map_err(|expected| format!("{expected}, or \"unix:/….sock\""))?;
@@ -37,6 +37,17 @@ pub(super) fn connection(table: &Table<'_>, app: &mut AppConfig) {
                 .error::<()>("`tls` for an app that is reached without", "expected an https `url`");
         }
     }
+}
+
+#[cfg(feature = "server")]
+fn behind(socket: PathBuf, prefix: Uri) -> AppConfig {
+    AppConfig { socket: Some(socket), ..AppConfig::at(prefix) }
+}
+
+/// The service around the layer reaches the app in its own way.
+#[cfg(not(feature = "server"))]
+fn behind(_: PathBuf, prefix: Uri) -> AppConfig {
+    AppConfig::at(prefix)
 }
 
 /// `/run/app.sock` or `/run/app.sock:/prefix`, as nginx writes it.

@@ -6,25 +6,36 @@ use super::run::{Case, Document, Explainer};
 use super::trail::Explanation;
 use crate::auth::{Refusal, as_if_signed};
 use crate::config::{Config, Expectation, TestCaller, TestCase, TestDocument};
+use crate::engine::StartError;
 use crate::reason::Reason;
 use crate::store::{Provenance, Uploader};
 
-/// What came of all tests.
-pub(crate) struct Outcome {
-    pub(crate) passed: usize,
-    /// Of each expectation that was not met, what to show.
-    pub(crate) failures: Vec<String>,
+/// What came of a configuration's own tests; see [`Config::run_tests`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TestOutcome {
+    /// How many tests had every expectation met.
+    pub passed: usize,
+    /// Of each expectation that was not met, the words of `transom check`: where it is, and what came instead.
+    pub failures: Vec<String>,
 }
 
-/// Runs every test of the configuration, without network, app or store.
-///
-/// # Errors
-/// A sentence for the operator: no engine could be had.
-pub(crate) async fn run_tests(config: Config) -> Result<Outcome, String> {
+impl Config {
+    /// Asks the engine whether requests fare as the `[[test]]`s of this configuration expect, as `transom check` does:
+    /// for a test of the service that mounts the layer. Needs no app, no store and no network, but a tokio runtime.
+    ///
+    /// # Errors
+    /// No engine can be had: there is no directory for temporary files, or a key can't be used.
+    pub async fn run_tests(self) -> Result<TestOutcome, StartError> {
+        run_tests(self).await.map_err(StartError)
+    }
+}
+
+async fn run_tests(config: Config) -> Result<TestOutcome, String> {
     let explainer = Explainer::start(config, None, false).await?;
     let engine = explainer.engine();
     let config = &engine.config;
-    let mut outcome = Outcome { passed: 0, failures: Vec::new() };
+    let mut outcome = TestOutcome::default();
     for test in &config.tests {
         let explanation = explainer.explain(case_of(config, test)).await;
         let unmet = test.expect.iter().filter(|expected| !holds(&expected.what, &explanation));
@@ -128,7 +139,7 @@ mod tests {
         grant = [{ when = "claims.role == 'editor'", permissions = "write" }]
     "#;
 
-    async fn run(tests: &str) -> Outcome {
+    async fn run(tests: &str) -> TestOutcome {
         let env = |_: &str| Some("key".to_owned());
         let text = format!("{CONFIG}\n{tests}");
         let config = Config::parse_with(&text, Path::new("c.toml"), &env);

@@ -9,20 +9,18 @@
 //! - `watch` has the next real request of a kind tell.
 
 mod ask;
-#[cfg(feature = "cli")]
 mod cases;
 mod pretend;
-#[cfg(feature = "cli")]
 mod read_only;
-#[cfg(feature = "cli")]
 mod run;
 mod trail;
 mod values;
 mod watch;
 
 pub(crate) use ask::{Asked, Harmless, Questions};
+pub use cases::TestOutcome;
 #[cfg(feature = "cli")]
-pub(crate) use cases::{case_of, run_tests};
+pub(crate) use cases::case_of;
 #[cfg(feature = "cli")]
 pub(crate) use run::{Case, Document, Explainer};
 #[cfg(feature = "cli")]

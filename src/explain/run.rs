@@ -31,6 +31,7 @@ pub(crate) struct Case {
 /// What is known of documents.
 pub(crate) enum Document {
     /// What the store says.
+    #[cfg(feature = "cli")]
     Known,
     /// Each is as this one, or unknown.
     Assumed(Option<Box<store::Document>>),

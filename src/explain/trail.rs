@@ -190,7 +190,6 @@ impl Listener for Following {
     }
 }
 
-#[cfg(feature = "cli")]
 impl Explanation {
     pub(crate) fn has_session(&self) -> bool {
         self.decision == Some(Reason::SessionGiven)

@@ -10,6 +10,8 @@ use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
 
+use super::client::X_FORWARDED_FOR;
+
 /// Removes what RFC 9110 section 7.6.1 has end at this hop by nature; what `Connection` names is removed by
 /// [`nominated::remove`](crate::http::nominated::remove), before anything is written.
 ///
@@ -93,27 +95,6 @@ fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     for name in unwanted {
         headers.remove(name);
     }
-}
-
-/// The client that trusted proxies speak for: in a chain that [`tell_client`] has dealt with, the last address
-/// that is not one of theirs.
-pub(crate) fn first_client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |client: &IpAddr| trusted.iter().any(|net| net.contains(client));
-    let mut client = peer.to_canonical();
-    // Nearly always, and the lines need not be read then.
-    if !is_trusted(&client) {
-        return client;
-    }
-    let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    for address in lines.flat_map(|line| line.rsplit(',')) {
-        let Ok(before) = address.trim().parse::<IpAddr>() else { break };
-        client = before.to_canonical();
-        if !is_trusted(&client) {
-            break;
-        }
-    }
-    client
 }
 
 /// Makes one line of lengths that agree (RFC 9110 section 8.6). `false` if they don't.
@@ -275,7 +256,6 @@ const FORWARDED_ELEMENT: usize = 96;
 /// And for many of them.
 const FORWARDED_ELEMENTS: usize = 4096;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -283,6 +263,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::http::first_client;
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

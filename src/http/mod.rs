@@ -11,9 +11,11 @@ mod client;
 pub(crate) mod downstream;
 #[cfg(feature = "server")]
 pub(crate) mod guard;
+#[cfg(feature = "server")]
 pub(crate) mod headers;
 #[cfg(feature = "server")]
 mod http2;
+#[cfg(feature = "server")]
 pub(crate) mod interim;
 pub(crate) mod nominated;
 #[cfg(feature = "server")]
@@ -22,6 +24,7 @@ pub(crate) mod upstream;
 mod write;
 
 pub use client::ClientInfo;
+pub(crate) use client::first_client;
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -29,8 +29,7 @@ use tower::Service;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::engine::Engine;
-#[cfg(feature = "server")]
-use crate::http::ClientInfo;
+use crate::http::{ClientInfo, first_client};
 
 /// An inner service as the lanes see it; says once what every lane needs of it.
 pub(crate) trait Inner<B>: Clone + Send + 'static {
@@ -91,8 +90,7 @@ fn last_segment(uri: &Uri) -> Option<String> {
 }
 
 /// The address that a request came from in the first place, as far as proxies are trusted to tell;
-/// `None` where the layer is mounted by a service.
-#[cfg(feature = "server")]
+/// `None` where a service mounts the layer and gives no [`ClientInfo`].
 fn client_address(
     engine: &Engine,
     extensions: &http::Extensions,
@@ -100,10 +98,5 @@ fn client_address(
 ) -> Option<IpAddr> {
     let peer = extensions.get::<ClientInfo>()?.peer.ip();
     let trusted = &engine.config.server.trusted_proxies;
-    Some(crate::http::headers::first_client(headers, peer, trusted))
-}
-
-#[cfg(not(feature = "server"))]
-fn client_address(_: &Engine, _: &http::Extensions, _: &HeaderMap) -> Option<IpAddr> {
-    None
+    Some(first_client(headers, peer, trusted))
 }

@@ -69,7 +69,8 @@ impl Shared {
     ) -> Option<Visit> {
         let visit = self.access_log.then(|| Visit::of(extensions).cloned())??;
         let peer = extensions.get::<ClientInfo>().map(|client| client.peer.ip());
-        let client = peer.map(|peer| headers::first_client(headers, peer, &self.trusted_proxies));
+        let client =
+            peer.map(|peer| crate::http::first_client(headers, peer, &self.trusted_proxies));
         visit.came(client, request_id);
         Some(visit)
     }

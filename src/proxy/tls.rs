@@ -38,6 +38,13 @@ struct Shared {
 #[error("{0}")]
 pub(crate) struct TlsError(String);
 
+impl TlsConfig {
+    /// Whether both are of the same files, wherever they are written.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.cert, &self.key) == (&other.cert, &other.key)
+    }
+}
+
 impl Certificate {
     /// # Errors
     /// The files can't be read, or do not belong together.

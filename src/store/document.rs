@@ -219,14 +219,6 @@ impl Document {
         }
     }
 
-    /// The journal entry without which it says nothing yet.
-    pub(crate) fn waiting_job(&self) -> Option<JobId> {
-        match self.state {
-            DocumentState::Unconfirmed { job } | DocumentState::Pending { job, .. } => Some(job),
-            _ => None,
-        }
-    }
-
     /// Tells one doubt from the next.
     pub(crate) fn mark(&self) -> Option<u64> {
         self.doubt.as_ref().map(|doubt| doubt.mark)

@@ -90,15 +90,19 @@ fn weight(key: &DocumentKey, mapping: &Option<Arc<Mapping>>) -> u32 {
         let texts: usize = texts.flatten().map(String::len).sum();
         let uploader = uploader.as_ref().map_or(0, |by| by.identity.len() + by.user.len());
         let attributes = attributes.iter().map(|(name, value)| weight::member(name, value));
-        let names = names.iter().map(|name| size_of::<DocumentKey>() + weight::key(name));
-        let fixed = size_of::<Mapping>() + weight::key(key) + names.sum::<usize>();
+        let names = names.iter().map(|name| size_of::<DocumentKey>() + weight_of(name));
+        let fixed = size_of::<Mapping>() + weight_of(key) + names.sum::<usize>();
         fixed + state + texts + uploader + attributes.sum::<usize>()
     });
-    weight::of([weight::ENTRY, weight::key(key), mapping])
+    weight::of([weight::ENTRY, weight_of(key), mapping])
 }
 
 /// In bytes.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+fn weight_of(key: &DocumentKey) -> usize {
+    size_of::<DocumentKey>() + key.kind().len() + key.host().map_or(0, str::len) + key.id().len()
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -33,7 +33,7 @@ pub(crate) async fn export(
         after = Some(last.key.clone());
         for mapping in page {
             exported.mappings += 1;
-            exported.pending += u64::from(mapping.waiting_job().is_some());
+            exported.pending += u64::from(waits(&mapping));
             write_line(out, &Line::from(mapping))?;
         }
         progress(Pass::Writing, count, exported.mappings);
@@ -63,7 +63,7 @@ pub(crate) async fn import<R: Read + Seek>(
         done += 1;
         let of_several = line.as_ref().ok().and_then(|line| line.document);
         match line.and_then(Mapping::try_from) {
-            Ok(mapping) if mapping.waiting_job().is_some() => imported.pending += 1,
+            Ok(mapping) if waits(&mapping) => imported.pending += 1,
             Ok(mapping) => match store.get(&mapping.key).await? {
                 Some(known) => {
                     imported.unchanged += 1;
@@ -241,7 +241,7 @@ async fn contradiction(
     }
     let known = store.get(key).await?;
     let differs = known.is_some_and(|known| known.state != mapping.state);
-    Ok((differs && mapping.waiting_job().is_none()).then(|| {
+    Ok((differs && !waits(mapping)).then(|| {
         format!("{key} is mapped to something else here; see `transom mappings show`, or remove it first")
     }))
 }
@@ -471,6 +471,11 @@ const PAGE: usize = 500;
 const MAX_BAD: usize = 20;
 /// An id has at most 1,024 bytes, and titles are file names.
 const MAX_LINE: u64 = 64 * 1024;
+
+/// Whether it says nothing yet without the journal.
+fn waits(mapping: &Mapping) -> bool {
+    matches!(mapping.state, DocumentState::Unconfirmed { .. } | DocumentState::Pending { .. })
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+#[cfg(feature = "server")]
+use super::listeners::ListenerMetrics;
 use crate::reason::{Reason, Step};
 
 /// Every figure that Transom counts. Labels are bounded: lanes, steps, reason codes, operations.
@@ -19,7 +21,8 @@ use crate::reason::{Reason, Step};
 pub(crate) struct Metrics {
     registry: Registry,
     requests: [Counter; Lane::ALL.len()],
-    in_flight: Gauge,
+    #[cfg(feature = "server")]
+    pub(super) listeners: ListenerMetrics,
     outcomes: Family<OutcomeLabels, Counter>,
     outcome: Outcomes,
     captured_files: Counter,
@@ -35,7 +38,6 @@ pub(crate) struct Metrics {
     config_in_use: Gauge,
     config_taken: Gauge<f64, AtomicU64>,
     audit_lines: [Counter; 2],
-    access_lines: [Counter; 2],
     spool: [Gauge; 2],
     spool_given_up: Family<ReasonLabels, Counter>,
 }
@@ -58,10 +60,6 @@ pub(crate) enum BackendCall {
     List,
     Properties,
 }
-
-/// Counts a request as being answered until it is dropped.
-#[derive(Debug)]
-pub(crate) struct InFlight(Gauge);
 
 /// How many jobs the outbox has, by state. Uploads that a look at the app has to confirm are not counted: they may never
 /// be sent.
@@ -89,7 +87,6 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("transom");
         let requests = Family::<LaneLabels, Counter>::default();
-        let in_flight = Gauge::default();
         let outcomes = Family::<OutcomeLabels, Counter>::default();
         let captured_files = Counter::default();
         let captured_bytes = Counter::default();
@@ -108,16 +105,12 @@ impl Metrics {
         let config_taken = Gauge::<f64, AtomicU64>::default();
         config_taken.set(unix_now());
         let audit_lines = Family::<ResultLabels, Counter>::default();
-        let access_lines = Family::<ResultLabels, Counter>::default();
         let spool = Family::<StateLabels, Gauge>::default();
         let spool_given_up = Family::<ReasonLabels, Counter>::default();
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
-        registry.register(
-            "requests_in_flight",
-            "Requests whose reply has not started",
-            in_flight.clone(),
-        );
+        #[cfg(feature = "server")]
+        let listeners = ListenerMetrics::new(&mut registry);
         registry.register(
             "outcomes",
             "What became of captures, deletions, deliveries, sessions and fetches, by reason code",
@@ -184,11 +177,6 @@ impl Metrics {
             "Lines of the audit log, by whether they could be written",
             audit_lines.clone(),
         );
-        registry.register(
-            "access_lines",
-            "Lines of the access log, by whether they could be written",
-            access_lines.clone(),
-        );
         registry.register_with_unit(
             "spool",
             "Bytes in the spool, by whether the app has taken them",
@@ -205,7 +193,8 @@ impl Metrics {
             registry,
             requests: Lane::ALL
                 .map(|lane| requests.get_or_create_owned(&LaneLabels { lane: lane.name() })),
-            in_flight,
+            #[cfg(feature = "server")]
+            listeners,
             outcome: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
             outcomes,
             captured_files,
@@ -227,8 +216,6 @@ impl Metrics {
             config_taken,
             audit_lines: ["failed", "written"]
                 .map(|result| audit_lines.get_or_create_owned(&ResultLabels { result })),
-            access_lines: ["dropped", "written"]
-                .map(|result| access_lines.get_or_create_owned(&ResultLabels { result })),
             spool: ["unaccepted", "kept"]
                 .map(|state| spool.get_or_create_owned(&StateLabels { state })),
             spool_given_up,
@@ -238,12 +225,6 @@ impl Metrics {
     /// `transom_requests_total{lane}`
     pub(crate) fn request(&self, lane: Lane) {
         self.requests[lane as usize].inc();
-    }
-
-    /// `transom_requests_in_flight`
-    pub(crate) fn in_flight(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
     }
 
     /// `transom_outcomes_total{step,reason}`
@@ -342,13 +323,6 @@ impl Metrics {
         self.spool_given_up.get_or_create(&ReasonLabels { reason: reason.code() }).inc();
     }
 
-    /// `transom_access_lines_total{result="written|dropped"}`
-    #[cfg(feature = "server")]
-    pub(crate) fn access_lines(&self, written: u64, dropped: u64) {
-        self.access_lines[0].inc_by(dropped);
-        self.access_lines[1].inc_by(written);
-    }
-
     /// OpenMetrics text, which Prometheus reads.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
@@ -383,12 +357,6 @@ impl BackendCall {
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LaneLabels {
     lane: &'static str,
@@ -411,8 +379,8 @@ struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    result: &'static str,
+pub(super) struct ResultLabels {
+    pub(super) result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

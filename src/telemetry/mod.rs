@@ -1,5 +1,7 @@
 //! Metrics, logs and request ids.
 
+#[cfg(feature = "server")]
+mod listeners;
 #[cfg(feature = "cli")]
 pub(crate) mod log;
 mod log_file;
@@ -9,9 +11,9 @@ mod rfc3339;
 mod visit;
 
 pub(crate) use crate::reason::Step;
-pub(crate) use log_file::LogFile;
 #[cfg(feature = "server")]
-pub(crate) use metrics::InFlight;
+pub(crate) use listeners::InFlight;
+pub(crate) use log_file::LogFile;
 pub use metrics::OutboxFigures;
 pub(crate) use metrics::{BackendCall, Lane, Metrics};
 pub(crate) use rfc3339::Rfc3339;

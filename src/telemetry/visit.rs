@@ -1,10 +1,16 @@
 //! What the steps of a request note about it, for its line in the access log.
 
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+#[cfg(feature = "server")]
+use std::{
+    net::IpAddr,
+    sync::{OnceLock, atomic::AtomicU64},
+};
 
-use http::{Extensions, HeaderValue};
+use http::Extensions;
+#[cfg(feature = "server")]
+use http::HeaderValue;
 
 use super::Lane;
 use crate::reason::Reason;
@@ -15,13 +21,21 @@ pub(crate) struct Visit(Arc<Notes>);
 
 #[derive(Debug, Default)]
 struct Notes {
-    client: OnceLock<IpAddr>,
-    request_id: OnceLock<HeaderValue>,
-    received: AtomicU64,
+    #[cfg(feature = "server")]
+    connection: Connection,
     /// By place in [`Lane::ALL`], of which the first is *pass*.
     lane: AtomicU8,
     /// By place in [`Reason::ALL`], from 1; 0 while there is none.
     reason: AtomicU8,
+}
+
+/// What the listener notes.
+#[cfg(feature = "server")]
+#[derive(Debug, Default)]
+struct Connection {
+    client: OnceLock<IpAddr>,
+    request_id: OnceLock<HeaderValue>,
+    received: AtomicU64,
 }
 
 impl Visit {
@@ -47,26 +61,26 @@ impl Visit {
 impl Visit {
     pub(crate) fn came(&self, client: Option<IpAddr>, request_id: &HeaderValue) {
         if let Some(client) = client {
-            self.0.client.get_or_init(|| client);
+            self.0.connection.client.get_or_init(|| client);
         }
-        self.0.request_id.get_or_init(|| request_id.clone());
+        self.0.connection.request_id.get_or_init(|| request_id.clone());
     }
 
     pub(crate) fn received(&self, bytes: usize) {
-        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.0.connection.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// The address that the request came from in the first place, as far as proxies are trusted to tell.
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.0.client.get().copied()
+        self.0.connection.client.get().copied()
     }
 
     pub(crate) fn request_id(&self) -> Option<&str> {
-        self.0.request_id.get().and_then(|id| id.to_str().ok())
+        self.0.connection.request_id.get().and_then(|id| id.to_str().ok())
     }
 
     pub(crate) fn bytes_received(&self) -> u64 {
-        self.0.received.load(Ordering::Relaxed)
+        self.0.connection.received.load(Ordering::Relaxed)
     }
 
     pub(crate) fn lane_taken(&self) -> Lane {

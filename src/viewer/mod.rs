@@ -5,14 +5,16 @@ mod html;
 mod navigation;
 mod page;
 mod refusal;
+#[cfg(feature = "server")]
+mod shown;
 mod texts;
 
 #[cfg(feature = "cli")]
 pub(crate) use html::escape;
-#[cfg(feature = "server")]
-pub(crate) use navigation::Shown;
 pub(crate) use navigation::{is_ahead, is_navigation};
 pub(crate) use page::Page;
 #[cfg(feature = "server")]
 pub(crate) use refusal::instead_of_the_app;
 pub(crate) use refusal::refusal;
+#[cfg(feature = "server")]
+pub(crate) use shown::Shown;

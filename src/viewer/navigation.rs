@@ -1,5 +1,5 @@
 use http::header::{ACCEPT, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, Method, Uri};
 
 /// Whether this is a browser's top-level navigation: `Sec-Fetch-Mode: navigate` and
 /// `Sec-Fetch-Dest: document` (Fetch Metadata); without them, which browsers send to trustworthy
@@ -14,40 +14,6 @@ pub(crate) fn is_navigation(method: &Method, uri: &Uri, headers: &HeaderMap) -> 
         (mode, dest) => {
             mode.is_some_and(|mode| mode == "navigate")
                 && dest.is_some_and(|dest| dest == "document")
-        }
-    }
-}
-
-/// Headers by which a browser tells that it shows the reply to a person, whichever method and frame it is for.
-#[derive(Debug, Default)]
-pub(crate) struct Shown<'h> {
-    mode: Option<&'h HeaderValue>,
-    accept: Option<&'h HeaderValue>,
-    library: bool,
-}
-
-impl<'h> Shown<'h> {
-    pub(crate) fn of(headers: &'h HeaderMap) -> Self {
-        let mut shown = Self::default();
-        headers.iter().for_each(|(name, value)| shown.note(name.as_str(), value));
-        shown
-    }
-
-    pub(crate) fn note(&mut self, name: &str, value: &'h HeaderValue) {
-        match name {
-            "sec-fetch-mode" => self.mode = Some(value),
-            "accept" => _ = self.accept.get_or_insert(value),
-            "x-requested-with" => self.library = true,
-            _ => {}
-        }
-    }
-
-    /// As for [`is_navigation`], the `Accept` counts where there is no Fetch Metadata.
-    pub(crate) fn to_a_person(&self) -> bool {
-        match (self.mode, self.accept) {
-            (Some(mode), _) => mode == "navigate",
-            (None, Some(accept)) => !self.library && accept.to_str().is_ok_and(names_html),
-            (None, None) => false,
         }
     }
 }
@@ -88,7 +54,7 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     lines.any(names_html)
 }
 
-fn names_html(accept: &str) -> bool {
+pub(super) fn names_html(accept: &str) -> bool {
     // Programs ask for `*/*`.
     accept.len() >= "text/html".len()
         && accept.split(',').any(|range| {
@@ -107,9 +73,8 @@ fn is_zero_weight(parameter: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
+    use crate::viewer::Shown;
 
     fn judged(method: &str, uri: &str, lines: &[(&'static str, &'static str)]) -> bool {
         let headers = lines.iter().map(|(name, value)| {
@@ -147,7 +112,7 @@ mod tests {
             (&[], false),
         ] {
             let headers = lines.iter().map(|(name, value)| {
-                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
             });
             assert_eq!(Shown::of(&headers.collect()).to_a_person(), shown, "{lines:?}");
         }

@@ -1,16 +1,15 @@
-//! One id per request, under which the app's logs and ours can be joined.
-//!
-//! It travels in `x-request-id`, so whoever holds the request's headers can name it.
+//! Ids for requests that come without one.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
+
+use super::{HEADER, NAME};
 
 /// Keeps the id that the request came with if it is one, and gives it a new one otherwise.
-#[cfg(feature = "server")]
 pub(crate) fn assign(headers: &mut HeaderMap) -> HeaderValue {
     if let Some(id) = given(headers) {
         return id.clone();
@@ -20,7 +19,6 @@ pub(crate) fn assign(headers: &mut HeaderMap) -> HeaderValue {
     id
 }
 
-#[cfg(feature = "server")]
 fn given(headers: &HeaderMap) -> Option<&HeaderValue> {
     // Most clients give none, and to look at the few names that are there costs less than to look this one up.
     if !headers.keys().any(|name| name.as_str() == NAME) {
@@ -30,14 +28,6 @@ fn given(headers: &HeaderMap) -> Option<&HeaderValue> {
     let id = given.next()?;
     (given.next().is_none() && is_valid(id)).then_some(id)
 }
-
-/// The id of the request with these headers, `-` if it has none.
-pub(crate) fn of(headers: &HeaderMap) -> &str {
-    headers.get(HEADER).and_then(|id| id.to_str().ok()).unwrap_or("-")
-}
-
-pub(crate) const HEADER: HeaderName = HeaderName::from_static(NAME);
-const NAME: &str = "x-request-id";
 
 /// 1 to 128 visible ASCII characters that need no quoting in a log line or a list.
 fn is_valid(id: &HeaderValue) -> bool {
@@ -91,9 +81,10 @@ const BATCH: u64 = 64;
 const MAX_LENGTH: usize = 128;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::of;
     use super::*;
 
     fn assigned(given: &[&[u8]]) -> String {

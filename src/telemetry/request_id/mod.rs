@@ -1,0 +1,19 @@
+//! One id per request, under which the app's logs and ours can be joined.
+//!
+//! It travels in `x-request-id`, so whoever holds the request's headers can name it.
+
+#[cfg(feature = "server")]
+mod assign;
+
+use http::{HeaderMap, HeaderName};
+
+#[cfg(feature = "server")]
+pub(crate) use assign::assign;
+
+/// The id of the request with these headers, `-` if it has none.
+pub(crate) fn of(headers: &HeaderMap) -> &str {
+    headers.get(HEADER).and_then(|id| id.to_str().ok()).unwrap_or("-")
+}
+
+pub(crate) const HEADER: HeaderName = HeaderName::from_static(NAME);
+const NAME: &str = "x-request-id";
