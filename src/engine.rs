@@ -136,11 +136,11 @@ impl Transom {
             StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
         })?;
         let spool = spool.within(config.store.spool, metrics.clone());
-        let audit = config.audit.as_ref().map(|audit| Audit::start(audit, metrics.clone()));
+        let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
+        let audit = config.audit.as_ref().map(|audit| Audit::start(audit, events.clone()));
         let audit = audit.transpose().map_err(StartError)?;
         let backend = backend::connect(&config.backend, metrics.clone()).map_err(StartError)?;
         let deliver_to = Arc::new(Current::new(backend.clone()));
-        let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
         let outbox =
             Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await?;
         let backend_health = Arc::new(health(backend.clone()));

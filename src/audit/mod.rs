@@ -1,6 +1,8 @@
 //! A record of every session that leaves Transom, in a file whose lines vouch for those before them.
 //!
-//! A line is on file before its session is handed out; where none can be written, no session is given.
+//! A line is on file before its session is handed out; where none can be written, no session is given. So it is no
+//! listener of events: those hear of what has happened, nothing waits for them, and none of them can refuse a session. How the
+//! record itself fares is told as events.
 
 mod chain;
 mod entry;
@@ -23,8 +25,8 @@ use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 
 use crate::config::AuditConfig;
+use crate::events::Events;
 use crate::reason::{Because, Reason};
-use crate::telemetry::Metrics;
 
 #[cfg(feature = "cli")]
 pub(crate) use chain::{MAX_LINE, Seal, unhex};
@@ -57,10 +59,10 @@ impl Audit {
     ///
     /// # Errors
     /// A sentence for the operator: the file can't be opened, another process writes it, or it is something else.
-    pub(crate) fn start(config: &AuditConfig, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub(crate) fn start(config: &AuditConfig, events: Events) -> Result<Self, String> {
         let key = config.key.as_ref().map(|key| key.expose_secret().as_bytes());
         let state = Arc::new(State::default());
-        let writer = Writer::open(&config.path, key, config.sync, Arc::clone(&state), metrics)?;
+        let writer = Writer::open(&config.path, key, config.sync, Arc::clone(&state), events)?;
         let (jobs, received) = sync_channel(MAX_WAITING);
         thread::Builder::new()
             .name("audit".to_owned())

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use fs2::FileExt;
 use tokio::sync::oneshot;
-use tracing::{error, info};
 
 use super::chain::{Link, MAX_LINE, Opened, Seal, hex, write_line};
 use super::tail::{Tail, read_tail};
 use super::{State, names};
-use crate::telemetry::{LogFile, Metrics, Rfc3339};
+use crate::events::{AuditEvent, Event, Events, Origin};
+use crate::telemetry::{LogFile, Rfc3339};
 
 /// A line's members, and who waits for it to be on file.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Writer {
     last: Link,
     lines: String,
     state: Arc<State>,
-    metrics: Arc<Metrics>,
+    events: Events,
 }
 
 /// A file that is ready for lines.
@@ -53,17 +53,14 @@ impl Writer {
         key: Option<&[u8]>,
         sync: bool,
         state: Arc<State>,
-        metrics: Arc<Metrics>,
+        events: Events,
     ) -> Result<Self, String> {
         let (path, seal) = (path.to_owned(), Seal::new(key));
         let open = Open::at(&path, &seal, Link::default())?;
         let (last, lines) = (open.last, String::new());
-        // Whoever has this can tell later whether the line is still there, by `transom audit verify --contains`.
-        info!(
-            path = %path.display(), seq = last.seq, seal = hex(&last.sum),
-            "the audit log goes on after this line"
-        );
-        Ok(Self { path, seal, sync, open: Some(open), last, lines, state, metrics })
+        let begins = AuditEvent::Begins { path: &path, seq: last.seq, seal: &hex(&last.sum) };
+        events.tell(&Event::Audit(begins), &Origin::default());
+        Ok(Self { path, seal, sync, open: Some(open), last, lines, state, events })
     }
 
     /// Serves until every sender is gone.
@@ -87,7 +84,7 @@ impl Writer {
 
     fn commit(&mut self, group: Vec<Job>) {
         let written = self.write(&group);
-        self.tell(&written, group.len() as u64);
+        self.note(&written, group.len() as u64);
         for job in group {
             // Nobody may be waiting any more.
             let _ = job.reply.send(written.is_ok());
@@ -125,19 +122,21 @@ impl Writer {
         Ok(())
     }
 
-    fn tell(&self, written: &Result<(), String>, lines: u64) {
-        self.metrics.audit(written.is_ok(), lines);
+    fn note(&self, written: &Result<(), String>, lines: u64) {
+        if lines > 0 {
+            self.tell(AuditEvent::Lines { lines, written: written.is_ok() });
+        }
         self.state.stuck.store(false, Ordering::Relaxed);
         let failed = self.state.failing.swap(written.is_err(), Ordering::Relaxed);
         match written {
-            Err(told) if !failed => {
-                error!(code = "audit_failed", "{told}; no session is given until it is put right");
-            }
-            Ok(()) if failed => {
-                info!(path = %self.path.display(), "the audit log is written again");
-            }
+            Err(error) if !failed => self.tell(AuditEvent::Failed { error }),
+            Ok(()) if failed => self.tell(AuditEvent::Mended { path: &self.path }),
             _ => {}
         }
+    }
+
+    fn tell(&self, what: AuditEvent<'_>) {
+        self.events.tell(&Event::Audit(what), &Origin::default());
     }
 }
 

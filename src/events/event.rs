@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use super::{JobEvent, JobRef, StoreNeed};
+use super::{AuditEvent, JobEvent, JobRef, StoreNeed};
 use crate::document::DocumentKey;
 use crate::reason::{Reason, Step};
 use crate::telemetry::OutboxFigures;
@@ -56,6 +56,8 @@ pub(crate) enum Event<'a> {
     BreakerClosed { lane: &'static str },
     /// The jobs of the outbox were counted.
     JobsCounted(&'a OutboxFigures),
+    /// Something happened to the audit log.
+    Audit(AuditEvent<'a>),
     /// The outbox needs the store, and it failed.
     StoreFailed { need: StoreNeed, error: &'a dyn Error },
 }
@@ -84,6 +86,7 @@ impl Event<'_> {
             Self::BreakerOpened { .. } => "breaker_opened",
             Self::BreakerClosed { .. } => "breaker_closed",
             Self::JobsCounted(_) => "jobs_counted",
+            Self::Audit(what) => what.name(),
             Self::StoreFailed { .. } => "store_failed",
         }
     }
@@ -97,6 +100,7 @@ impl Event<'_> {
             | Self::BreakerOpened { .. }
             | Self::BreakerClosed { .. }
             | Self::JobsCounted(_)
+            | Self::Audit(_)
             | Self::StoreFailed { .. } => return None,
             Self::Captured { reason, .. }
             | Self::Confirmed { reason, .. }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-use super::{Event, JobEvent, JobRef, Listener, Origin, ParkedBy};
+use super::{AuditEvent, Event, JobEvent, JobRef, Listener, Origin, ParkedBy};
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 use crate::telemetry::{OutboxFigures, Rfc3339};
@@ -81,6 +81,9 @@ pub(crate) struct Entry {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs: Option<Jobs>,
+    /// Of the audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -195,6 +198,11 @@ impl Entry {
             Event::JobsCounted(&OutboxFigures { due, sending, parked, .. }) => {
                 Self { jobs: Some(Jobs { due, sending, parked }), ..entry }
             }
+            Event::Audit(AuditEvent::Failed { error }) => {
+                Self { code: Some(Reason::AuditFailed), error: Some(bounded(error)), ..entry }
+            }
+            Event::Audit(AuditEvent::Lines { lines, .. }) => Self { lines: Some(lines), ..entry },
+            Event::Audit(AuditEvent::Begins { .. } | AuditEvent::Mended { .. }) => entry,
             Event::StoreFailed { error, .. } => {
                 let code = Some(Reason::StoreUnavailable);
                 Self { code, error: Some(bounded(&error.to_string())), ..entry }

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use tracing::{debug, error, info, warn};
 
-use super::{Event, JobEvent, JobRef, Listener, Origin, ParkedBy, StoreNeed};
+use super::{AuditEvent, Event, JobEvent, JobRef, Listener, Origin, ParkedBy, StoreNeed};
 use crate::reason::{Reason, Step};
 
 /// The words and the level of each event.
@@ -87,6 +87,7 @@ impl Listener for Logging {
                 debug!(lane, failures, rests_ms, "a lane rests, since DWS fails");
             }
             Event::BreakerClosed { lane } => debug!(lane, "a lane goes on, since DWS works"),
+            Event::Audit(what) => log_audit(what),
             Event::StoreFailed { need, error } => log_store(need, error),
             // Told by what comes of them, or by figures.
             Event::Journalled { .. }
@@ -136,6 +137,21 @@ fn log_job(job: &JobRef<'_>, what: JobEvent<'_>) {
             job, %document,
             "an attempt took longer than its lease; the job is another owner's by now"
         ),
+    }
+}
+
+fn log_audit(what: AuditEvent<'_>) {
+    match what {
+        AuditEvent::Begins { path, seq, seal } => {
+            info!(path = %path.display(), seq, seal, "the audit log goes on after this line");
+        }
+        AuditEvent::Failed { error } => {
+            error!(code = %Reason::AuditFailed, "{error}; no session is given until it is put right");
+        }
+        AuditEvent::Mended { path } => {
+            info!(path = %path.display(), "the audit log is written again");
+        }
+        AuditEvent::Lines { .. } => {}
     }
 }
 

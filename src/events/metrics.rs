@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Event, Listener, Origin};
+use super::{AuditEvent, Event, Listener, Origin};
 use crate::telemetry::Metrics;
 
 pub(super) struct Counting(pub(super) Arc<Metrics>);
@@ -13,8 +13,10 @@ impl Listener for Counting {
         if let Some(bytes) = event.journalled() {
             self.0.captured(bytes);
         }
-        if let Event::JobsCounted(figures) = event {
-            self.0.outbox(figures);
+        match *event {
+            Event::JobsCounted(figures) => self.0.outbox(figures),
+            Event::Audit(AuditEvent::Lines { lines, written }) => self.0.audit(written, lines),
+            _ => {}
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What happens is told once, and who wants to know of it listens.
 //!
-//! An event is borrowed from who tells it: one that no listener keeps costs no allocation. The audit log is not among
-//! the listeners, since a session has to wait for its line there.
+//! An event is borrowed from who tells it: one that no listener keeps costs no allocation. The lines of the
+//! audit log are not among what is heard, since a session has to wait for its line there.
 
 mod access_log;
+mod audit;
 mod event;
 #[cfg(feature = "server")]
 mod feed;
@@ -18,6 +19,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use self::audit::AuditEvent;
 pub(crate) use self::event::Event;
 #[cfg(feature = "server")]
 pub(crate) use self::feed::{Entry, Feed, Reader, Told};
