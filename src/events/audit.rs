@@ -16,7 +16,6 @@ pub(crate) enum AuditEvent<'a> {
 
 impl AuditEvent<'_> {
     /// As the live feed calls it.
-    #[cfg(feature = "server")]
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Begins { .. } => "audit_begins",

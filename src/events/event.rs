@@ -64,7 +64,6 @@ pub(crate) enum Event<'a> {
 
 impl Event<'_> {
     /// As the live feed calls it.
-    #[cfg(feature = "server")]
     pub(super) fn name(&self) -> &'static str {
         match *self {
             Self::Captured { .. } => "captured",

@@ -45,7 +45,6 @@ pub(crate) enum ParkedBy<'a> {
 
 impl JobEvent<'_> {
     /// As the live feed calls it.
-    #[cfg(feature = "server")]
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Queued => "job_queued",

@@ -6,7 +6,6 @@
 mod access_log;
 mod audit;
 mod event;
-#[cfg(feature = "server")]
 mod feed;
 mod job;
 mod log;
@@ -21,7 +20,6 @@ use std::sync::Arc;
 
 pub(crate) use self::audit::AuditEvent;
 pub(crate) use self::event::Event;
-#[cfg(feature = "server")]
 pub(crate) use self::feed::{Entry, Feed, Reader, Told};
 pub(crate) use self::job::{JobEvent, JobRef, ParkedBy, StoreNeed};
 pub(crate) use self::origin::{Hypothetical, Origin, RequestId};
@@ -41,31 +39,23 @@ pub(crate) trait Listener: Send + Sync {
 #[derive(Clone)]
 pub(crate) struct Events {
     listeners: Arc<[Box<dyn Listener>]>,
-    #[cfg(feature = "server")]
     feed: Feed,
 }
 
 impl Events {
     /// The listeners of every engine, one line each, and those of rooms above.
     pub(crate) fn new(metrics: Arc<Metrics>, others: Vec<Box<dyn Listener>>) -> Self {
-        #[cfg(feature = "server")]
         let feed = Feed::default();
         let listeners: Vec<Box<dyn Listener>> = vec![
             Box::new(metrics::Counting(metrics)),
             Box::new(access_log::Noting),
             Box::new(log::Logging),
-            #[cfg(feature = "server")]
             Box::new(feed.clone()),
         ];
-        Self {
-            listeners: listeners.into_iter().chain(others).collect(),
-            #[cfg(feature = "server")]
-            feed,
-        }
+        Self { listeners: listeners.into_iter().chain(others).collect(), feed }
     }
 
     /// What happens, as it happens.
-    #[cfg(feature = "server")]
     pub(crate) fn feed(&self) -> &Feed {
         &self.feed
     }
