@@ -75,17 +75,26 @@ where
     let at_once = !view.is_early() && !view.told && !conditional;
     let asker = if at_once { recognised_at_once(engine, &view.rule, &parts) } else { None };
     match asker {
-        Some(asker) => view.ask(inner, asker, parts, body, marks),
+        Some(Ok(asker)) => view.ask(inner, asker, parts, body, marks),
+        Some(Err(reason)) => {
+            note(engine, &parts, Some(&view.key), reason);
+            pass(inner, parts, body, view.without(marks, reason))
+        }
         None => ResponseFuture::Lane { future: Box::pin(view.answer(inner, parts, body, marks)) },
     }
 }
 
-/// The caller, who is known in nearly every view: then the request needs no future of its own.
-fn recognised_at_once(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Option<Asker> {
+/// The caller, who is known at once in nearly every view: then the request needs no future of its own. `None`: keys
+/// have to be waited for, and the caller is looked for anew.
+fn recognised_at_once(
+    engine: &Engine,
+    rule: &ViewRule,
+    parts: &Parts,
+) -> Option<Result<Asker, Reason>> {
     // Polled once, and where it is.
     let recognised = pin!(Asker::recognise(engine, rule, parts));
     match recognised.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(asker) => asker.ok(),
+        Poll::Ready(asker) => Some(asker),
         Poll::Pending => None,
     }
 }
