@@ -30,7 +30,8 @@
 //! A handler behind a view route whose `session` names a `request_header` finds
 //! `Extension<`[`ViewerSession`]`>`.
 //!
-//! [`Config::builder`] makes a configuration in code. [`Config::reference`] describes the configuration language; the reason codes are in the README, and in [`Reason`].
+//! [`Config::builder`] makes a configuration in code. [`Config::reference`] describes the configuration language; the
+//! reason codes are in the README, and in [`Reason`].
 //!
 //! [tower]: https://docs.rs/tower
 

@@ -51,8 +51,8 @@ impl Health for Transom {
 }
 
 /// What operators and their probes ask of Transom, as a service without a listener: `GET /healthz`, `/readyz`,
-/// `/metrics` (OpenMetrics 1.0), `/events` (the live feed) and `/trace/{id}`, `POST /trace`, and with [`explaining`](Self::explaining)
-/// `POST /explain`. `transom explain --admin` asks them.
+/// `/metrics` (OpenMetrics 1.0), `/events` (the live feed) and `/trace/{id}`, `POST /trace`, and with
+/// [`explaining`](Self::explaining) `POST /explain`. `transom explain --admin` asks them.
 ///
 /// What it tells is for operators alone, so that it belongs on an address that clients don't reach. It answers to
 /// IP addresses, to `localhost` and to the names in `[server] admin_hosts` (421 otherwise), since a web page could have

@@ -66,7 +66,7 @@ pub enum OutboxError {
     /// It is done, or given up.
     #[error("there is no job {}", .0.0)]
     Missing(JobId),
-    /// It waits for nobody's decision.
+    /// It is not parked, so that there is nothing to decide.
     #[error("job {} is not parked: Transom deals with it by itself", .0.0)]
     NotParked(JobId),
     /// It, or its document, is another one by now.

@@ -1,6 +1,6 @@
 //! One id per request, under which the app's logs and ours can be joined.
 //!
-//! It travels in `x-request-id`, so whoever holds the request's headers can name it.
+//! It travels in `x-request-id`, so that every step that has the request's headers can name it.
 
 #[cfg(feature = "server")]
 mod assign;
