@@ -9,7 +9,7 @@ mod page;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{pending, ready};
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -72,10 +72,10 @@ pub struct AdminService {
 }
 
 impl Transom {
-    /// Answers probes and operators; see [`AdminService`].
+    /// Answers probes and operators; see [`AdminService`]. Streams of events end when Transom shuts down.
     #[must_use]
     pub fn admin_service(&self) -> AdminService {
-        let closes = pending().boxed().shared();
+        let closes = self.engine().outbox.stopped().boxed().shared();
         let operator = Operator { questions: None, transom: self.clone(), closes };
         AdminService::new(Arc::new(self.clone()), self.metrics()).with(operator)
     }

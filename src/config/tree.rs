@@ -30,7 +30,7 @@ pub(super) struct Reader<'a> {
 pub(super) enum Deployment {
     /// Around the app, so that nothing has to say where the app is.
     Layer,
-    /// The same for a text that a builder wrote: its problems have no file, line or column that a person could look up.
+    /// The same, in text that a builder made of calls, so that no secret in it lies in a file.
     LayerInCode,
     /// In front of the app, which `[app] url` names.
     #[cfg(any(test, feature = "server"))]

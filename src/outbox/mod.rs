@@ -230,6 +230,13 @@ impl Outbox {
         *self.shared.stop.borrow()
     }
 
+    /// Done when [`stop`](Self::stop) is called.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.shared.stop.subscribe();
+        // An outbox that is gone has stopped, too.
+        async move { _ = stop.wait_for(|stopped| *stopped).await }
+    }
+
     async fn finish<T: Send + 'static, F>(
         &self,
         work: impl FnOnce(Arc<Core>) -> F,

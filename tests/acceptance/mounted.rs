@@ -266,7 +266,10 @@ async fn operators_ask_a_mounted_layer_what_they_ask_the_proxy() {
     );
 
     assert_eq!(service.transom.outbox().jobs(None, 10).await.unwrap(), []);
+    let live = service.http.get(format!("http://{admin}/events")).send().await.unwrap();
     service.transom.stop(std::time::Duration::from_secs(1)).await;
+    // It has an end, which a graceful shutdown of the service's own server waits for.
+    assert!(live.text().await.unwrap().starts_with(":\n\n"));
     assert_eq!(service.get(admin, "/readyz", "").await.0, 503, "it takes no more");
 }
 
