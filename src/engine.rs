@@ -15,7 +15,6 @@ use crate::auth::Authenticator;
 use crate::backend::{self, Backend, Current};
 use crate::config::Config;
 use crate::events::Events;
-use crate::explain::{Following, Watch};
 use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
@@ -28,6 +27,7 @@ use crate::source::Sources;
 use crate::spool::Spool;
 use crate::store::{self, DocumentStore, StoreError, keys_path, spool_path};
 use crate::telemetry::Metrics;
+use crate::trail::{Following, Watch};
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.
 ///

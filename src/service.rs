@@ -25,7 +25,6 @@ use crate::config::Action;
 use crate::cookies;
 use crate::engine::Engine;
 use crate::events::{Event, Origin};
-use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
 use crate::mount::Mount;
@@ -33,6 +32,7 @@ use crate::reading::has_odd_charset;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Overridden, Rule, effective_of_head};
 use crate::telemetry::{Lane, Visit};
+use crate::trail::{Finding, Trail};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
 #[derive(Clone, Debug)]

@@ -14,9 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::engine::Transom;
-use crate::explain::{Asked, Progress, Questions, Wanted};
+use crate::explain::{Asked, Questions};
 use crate::http::BoxError;
 use crate::http::ClientInfo;
+use crate::trail::{Progress, Wanted};
 
 use super::{AdminBody, Closes, TEXT, live, reply};
 

@@ -38,8 +38,8 @@ use self::cache::{TokenCache, Verified};
 use self::tell::Tell;
 use self::verifier::Verifier;
 use crate::config::Identity;
-use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
+use crate::trail::{Finding, Trail};
 
 pub(crate) use self::assumed::as_if_signed;
 pub(crate) use self::verifier::validate;

@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use tower::{Service, ServiceExt};
 
 use super::pretend::stand_in;
-use super::trail::{Explanation, Finding, Trail};
 use crate::body::RequestBody;
 use crate::engine::Transom;
 use crate::events::{Event, Events, Origin};
 use crate::http::ClientInfo;
 use crate::lane::Probe;
 use crate::reason::Reason;
+use crate::trail::{Explanation, Finding, Trail};
 
 /// The request that is asked about. It has no body.
 #[derive(Serialize, Deserialize)]

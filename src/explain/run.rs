@@ -10,12 +10,12 @@ use tower::{Layer, ServiceExt};
 
 use super::pretend::stand_in;
 use super::read_only::Store;
-use super::trail::{Explanation, Trail};
 use crate::auth::{Caller, Refusal};
 use crate::config::Config;
 use crate::document::DocumentKey;
 use crate::engine::{Engine, Transom};
 use crate::store::{self, DocumentState, DocumentStore, JobId, Provenance, now_ms};
+use crate::trail::{Explanation, Trail};
 
 /// A request, and what is to be assumed about the rest of the world.
 pub(crate) struct Case {

@@ -13,10 +13,10 @@ use super::probe::{Validation, Word, observe, probe_afresh};
 use crate::config::{AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::explain::{Finding, Trail};
 use crate::outbox::Circumstances;
 use crate::reason::Reason;
 use crate::store::{Compared, Mapping, Observed, Validators, now_ms};
+use crate::trail::{Finding, Trail};
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

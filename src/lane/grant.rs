@@ -16,11 +16,11 @@ use crate::audit::{Audit, Entry, Who, token_hash};
 use crate::auth::{Caller, Refusal};
 use crate::config::{AppSays, ViewRule};
 use crate::engine::Engine;
-use crate::explain::Trail;
 use crate::reason::Reason;
 use crate::session::{Holder, Session};
 use crate::store::{Mapping, now_ms};
 use crate::telemetry::{Rfc3339, request_id};
+use crate::trail::Trail;
 use crate::viewer::is_ahead;
 
 /// Somebody who asks for a document.

@@ -15,13 +15,13 @@ use ipnet::IpNet;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::explain::Trail;
 use crate::http::guard::head;
 use crate::http::nominated;
 use crate::http::{BoxError, headers};
 use crate::problem::instead_of_the_app;
 use crate::reason::Reason;
 use crate::telemetry::{InFlight, Metrics, Visit, request_id};
+use crate::trail::Trail;
 use crate::viewer::Shown;
 
 use crate::http::ClientInfo;

@@ -29,7 +29,6 @@ use crate::config::{Action, AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::{Event, Origin};
-use crate::explain::Trail;
 use crate::inject::{Asks, IntoBody, is_conditional};
 use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::mount::Misplaced;
@@ -37,6 +36,7 @@ use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
 use crate::session::{Session, ViewerSession};
+use crate::trail::Trail;
 use crate::viewer::is_ahead;
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.

@@ -1,18 +1,24 @@
-//! What the lanes tell about one request.
+//! What the lanes tell about one request, step by step, to a [`Trail`] that travels with it.
+
+mod values;
+mod watch;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Extensions, HeaderValue, Request};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::watch::Sender;
+
+pub(crate) use self::values::looked_at;
+pub(crate) use self::watch::{Progress, Wanted, Watch};
 
 use crate::auth::{Caller, Refusal};
 use crate::backend::SessionToken;
 use crate::config::Permissions;
 use crate::events::{Event, Hypothetical, Listener, Origin};
 use crate::reason::Reason;
-use crate::session::{OnRecord, Session, Wanted};
+use crate::session::{self, OnRecord, Session};
 use crate::telemetry::Visit;
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its
@@ -33,7 +39,7 @@ enum Purpose {
     /// be given instead of being recognised.
     Question(Option<Result<Caller, Refusal>>),
     /// The request is a real one. Told when the last part of it is gone.
-    Live(watch::Sender<Option<Explanation>>),
+    Live(Sender<Option<Explanation>>),
 }
 
 /// What happens to a request, or would, and the steps to it. Never holds a token or a session.
@@ -77,10 +83,7 @@ impl Trail {
     }
 
     /// For a real request.
-    pub(crate) fn of_live<B>(
-        request: &Request<B>,
-        listener: watch::Sender<Option<Explanation>>,
-    ) -> Self {
+    pub(crate) fn of_live<B>(request: &Request<B>, listener: Sender<Option<Explanation>>) -> Self {
         Self::with(Purpose::Live(listener), request)
     }
 
@@ -158,7 +161,7 @@ impl Trail {
     }
 
     /// What stands for the session that DWS would be asked for; none is minted for a question.
-    pub(crate) fn session(wanted: &Wanted<'_>, expires: u64) -> Arc<Session> {
+    pub(crate) fn session(wanted: &session::Wanted<'_>, expires: u64) -> Arc<Session> {
         let token = SessionToken {
             jwt: "the-session".to_owned().into(),
             header: HeaderValue::from_static("the-session"),

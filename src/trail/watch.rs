@@ -9,7 +9,7 @@ use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::trail::{Explanation, Trail};
+use super::{Explanation, Trail};
 use crate::route::Pattern;
 use crate::telemetry::request_id;
 
@@ -200,7 +200,7 @@ mod tests {
     use http::Extensions;
 
     use super::*;
-    use crate::explain::Finding;
+    use crate::trail::Finding;
 
     fn request(line: &str) -> Request<()> {
         let (method, target) = line.split_once(' ').unwrap();
