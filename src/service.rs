@@ -23,7 +23,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::condition::Condition;
 use crate::config::Action;
 use crate::cookies;
-use crate::engine::Engine;
+use crate::engine::{Effects, Engine};
 use crate::events::{Event, Origin};
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
@@ -92,9 +92,8 @@ where
         {
             request.extensions_mut().insert(misplaced);
         }
-        if !told || Trail::of_asked(request.extensions()).is_none() {
-            engine.metrics.request(lane);
-        } else if matches!(lane, Lane::Capture | Lane::Pass) {
+        engine.metrics.request(lane);
+        if engine.effects == Effects::None && matches!(lane, Lane::Capture | Lane::Pass) {
             // Whatever the app did with it would be done for real. A capture is decided on when app and body
             // have had their say; until then it is only a route.
             let nothing = Response::new(ResponseBody::full(Bytes::new()));

@@ -70,9 +70,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("lane", "service"),
     ("route", "config"),
     ("route", "locate"),
-    ("trail", "auth"),
-    ("trail", "backend"),
-    ("trail", "session"),
 ];
 
 #[test]

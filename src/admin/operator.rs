@@ -71,8 +71,7 @@ impl Operator {
             let tls = self.transom.engine().config.server.tls.is_some();
             ClientInfo { tls, ..*client }
         });
-        let events = self.transom.engine().events.clone();
-        json(StatusCode::OK, &questions.explain(&events, request, client).await)
+        json(StatusCode::OK, &questions.explain(request, client).await)
     }
 
     async fn arm<B>(self, parts: &Parts, body: B) -> Answer

@@ -9,6 +9,7 @@
 
 mod ask;
 mod cases;
+mod dry_run;
 mod pretend;
 mod read_only;
 mod run;

@@ -79,8 +79,7 @@ impl Watch {
         self.count(&traces);
         drop(traces);
         if let Some(sought) = found {
-            let trail = Trail::of_live(request, sought.listener);
-            request.extensions_mut().insert(trail);
+            Trail::begin(request, Some(sought.listener));
         }
     }
 

@@ -36,7 +36,6 @@ use crate::reason::Reason;
 use crate::route::{Captures, Rule};
 use crate::service::ResponseFuture;
 use crate::session::{Session, ViewerSession};
-use crate::trail::Trail;
 use crate::viewer::is_ahead;
 
 /// Lets the app answer, and adds the session to its request or reply where caller and app agree.
@@ -231,16 +230,9 @@ impl View {
     }
 
     fn put_into_request(&self, parts: &mut Parts, session: &Arc<Session>) {
-        // A question has nothing to put there, and its request may be seen by the app.
-        let asked = Trail::of_asked(&parts.extensions).is_some();
         for delivery in &self.rule.session.request {
-            if !asked {
-                delivery.put(&mut parts.headers, &session.token);
-            }
+            delivery.put(&mut parts.headers, &session.token);
             tell::sent(|| delivery.done(), &parts.extensions);
-        }
-        if asked {
-            return;
         }
         parts.extensions.insert(ViewerSession::new(session.clone(), self.key.clone()));
         Asks::default().put(&mut parts.headers);
