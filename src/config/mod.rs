@@ -42,10 +42,10 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub(crate) use crate::session_token::Permissions;
 pub use build::{ConfigBuilder, DeleteRoute, Documents, TokenIssuer, UploadRoute, ViewRoute};
 pub(crate) use changes::Written;
 pub use diagnose::{ConfigError, ConfigWarning};
-pub(crate) use problem::nearest;
 #[cfg(feature = "cli")]
 pub(crate) use reference::Reference;
 pub use reference::ReferenceFormat;

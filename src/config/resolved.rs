@@ -19,6 +19,7 @@ use crate::inject::Deliveries;
 use crate::locate::Locator;
 use crate::reason::Reason;
 use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
+use crate::session_token::Permissions;
 
 /// A checked configuration. Load one with [`Config::load`].
 #[derive(Debug)]
@@ -510,32 +511,6 @@ pub(crate) enum AppSays {
 pub(crate) struct Grant {
     pub(crate) when: Option<Condition>,
     pub(crate) permissions: Permissions,
-}
-
-/// A set of DWS permissions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Permissions {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) download: bool,
-}
-
-impl Permissions {
-    /// The names that DWS knows, in a fixed order.
-    pub(crate) fn names(self) -> Vec<&'static str> {
-        [(self.read, "read"), (self.write, "write"), (self.download, "download")]
-            .into_iter()
-            .filter_map(|(set, name)| set.then_some(name))
-            .collect()
-    }
-
-    pub(crate) fn union(self, other: Self) -> Self {
-        Self {
-            read: self.read || other.read,
-            write: self.write || other.write,
-            download: self.download || other.download,
-        }
-    }
 }
 
 /// One `[[test]]`.

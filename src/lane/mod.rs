@@ -4,6 +4,7 @@ mod behalf;
 mod capture;
 mod document;
 mod fetch;
+mod future;
 mod grant;
 mod own;
 mod policy;
@@ -14,6 +15,7 @@ mod view;
 mod writing;
 
 pub(crate) use capture::capture;
+pub use future::ResponseFuture;
 pub(crate) use own::{is_own, own};
 pub(crate) use probe::Probe;
 pub(crate) use view::{Viewed, view};

@@ -13,9 +13,9 @@ use tokio::sync::watch::Sender;
 pub(crate) use self::values::looked_at;
 pub(crate) use self::watch::{Progress, Wanted, Watch};
 
-use crate::config::Permissions;
 use crate::events::{Event, Listener, Origin};
 use crate::reason::Reason;
+use crate::session_token::Permissions;
 use crate::telemetry::Visit;
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its

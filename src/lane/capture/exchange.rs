@@ -11,7 +11,7 @@ use tracing::debug;
 use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
 use crate::auth::Caller;
-use crate::body::{MAX_REPLY, ReplyEnd};
+use crate::body::ReplyEnd;
 use crate::coding::decode;
 use crate::condition::Condition;
 use crate::config::{Action, DeleteRule, Kind, UploadRule};
@@ -19,6 +19,7 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::Event;
 use crate::extract::{FilePart, Seen, is_form};
+use crate::inject::MAX_REPLY;
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
 use crate::locate::{

@@ -23,7 +23,7 @@ pub(crate) use self::viewed::Viewed;
 use super::document::{Sought, Waiting};
 use super::grant::{Asker, Via, grant};
 use super::probe::probe;
-use super::{Inner, tell};
+use super::{Inner, ResponseFuture, tell};
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{Action, AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
@@ -34,7 +34,6 @@ use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::route::{Captures, Rule};
-use crate::service::ResponseFuture;
 use crate::session::{Session, ViewerSession};
 use crate::viewer::is_ahead;
 
