@@ -16,7 +16,7 @@ use aws_lc_rs::signature::{
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 /// A key that verifies signatures of one kind.
 pub(super) struct Key {

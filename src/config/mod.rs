@@ -42,6 +42,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub(crate) use crate::auth::{Algorithm, ClaimPath, Identity, KeySource, TokenPlace};
 pub(crate) use crate::session_token::Permissions;
 pub use build::{ConfigBuilder, DeleteRoute, Documents, TokenIssuer, UploadRoute, ViewRoute};
 pub(crate) use changes::Written;
@@ -51,7 +52,7 @@ pub(crate) use reference::Reference;
 pub use reference::ReferenceFormat;
 pub use resolved::Config;
 pub(crate) use resolved::*;
-pub(crate) use spool::SpoolLimits;
+pub(crate) use crate::spool::SpoolLimits;
 pub(crate) use tenants::serves;
 pub(crate) use tree::sounds_secret;
 #[cfg(feature = "cli")]

@@ -6,6 +6,7 @@ mod document;
 mod fetch;
 mod future;
 mod grant;
+mod looked_at;
 mod own;
 mod policy;
 mod probe;

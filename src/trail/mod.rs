@@ -1,6 +1,5 @@
 //! What the lanes tell about one request, step by step, to a [`Trail`] that travels with it.
 
-mod values;
 mod watch;
 
 use std::borrow::Cow;
@@ -10,7 +9,6 @@ use http::{Extensions, Request};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch::Sender;
 
-pub(crate) use self::values::looked_at;
 pub(crate) use self::watch::{Progress, Wanted, Watch};
 
 use crate::events::{Event, Listener, Origin};
