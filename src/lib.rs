@@ -76,6 +76,7 @@ mod reading;
 mod reason;
 mod reload;
 mod route;
+mod rules;
 #[cfg(any(feature = "cli", feature = "testing"))]
 mod sandbox;
 mod service;

@@ -28,7 +28,8 @@ use crate::lane::{self, LaneFuture, ResponseFuture};
 use crate::mount::Mount;
 use crate::reading::has_odd_charset;
 use crate::reason::Reason;
-use crate::route::{Candidate, Captures, Overridden, Rule, effective_of_head};
+use crate::route::{Captures, Overridden, effective_of_head};
+use crate::rules::{Candidate, Rule};
 use crate::telemetry::{Lane, Visit};
 use crate::trail::{Finding, Trail};
 

@@ -64,8 +64,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::auth::testing;
     use crate::auth::Algorithm;
+    use crate::auth::testing;
     use crate::reason::Reason;
 
     fn user(given: Value) -> Result<String, Reason> {

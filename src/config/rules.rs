@@ -12,7 +12,8 @@ use crate::condition::Condition;
 use crate::extract::{self, FileSource, Takes};
 use crate::inject::Pointer;
 use crate::nearest::nearest;
-use crate::route::{Pattern, Rule, split_method};
+use crate::route::{Pattern, split_method};
+use crate::rules::Rule;
 
 /// A rule and where its route is written.
 pub(super) struct Placed {

@@ -4,8 +4,8 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName};
 use serde_json::Value;
 
-use super::looked_at::looked_at;
 use super::behalf::CREDENTIALS;
+use super::looked_at::looked_at;
 use super::view::OwnWord;
 use crate::auth::{Caller, Refusal, places};
 use crate::condition::Condition;

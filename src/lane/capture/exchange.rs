@@ -27,7 +27,8 @@ use crate::locate::{
 };
 use crate::outbox::Known;
 use crate::reason::Reason;
-use crate::route::{Candidate, Captures, Rule, effective};
+use crate::route::{Captures, effective};
+use crate::rules::{Candidate, Rule};
 use crate::session::{Answer, Refusal, judge};
 use crate::spool::SpooledFile;
 use crate::telemetry::Step;

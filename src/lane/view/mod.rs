@@ -33,7 +33,8 @@ use crate::inject::{Asks, IntoBody, is_conditional};
 use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::mount::Misplaced;
 use crate::reason::Reason;
-use crate::route::{Captures, Rule};
+use crate::route::Captures;
+use crate::rules::Rule;
 use crate::session::{Session, ViewerSession};
 use crate::viewer::is_ahead;
 
