@@ -18,6 +18,8 @@ mod http2;
 #[cfg(feature = "server")]
 pub(crate) mod interim;
 pub(crate) mod nominated;
+#[cfg(all(test, feature = "server"))]
+pub(crate) mod testing;
 #[cfg(feature = "server")]
 pub(crate) mod upstream;
 #[cfg(feature = "server")]

@@ -13,5 +13,7 @@ mod reload;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tls;
