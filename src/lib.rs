@@ -71,6 +71,7 @@ mod private;
 mod problem;
 #[cfg(feature = "server")]
 mod proxy;
+mod random;
 mod reading;
 mod reason;
 mod reload;
