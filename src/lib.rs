@@ -87,6 +87,7 @@ pub mod store;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trail;
 mod viewer;
 mod weight;
 
