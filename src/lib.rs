@@ -69,7 +69,7 @@ mod mount;
 mod outbox;
 mod private;
 mod problem;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod proxy;
 mod random;
 mod reading;
