@@ -70,8 +70,9 @@ mod mount;
 mod outbox;
 mod private;
 mod problem;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod proxy;
+mod random;
 mod reading;
 mod reason;
 mod reload;

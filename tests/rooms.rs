@@ -13,6 +13,7 @@ const ROOMS: &[&str] = &[
     "http::upstream",
     "http::downstream",
     "stamp",
+    "random",
     "private",
     "cookies",
     "document",

@@ -16,6 +16,7 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod keys;
+mod pem;
 mod places;
 #[cfg(test)]
 mod speed;

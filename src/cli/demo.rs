@@ -194,7 +194,7 @@ struct Secrets {
 
 impl Secrets {
     fn new() -> Self {
-        let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let random = || format!("{:032x}{:032x}", crate::random::u128(), crate::random::u128());
         Self { app: random(), backend: random() }
     }
 }
@@ -206,7 +206,7 @@ struct Scratch {
 
 impl Scratch {
     fn create() -> io::Result<Self> {
-        let name = format!("transom-demo-{:016x}", rand::random::<u64>());
+        let name = format!("transom-demo-{:016x}", crate::random::u64());
         let path = std::env::temp_dir().join(name);
         let mut folder = std::fs::DirBuilder::new();
         #[cfg(unix)]

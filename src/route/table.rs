@@ -10,6 +10,7 @@ use super::method::{effective, overriding_paths};
 use super::overlap::{self, Overlap};
 use super::pattern::{Captures, Fold, Pattern, Segment};
 use super::{Outgoing, Rule, lenient, precedence};
+use crate::random::RandomState;
 use crate::reading::decode;
 
 /// All rules, ready to be asked.
@@ -18,7 +19,7 @@ pub(crate) struct RouteTable {
     /// In order of precedence.
     rules: Vec<Rule>,
     /// Rules by the first segment of the path, with those of `others` among them.
-    by_first: HashMap<String, Vec<usize>, ahash::RandomState>,
+    by_first: HashMap<String, Vec<usize>, RandomState>,
     /// Rules whose path does not start with a literal.
     others: Vec<usize>,
     /// The patterns of `rules` for an app that sees neither case nor trailing slashes.

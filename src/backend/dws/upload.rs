@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http::HeaderValue;
 use reqwest::Body;
-use reqwest::multipart::{Form, Part};
 use tokio::task::spawn_blocking;
 
 use super::Upload;
@@ -42,16 +42,38 @@ impl Progress {
     }
 }
 
-/// The form for `upload`, its length known. The file must be as long as `upload.size`.
+/// A body of multipart/form-data (RFC 7578), its length known.
+pub(super) struct Form {
+    pub(super) content_type: String,
+    pub(super) length: u64,
+    pub(super) body: Body,
+}
+
+/// The form for `upload`. The file must be as long as `upload.size`.
 pub(super) async fn form(upload: &Upload<'_>, progress: &Progress) -> Result<Form, String> {
-    let file = open(upload.path, upload.size).await?;
-    let body = Body::wrap_stream(chunks(file, upload.size, progress.clone()));
     let name = upload.title.map(file_name).filter(|name| !name.is_empty());
-    let part = Part::stream_with_length(body, upload.size)
-        .file_name(name.unwrap_or_else(|| "document".to_owned()))
-        .mime_str(upload.content_type)
-        .map_err(|_| format!("`{}` is not a content type", upload.content_type.escape_debug()))?;
-    Ok(Form::new().part("file", part))
+    // Nothing in the file can be it by accident: 128 random bits.
+    let boundary = format!("{:032x}", crate::random::u128());
+    let head = head(&boundary, name.as_deref().unwrap_or("document"), upload.content_type)?;
+    let tail = format!("\r\n--{boundary}--\r\n");
+    let length = head.len() as u64 + upload.size + tail.len() as u64;
+    let file = open(upload.path, upload.size).await?;
+    let edge = |text: String| stream::iter([Ok(text.into_bytes())]);
+    let body = edge(head).chain(chunks(file, upload.size, progress.clone())).chain(edge(tail));
+    let content_type = format!("multipart/form-data; boundary={boundary}");
+    Ok(Form { content_type, length, body: Body::wrap_stream(body) })
+}
+
+/// What stands before the file's bytes.
+fn head(boundary: &str, name: &str, content_type: &str) -> Result<String, String> {
+    if !content_type.contains('/') || HeaderValue::from_str(content_type).is_err() {
+        return Err(format!("`{}` is not a content type", content_type.escape_debug()));
+    }
+    let name = name.replace('"', "\\\"");
+    Ok(format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         Content-Type: {content_type}\r\n\r\n"
+    ))
 }
 
 async fn open(path: &Path, size: u64) -> Result<File, String> {
@@ -126,5 +148,17 @@ mod tests {
         assert_eq!(file_name("Übersicht \"Q3\".pdf"), "Übersicht \"Q3\".pdf");
         assert_eq!(file_name("a\r\nX-Evil: 1\\.pdf"), "aX-Evil: 1_.pdf");
         assert_eq!(file_name(&"ü".repeat(1_000)).chars().count(), MAX_NAME_CHARS);
+    }
+
+    #[test]
+    fn a_part_is_written_as_others_read_it() {
+        assert_eq!(
+            head("b", &file_name("Übersicht \"Q3\".pdf"), "application/pdf").unwrap(),
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"Übersicht \\\"Q3\\\".pdf\"\r\n\
+             Content-Type: application/pdf\r\n\r\n"
+        );
+        for odd in ["", "pdf", "application/pdf\r\nX-Evil: 1"] {
+            assert!(head("b", "a", odd).unwrap_err().contains("is not a content type"), "{odd}");
+        }
     }
 }
