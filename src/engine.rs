@@ -23,7 +23,7 @@ use crate::private;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
-use crate::store::{self, DocumentStore, StoreError, keys_path, spool_path};
+use crate::store::{self, DocumentStore, StoreError, backend_path, keys_path, spool_path};
 use crate::telemetry::Metrics;
 use crate::trail::{Following, Watch};
 
@@ -149,7 +149,7 @@ impl Transom {
         let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, events.clone()));
         let audit = audit.transpose().map_err(StartError)?;
-        let backend = backend::connect(&config.backend, metrics.clone()).map_err(StartError)?;
+        let backend = connect(&config, metrics.clone())?;
         let deliver_to = Arc::new(Current::new(backend.clone()));
         let outbox =
             Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await?;
@@ -216,8 +216,7 @@ impl Engine {
         let (backend, backend_health) = if config.backend.is_same(&self.config.backend) {
             (self.backend.get(), self.backend_health.clone())
         } else {
-            let backend = backend::connect(&config.backend, self.metrics.clone());
-            let backend = backend.map_err(StartError)?;
+            let backend = connect(&config, self.metrics.clone())?;
             (backend.clone(), Arc::new(BackendHealth::watch(backend)))
         };
         let keys_dir = keys_path(&config.store.path);
@@ -263,6 +262,11 @@ impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self(error.to_string())
     }
+}
+
+fn connect(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Backend>, StartError> {
+    let folder = backend_path(&config.store.path);
+    backend::connect(&config.backend, metrics, Some(&folder)).map_err(StartError)
 }
 
 /// The request headers that carry sessions to the app: nobody else may set them.

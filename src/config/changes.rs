@@ -90,6 +90,7 @@ impl BackendConfig {
         self.name == other.name
             && self.url == other.url
             && self.api_key.expose_secret() == other.api_key.expose_secret()
+            && self.upload_idle == other.upload_idle
     }
 }
 

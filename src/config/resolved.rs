@@ -237,6 +237,16 @@ pub(crate) struct BackendConfig {
     /// Without a trailing slash.
     pub(crate) url: String,
     pub(crate) api_key: SecretString,
+    /// For how long an upload may make no progress. An upload without a clear end counts as absent only if it is not
+    /// found twice, this time twice over apart.
+    pub(crate) upload_idle: Duration,
+    /// For how long the bytes of refused documents are kept.
+    pub(crate) refused_keep: Duration,
+}
+
+impl BackendConfig {
+    pub(crate) const UPLOAD_IDLE: Duration = Duration::from_secs(120);
+    pub(crate) const REFUSED_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 }
 
 #[derive(Debug, Clone)]

@@ -57,7 +57,7 @@ async fn attempt_job(
     let is_due = matches!(job.progress, Progress::Due { .. });
     match ready_at(&job, now) {
         Some(at) if at > now && !(early && is_due) => Ok(Outcome::Later(at)),
-        Some(_) if is_due => kinds::of(&job.task).run(core, job, failures).await,
+        Some(_) if is_due => kinds::of(&job).run(core, job, failures).await,
         Some(_) => take_over(core, &job).await,
         None => Ok(Outcome::NotAsked),
     }
