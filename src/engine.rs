@@ -15,6 +15,7 @@ use crate::backend::{self, Backend, Current};
 use crate::config::Config;
 use crate::events::Events;
 use crate::health::BackendHealth;
+use crate::in_flight::InFlight;
 use crate::inject::Owned;
 use crate::mount::Told;
 use crate::outbox::{Outbox, OutboxHandle};
@@ -22,7 +23,7 @@ use crate::private;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
-use crate::store::{self, DocumentStore, StoreError, keys_path, spool_path};
+use crate::store::{self, DocumentStore, StoreError, backend_path, keys_path, spool_path};
 use crate::telemetry::Metrics;
 use crate::trail::{Following, Watch};
 
@@ -58,6 +59,7 @@ pub(crate) struct Engine {
     pub(crate) watch: Arc<Watch>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
+    pub(crate) in_flight: InFlight,
 }
 
 /// What may become of a request beyond its answer.
@@ -147,7 +149,7 @@ impl Transom {
         let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, events.clone()));
         let audit = audit.transpose().map_err(StartError)?;
-        let backend = backend::connect(&config.backend, metrics.clone()).map_err(StartError)?;
+        let backend = connect(&config, metrics.clone())?;
         let deliver_to = Arc::new(Current::new(backend.clone()));
         let outbox =
             Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await?;
@@ -174,6 +176,7 @@ impl Transom {
             backend_health,
             watch: Arc::default(),
             background: Handle::current(),
+            in_flight: InFlight::default(),
         };
         let engine = Arc::new(ArcSwap::from_pointee(engine));
         Ok(Self { engine, reloading: Arc::default(), told: Told::default() })
@@ -213,8 +216,7 @@ impl Engine {
         let (backend, backend_health) = if config.backend.is_same(&self.config.backend) {
             (self.backend.get(), self.backend_health.clone())
         } else {
-            let backend = backend::connect(&config.backend, self.metrics.clone());
-            let backend = backend.map_err(StartError)?;
+            let backend = connect(&config, self.metrics.clone())?;
             (backend.clone(), Arc::new(BackendHealth::watch(backend)))
         };
         let keys_dir = keys_path(&config.store.path);
@@ -240,6 +242,7 @@ impl Engine {
             audit: self.audit.clone(),
             watch: self.watch.clone(),
             background: self.background.clone(),
+            in_flight: self.in_flight.clone(),
         })
     }
 }
@@ -259,6 +262,11 @@ impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self(error.to_string())
     }
+}
+
+fn connect(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Backend>, StartError> {
+    let folder = backend_path(&config.store.path);
+    backend::connect(&config.backend, metrics, Some(&folder)).map_err(StartError)
 }
 
 /// The request headers that carry sessions to the app: nobody else may set them.

@@ -58,6 +58,7 @@ mod extract;
 mod fuzz;
 mod health;
 mod http;
+mod in_flight;
 mod inject;
 mod lane;
 mod layer;
@@ -70,8 +71,9 @@ mod nearest;
 mod outbox;
 mod private;
 mod problem;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod proxy;
+mod random;
 mod reading;
 mod reason;
 mod reload;

@@ -116,7 +116,7 @@ impl AdminService {
     }
 
     /// The same with the way of a request that the proxy has. Streams end when `closes` is done.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn asking(
         self,
         questions: Questions,

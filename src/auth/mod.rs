@@ -17,6 +17,7 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod keys;
+mod pem;
 mod places;
 #[cfg(test)]
 mod speed;

@@ -85,7 +85,7 @@ impl Config {
     }
 
     /// The same for a proxy, which has to know where the app is.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn load_for_proxy(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         Self::parse_as(Deployment::Proxy, &text_of(path)?, path, &process_env)

@@ -144,7 +144,7 @@ pub(crate) struct AppConfig {
     /// has one; `None` where the configuration is that of a layer, and does not say it.
     pub(crate) url: Option<Uri>,
     /// The Unix socket that it listens on; `None` for TCP.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) socket: Option<PathBuf>,
     pub(crate) tls: AppTls,
     /// HTTP/2 where the app speaks it.
@@ -166,7 +166,7 @@ impl Default for AppConfig {
     fn default() -> Self {
         Self {
             url: None,
-            #[cfg(feature = "server")]
+            #[cfg(feature = "cli")]
             socket: None,
             tls: AppTls::default(),
             http2: false,
@@ -190,7 +190,7 @@ impl AppConfig {
     }
 
     /// Its address as the operator writes it.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn address(&self) -> String {
         let url = self.url.clone().unwrap_or_default();
         let Some(socket) = &self.socket else { return url.to_string() };
@@ -205,10 +205,10 @@ impl AppConfig {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppTls {
     /// The only ones that are believed; `None`: those that browsers believe.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) roots: Option<std::sync::Arc<rustls::RootCertStore>>,
     /// The name in its certificate, where that is not the host of its address.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) server_name: Option<rustls::pki_types::ServerName<'static>>,
 }
 
@@ -237,6 +237,16 @@ pub(crate) struct BackendConfig {
     /// Without a trailing slash.
     pub(crate) url: String,
     pub(crate) api_key: SecretString,
+    /// For how long an upload may make no progress. An upload without a clear end counts as absent only if it is not
+    /// found twice, this time twice over apart.
+    pub(crate) upload_idle: Duration,
+    /// For how long the bytes of refused documents are kept.
+    pub(crate) refused_keep: Duration,
+}
+
+impl BackendConfig {
+    pub(crate) const UPLOAD_IDLE: Duration = Duration::from_secs(120);
+    pub(crate) const REFUSED_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 }
 
 #[derive(Debug, Clone)]

@@ -34,7 +34,7 @@ pub(super) enum Deployment {
     /// The same, in text that a builder made of calls, so that no secret in it lies in a file.
     LayerInCode,
     /// In front of the app, which `[app] url` names.
-    #[cfg(any(test, feature = "server"))]
+    #[cfg(any(test, feature = "cli"))]
     Proxy,
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
+use super::belongings::{Belongings, SameBytes};
 use super::clock::Clock;
 use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
 use super::remote::Files;
+use super::unsettled::Unsettled;
 use super::writes::Writes;
 use crate::backend::Current;
 use crate::events::{Event, Events, JobEvent, JobRef, Origin, StoreNeed};
@@ -24,17 +26,42 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     pub(super) hints: Hints,
     pub(super) writes: Writes,
+    pub(super) belongings: Belongings,
+    pub(super) same_bytes: SameBytes,
+    pub(super) unsettled: Unsettled,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
 }
 
 impl Core {
+    pub(super) fn new(
+        store: Arc<dyn DocumentStore>,
+        files: Arc<dyn Files>,
+        backend: Arc<Current>,
+        events: Events,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            store,
+            files,
+            backend,
+            events,
+            clock,
+            hints: Hints::default(),
+            writes: Writes::default(),
+            belongings: Belongings::default(),
+            same_bytes: SameBytes::default(),
+            unsettled: Unsettled::default(),
+            settled: Notify::new(),
+        }
+    }
+
     pub(super) fn tell(&self, event: &Event<'_>) {
         self.events.tell(event, &Origin::default());
     }
 
     pub(super) fn tell_of(&self, job: &Job, what: JobEvent<'_>) {
-        let kind = kinds::of(&job.task).name();
+        let kind = kinds::of(job).name();
         let job = JobRef { id: job.id.0, kind, document: job.key(), attempts: job.attempts };
         self.tell(&Event::Job { job, what });
     }

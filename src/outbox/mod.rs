@@ -7,6 +7,7 @@
 //! that stays, a task that broke off.
 
 mod attempt;
+mod belongings;
 mod breaker;
 mod clock;
 mod conclude;
@@ -21,10 +22,12 @@ mod parked;
 mod recover;
 mod remote;
 mod schedule;
+mod settlement;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
 mod unconfirmed;
+mod unsettled;
 mod verdict;
 mod worker;
 mod writes;
@@ -34,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -42,7 +45,6 @@ use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::doubt::{Circumstances, WriteUnderWay};
 pub use self::handle::OutboxHandle;
-use self::hints::Hints;
 pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
 pub(crate) use self::intake::forget;
@@ -55,7 +57,6 @@ pub(crate) use self::parked::{discard, retry};
 use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
-use self::writes::Writes;
 use crate::backend::Current;
 use crate::document::DocumentKey;
 use crate::events::{Event, Events};
@@ -78,7 +79,7 @@ struct Shared {
 }
 
 impl Outbox {
-    /// Parks what a crash left unclear, sweeps the spool, and starts the worker on the current
+    /// Takes up what a crash left unclear, sweeps the spool, and starts the worker on the current
     /// runtime. Nothing may be spooled before this resolves: the sweep would take it.
     pub(crate) async fn start(
         store: Arc<dyn DocumentStore>,
@@ -96,8 +97,7 @@ impl Outbox {
         events: Events,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let (hints, writes, settled) = (Hints::default(), Writes::default(), Notify::new());
-        let core = Arc::new(Core { store, files, backend, events, clock, hints, writes, settled });
+        let core = Arc::new(Core::new(store, files, backend, events, clock));
         recover::recover(&core).await.map_err(|failure| match failure {
             Failure::Store(error) => error,
             other => StoreError::Io(other.to_string()),

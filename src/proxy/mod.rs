@@ -10,6 +10,7 @@ mod health;
 mod limits;
 mod observer;
 mod reload;
+pub(crate) mod sockets;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]
@@ -17,3 +18,4 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
+pub(crate) mod upgrade;

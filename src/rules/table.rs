@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Uri};
 
 use super::Rule;
 use super::meant::{self, Document, Form};
+use crate::random::RandomState;
 use crate::reading::decode;
 use crate::route::{
     Captures, Fold, Outgoing, Overlap, Pattern, Segment, effective, lenient, overriding_paths,
@@ -19,7 +20,7 @@ pub(crate) struct RouteTable {
     /// In order of precedence.
     rules: Vec<Rule>,
     /// Rules by the first segment of the path, with those of `others` among them.
-    by_first: HashMap<String, Vec<usize>, ahash::RandomState>,
+    by_first: HashMap<String, Vec<usize>, RandomState>,
     /// Rules whose path does not start with a literal.
     others: Vec<usize>,
     /// The patterns of `rules` for an app that sees neither case nor trailing slashes.

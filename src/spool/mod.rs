@@ -114,7 +114,7 @@ impl Spool {
 
     /// A new file under a name that nobody can guess.
     fn create(&self) -> io::Result<Unkept> {
-        let name = format!("{:032x}", rand::random::<u128>());
+        let name = format!("{:032x}", crate::random::u128());
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]

@@ -17,6 +17,7 @@ mod memory;
 mod migrate;
 mod names;
 mod provenance;
+mod sent;
 #[cfg(feature = "store-sled")]
 mod sled_cache;
 #[cfg(all(test, feature = "store-sled"))]
@@ -49,6 +50,7 @@ pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
 pub use names::{NameError, add_name, rename};
 pub use provenance::{Provenance, Uploader};
+pub use sent::Sent;
 #[cfg(feature = "store-sled")]
 pub use sled_store::SledStore;
 pub use validators::Validators;
@@ -84,6 +86,11 @@ pub(crate) fn spool_path(store: &Path) -> PathBuf {
 /// Where fetched key sets are kept under `store.path`.
 pub(crate) fn keys_path(store: &Path) -> PathBuf {
     store.join("keys")
+}
+
+/// Where what was learnt of backends is kept under `store.path`.
+pub(crate) fn backend_path(store: &Path) -> PathBuf {
+    store.join("backend")
 }
 
 /// Unix milliseconds now.

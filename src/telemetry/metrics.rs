@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 use super::listeners::ListenerMetrics;
 use crate::reason::{Reason, Step};
 
@@ -21,7 +21,7 @@ use crate::reason::{Reason, Step};
 pub(crate) struct Metrics {
     registry: Registry,
     requests: [Counter; Lane::ALL.len()],
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(super) listeners: ListenerMetrics,
     outcomes: Family<OutcomeLabels, Counter>,
     outcome: Outcomes,
@@ -109,7 +109,7 @@ impl Metrics {
         let spool_given_up = Family::<ReasonLabels, Counter>::default();
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
-        #[cfg(feature = "server")]
+        #[cfg(feature = "cli")]
         let listeners = ListenerMetrics::new(&mut registry);
         registry.register(
             "outcomes",
@@ -193,7 +193,7 @@ impl Metrics {
             registry,
             requests: Lane::ALL
                 .map(|lane| requests.get_or_create_owned(&LaneLabels { lane: lane.name() })),
-            #[cfg(feature = "server")]
+            #[cfg(feature = "cli")]
             listeners,
             outcome: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
             outcomes,

@@ -239,7 +239,7 @@ impl Shared {
         match fetched {
             Ok(fetched) => {
                 tracing::debug!(identity, "keys fetched");
-                refresh_after(fetched.max_age).mul_f64(rand::random_range(0.9..1.0))
+                refresh_after(fetched.max_age).mul_f64(0.9 + 0.1 * crate::random::fraction())
             }
             Err(error) => {
                 let known = state.keys().is_some();
@@ -249,7 +249,7 @@ impl Shared {
                     last_good_set_serves = known,
                     "keys can't be fetched"
                 );
-                self.timing.floor.mul_f64(rand::random_range(1.0..1.1))
+                self.timing.floor.mul_f64(1.0 + 0.1 * crate::random::fraction())
             }
         }
     }
