@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::clock::Clock;
@@ -26,6 +26,8 @@ pub(super) struct Core {
     pub(super) writes: Writes,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
+    /// Places for steps that wait for the store.
+    pub(super) waiting: Semaphore,
 }
 
 impl Core {
