@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::cli::store::CommandError;
-use crate::explain::{Asked, Explanation, Wanted};
+use crate::explain::Asked;
+use crate::trail::{Explanation, Wanted};
 
 pub(super) struct Admin {
     url: String,
