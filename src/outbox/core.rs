@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::belongings::{Belongings, SameBytes};
@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
+use super::patience::MAX_WAITING;
 use super::remote::Files;
 use super::unsettled::Unsettled;
 use super::writes::Writes;
@@ -31,6 +32,8 @@ pub(super) struct Core {
     pub(super) unsettled: Unsettled,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
+    /// Places for steps that wait for the store.
+    pub(super) waiting: Semaphore,
 }
 
 impl Core {
@@ -53,6 +56,7 @@ impl Core {
             same_bytes: SameBytes::default(),
             unsettled: Unsettled::default(),
             settled: Notify::new(),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 

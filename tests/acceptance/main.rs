@@ -20,6 +20,7 @@ mod curl;
 mod decisions;
 mod delivery;
 mod descriptors;
+mod disk;
 mod durability;
 mod edge;
 mod events;
