@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
+use super::pause::Pause;
 use super::remote::Files;
 use super::writes::Writes;
 use crate::backend::Current;
@@ -24,6 +25,8 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     pub(super) hints: Hints,
     pub(super) writes: Writes,
+    /// Whether an operator has stopped deliveries.
+    pub(super) pause: Pause,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
 }

@@ -7,6 +7,7 @@
 //! that stays, a task that broke off.
 
 mod attempt;
+mod bind;
 mod breaker;
 mod clock;
 mod conclude;
@@ -17,7 +18,9 @@ mod hints;
 mod intake;
 mod kinds;
 mod lane;
+mod line;
 mod parked;
+mod pause;
 mod recover;
 mod remote;
 mod schedule;
@@ -38,10 +41,14 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+#[cfg(feature = "cli")]
+pub(crate) use self::bind::bind;
 use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::doubt::{Circumstances, WriteUnderWay};
 pub use self::handle::OutboxHandle;
+#[cfg(feature = "cli")]
+pub(crate) use self::handle::figures;
 use self::hints::Hints;
 pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
@@ -49,9 +56,14 @@ pub(crate) use self::intake::forget;
 #[cfg(not(feature = "cli"))]
 use self::intake::forget;
 use self::intake::{Failure, Kept};
+pub(crate) use self::line::JobLine;
 pub use self::parked::OutboxError;
 #[cfg(feature = "cli")]
 pub(crate) use self::parked::{discard, retry};
+#[cfg(feature = "cli")]
+pub(crate) use self::pause::{PAUSED, Pause};
+#[cfg(not(feature = "cli"))]
+use self::pause::{PAUSED, Pause};
 use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
@@ -61,7 +73,9 @@ use crate::document::DocumentKey;
 use crate::events::{Event, Events};
 use crate::reason::{Because, Reason};
 use crate::spool::{Spool, SpooledFile};
-use crate::store::{DocumentState, DocumentStore, Mapping, Provenance, StoreError};
+use crate::store::{
+    DocumentState, DocumentStore, Job, JobId, Mapping, Progress, Provenance, StoreError, find_job,
+};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
 #[derive(Clone)]
@@ -97,7 +111,9 @@ impl Outbox {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let (hints, writes, settled) = (Hints::default(), Writes::default(), Notify::new());
-        let core = Arc::new(Core { store, files, backend, events, clock, hints, writes, settled });
+        let pause = Pause::at(files.path(PAUSED));
+        let core = Core { store, files, backend, events, clock, hints, writes, pause, settled };
+        let core = Arc::new(core);
         recover::recover(&core).await.map_err(|failure| match failure {
             Failure::Store(error) => error,
             other => StoreError::Io(other.to_string()),
@@ -187,6 +203,15 @@ impl Outbox {
         .await
     }
 
+    /// The job that this document waits for, if that waits for an operator.
+    pub(crate) async fn parked(&self, mapping: &Mapping) -> Result<Option<JobId>, Reason> {
+        let Some(id) = mapping.pending_job() else { return Ok(None) };
+        let job = find_job(&*self.shared.core.store, id).await;
+        let job = job.map_err(|error| self.shared.core.reason("parked", &error.into()))?;
+        let is_parked = |job: &Job| matches!(job.progress, Progress::Parked { .. });
+        Ok(job.filter(is_parked).map(|job| job.id))
+    }
+
     /// The document, waiting up to `wait` for one that is pending to become ready or refused.
     pub(crate) async fn settled(
         &self,
@@ -223,6 +248,11 @@ impl Outbox {
             worker.abort();
             tracing::warn!("deliveries under way were cut off by the end of the drain");
         }
+    }
+
+    /// Whether an operator has stopped deliveries.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.shared.core.pause.is_on()
     }
 
     /// Whether [`stop`](Self::stop) was called.

@@ -27,7 +27,6 @@ mod sled_store;
 mod sled_trees;
 #[cfg(feature = "store-sled")]
 mod sled_writer;
-#[cfg(feature = "cli")]
 pub(crate) mod transfer;
 mod validators;
 

@@ -83,7 +83,7 @@ async fn an_unclear_outcome_is_parked_and_told() {
     world.counted("deliver", "outcome_unknown").await;
     assert_eq!(world.dws.documents().await.len(), 1, "stored once, and not sent again");
     let (status, problem) = world.session_as("ann", &id).await;
-    assert_eq!((status, problem["code"].as_str()), (202, Some("document_pending")));
+    assert_eq!((status, problem["code"].as_str()), (503, Some("document_parked")));
     world.stop().await;
     let config = world.config_path.display().to_string();
     let listed = process::run(&["outbox", "--config", &config, "list"]).await;
@@ -94,8 +94,8 @@ async fn an_unclear_outcome_is_parked_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_same_store_is_told_so() {
     let world = World::usual().start(Form::Binary).await;
-    let config = world.config_path.display().to_string();
-    let second = process::run(&["mappings", "--config", &config, "list"]).await;
+    let store = world.dir().join("data").display().to_string();
+    let second = process::run(&["mappings", "--store", &store, "list"]).await;
     assert_eq!(second.status.code(), Some(1));
     let text = String::from_utf8(second.stderr).unwrap();
     assert!(text.contains("another process"), "{text}");
