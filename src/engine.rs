@@ -15,7 +15,6 @@ use crate::auth::Authenticator;
 use crate::backend::{self, Backend, Current};
 use crate::config::Config;
 use crate::events::Events;
-use crate::explain::{Following, Watch};
 use crate::health::BackendHealth;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
@@ -28,6 +27,7 @@ use crate::source::Sources;
 use crate::spool::Spool;
 use crate::store::{self, DocumentStore, StoreError, keys_path, spool_path};
 use crate::telemetry::Metrics;
+use crate::trail::{Following, Watch};
 
 /// A running Transom: put it [`around`](Self::around) the app, and [`stop`](Self::stop) it at the end.
 ///
@@ -42,7 +42,8 @@ pub struct Transom {
 }
 
 pub(crate) struct Engine {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
+    pub(crate) effects: Effects,
     pub(crate) authenticator: Authenticator,
     pub(crate) outbox: Outbox,
     pub(crate) broker: Broker,
@@ -60,6 +61,16 @@ pub(crate) struct Engine {
     pub(crate) watch: Arc<Watch>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
+}
+
+/// What may become of a request beyond its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effects {
+    /// Whatever it asks for.
+    All,
+    /// The request is only asked about: uploads and requests that no rule is about end here, and documents are taken as
+    /// they are on record. The services of such an engine do nothing either.
+    None,
 }
 
 impl Transom {
@@ -149,7 +160,8 @@ impl Transom {
         let owned = Arc::new(Owned::new(&owned_headers(&config)));
         authenticator.ready().await;
         let engine = Engine {
-            config,
+            config: Arc::new(config),
+            effects: Effects::All,
             authenticator,
             outbox,
             broker,
@@ -244,7 +256,8 @@ impl Engine {
             broker: Broker::new(backend, self.metrics.clone(), config.identities.len() > 1),
             decisions: self.decisions.renewed(&config.app.remember),
             owned: Arc::new(Owned::new(&owned_headers(&config))),
-            config,
+            config: Arc::new(config),
+            effects: self.effects,
             authenticator,
             outbox: self.outbox.clone(),
             spool: self.spool.clone(),

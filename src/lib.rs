@@ -86,6 +86,7 @@ pub mod store;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trail;
 mod viewer;
 mod weight;
 

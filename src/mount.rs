@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::Extensions;
 use tracing::error;
 
-use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
+use crate::trail::{Finding, Trail};
 
 /// How one service carries the layer. Clones are the same mount.
 #[derive(Clone, Debug)]

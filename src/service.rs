@@ -23,9 +23,8 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::condition::Condition;
 use crate::config::Action;
 use crate::cookies;
-use crate::engine::Engine;
+use crate::engine::{Effects, Engine};
 use crate::events::{Event, Origin};
-use crate::explain::{Finding, Trail};
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
 use crate::mount::Mount;
@@ -33,6 +32,7 @@ use crate::reading::has_odd_charset;
 use crate::reason::Reason;
 use crate::route::{Candidate, Captures, Overridden, Rule, effective_of_head};
 use crate::telemetry::{Lane, Visit};
+use crate::trail::{Finding, Trail};
 
 /// An inner service with Transom in front. Made by [`TransomLayer`](crate::TransomLayer).
 #[derive(Clone, Debug)]
@@ -92,9 +92,8 @@ where
         {
             request.extensions_mut().insert(misplaced);
         }
-        if !told || Trail::of_asked(request.extensions()).is_none() {
-            engine.metrics.request(lane);
-        } else if matches!(lane, Lane::Capture | Lane::Pass) {
+        engine.metrics.request(lane);
+        if engine.effects == Effects::None && matches!(lane, Lane::Capture | Lane::Pass) {
             // Whatever the app did with it would be done for real. A capture is decided on when app and body
             // have had their say; until then it is only a route.
             let nothing = Response::new(ResponseBody::full(Bytes::new()));

@@ -109,7 +109,7 @@ impl AdminService {
         let transom = operator.transom.clone();
         let service = move || {
             let app = Harmless::new(app.clone(), transom.clone());
-            TransomLayer::of(transom.engine()).layer(app)
+            TransomLayer::of(Arc::new(transom.engine().dry_run())).layer(app)
         };
         Self {
             operator: Some(Operator { questions: Some(Questions::to(service)), ..operator }),

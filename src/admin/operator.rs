@@ -14,9 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::engine::Transom;
-use crate::explain::{Asked, Progress, Questions, Wanted};
+use crate::explain::{Asked, Questions};
 use crate::http::BoxError;
 use crate::http::ClientInfo;
+use crate::trail::{Progress, Wanted};
 
 use super::mappings::{self, Removal};
 use super::outbox::{self, Decision};
@@ -143,8 +144,7 @@ impl Operator {
             let tls = self.transom.engine().config.server.tls.is_some();
             ClientInfo { tls, ..*client }
         });
-        let events = self.transom.engine().events.clone();
-        json(StatusCode::OK, &questions.explain(&events, request, client).await)
+        json(StatusCode::OK, &questions.explain(request, client).await)
     }
 
     async fn arm<B>(self, parts: &Parts, body: B) -> Answer

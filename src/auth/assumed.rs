@@ -5,6 +5,10 @@ use serde_json::{Map, Value};
 use super::{Caller, Refusal, claims, unix_now};
 use crate::config::Identity;
 
+/// As a request extension: who is taken to have sent it, instead of whom its tokens name.
+#[derive(Clone, Debug)]
+pub(crate) struct Assumed(pub(crate) Result<Caller, Refusal>);
+
 /// The caller that a token with these claims would show, signed by this identity. What the identity insists
 /// on, and the claims don't mention, is as it insists.
 pub(crate) fn as_if_signed(

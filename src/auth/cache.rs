@@ -18,7 +18,7 @@ pub(super) struct TokenCache(Cache<CacheKey, Entry>);
 struct CacheKey {
     identity: usize,
     generation: u64,
-    token: Arc<str>,
+    token: Arc<[u8]>,
 }
 
 /// The identity's index, the version of its keys, and the token. Hashed as the key, field by field.
@@ -26,7 +26,7 @@ struct CacheKey {
 pub(super) struct Verified<'a> {
     pub(super) identity: usize,
     pub(super) generation: u64,
-    pub(super) token: &'a str,
+    pub(super) token: &'a [u8],
 }
 
 impl Equivalent<CacheKey> for Verified<'_> {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn verified(identity: usize, token: &str) -> Verified<'_> {
-        Verified { identity, generation: 0, token }
+        Verified { identity, generation: 0, token: token.as_bytes() }
     }
 
     fn caller(claims: Value) -> Arc<Caller> {

@@ -212,7 +212,7 @@ mod tests {
     async fn knows(verifier: &Verifier, pair: &Pair) -> bool {
         let header: Value = json!({"alg": "ES256", "kid": "a"});
         let token = pair.sign(Algorithm::ES256, &header, &json!({"sub": "ann", "exp": 1}));
-        verifier.verify(&token, 0, &http::Extensions::new()).await.is_ok()
+        verifier.verify(token.as_bytes(), 0, &http::Extensions::new()).await.is_ok()
     }
 
     async fn until<F: Future<Output = bool>>(holds: impl Fn() -> F) {

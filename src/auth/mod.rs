@@ -38,17 +38,18 @@ use self::cache::{TokenCache, Verified};
 use self::tell::Tell;
 use self::verifier::Verifier;
 use crate::config::Identity;
-use crate::explain::{Finding, Trail};
 use crate::reason::Reason;
+use crate::trail::{Finding, Trail};
 
-pub(crate) use self::assumed::as_if_signed;
+pub(crate) use self::assumed::{Assumed, as_if_signed};
 pub(crate) use self::verifier::validate;
 
 /// Verifies the app's tokens. One per engine; cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
-    verifiers: Vec<Verifier>,
-    cache: TokenCache,
+    verifiers: Arc<[Verifier]>,
+    /// `None`: each token is verified, and none is remembered.
+    cache: Option<TokenCache>,
 }
 
 /// Somebody whose token is good.
@@ -79,7 +80,7 @@ impl Authenticator {
     pub(crate) fn start(identities: &[Identity], store: Option<&Path>) -> Result<Self, String> {
         let start = |identity| Verifier::start(identity, store);
         let verifiers = identities.iter().map(start).collect::<Result<_, _>>()?;
-        Ok(Self { verifiers, cache: TokenCache::new() })
+        Ok(Self { verifiers, cache: Some(TokenCache::new()) })
     }
 
     /// For the identities of another configuration. Keys that were fetched serve on, also while their
@@ -90,7 +91,12 @@ impl Authenticator {
             before.map_or_else(|| Verifier::start(identity, Some(store)), Ok)
         };
         let verifiers = identities.iter().map(renew).collect::<Result<_, _>>()?;
-        Ok(Self { verifiers, cache: TokenCache::new() })
+        Ok(Self { verifiers, cache: Some(TokenCache::new()) })
+    }
+
+    /// The same identities and keys, without what is remembered of tokens.
+    pub(crate) fn forgetful(&self) -> Self {
+        Self { verifiers: Arc::clone(&self.verifiers), cache: None }
     }
 
     /// Waits until every identity has keys or can't have them now: a few seconds at most.
@@ -154,12 +160,7 @@ impl Authenticator {
             // Taken before the keys are: what an older set vouched for is never found under a newer one.
             let generation = verifier.generation();
             let verified = Verified { identity: index, generation, token: &token };
-            let asked = Trail::of_asked(&request.extensions).is_some();
-            if let Some(caller) = self.cache.get(verified, now) {
-                if asked {
-                    // For its steps: what was remembered is what counts.
-                    let _ = verifier.verify(&token, now, &request.extensions).await;
-                }
+            if let Some(caller) = self.cache.as_ref().and_then(|cache| cache.get(verified, now)) {
                 let tell = Tell { extensions: &request.extensions, identity: verifier.name() };
                 tell.says("remembered", Finding::Yes, "this token was found good a moment ago");
                 return Ok(caller);
@@ -168,8 +169,8 @@ impl Authenticator {
             match Box::pin(verifier.verify(&token, now, &request.extensions)).await {
                 Ok(caller) => {
                     let caller = Arc::new(caller);
-                    if !asked {
-                        self.cache.insert(verified, &caller, now);
+                    if let Some(cache) = &self.cache {
+                        cache.insert(verified, &caller, now);
                     }
                     return Ok(caller);
                 }

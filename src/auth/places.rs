@@ -9,14 +9,14 @@ use percent_encoding::percent_decode_str;
 use crate::config::TokenPlace;
 use crate::reading::{Parameter, parameter};
 
-/// The token in these places, or `None` if all are empty.
+/// The token in these places, or `None` if all are empty. It is not looked at, and may be no text.
 ///
 /// A request that carries two different tokens doesn't say who is asking, so it is an error; the
 /// same token twice is not. An error is a sentence without any part of a token.
 pub(super) fn find<'a>(
     request: &'a http::request::Parts,
     places: &[TokenPlace],
-) -> Result<Option<Cow<'a, str>>, &'static str> {
+) -> Result<Option<Cow<'a, [u8]>>, &'static str> {
     let mut found = Found::default();
     for place in places {
         match place {
@@ -43,7 +43,7 @@ fn in_scheme<'a>(
     if !name.eq_ignore_ascii_case(scheme.as_bytes()) {
         return Ok(());
     }
-    found.add_bytes(credentials)
+    found.add(Cow::Borrowed(credentials.trim_ascii()))
 }
 
 /// The value of every cookie with this name; browsers send several of different paths in one header,
@@ -83,7 +83,9 @@ fn in_query<'a>(
     match parameter(query, name) {
         Parameter::Missing => Ok(()),
         Parameter::Value(Cow::Borrowed(value)) => found.add_value(value.as_bytes()),
-        Parameter::Value(Cow::Owned(value)) => found.add(Cow::Owned(bare(&value).into_owned())),
+        Parameter::Value(Cow::Owned(value)) => {
+            found.add(Cow::Owned(bare(&value).into_owned().into_bytes()))
+        }
         Parameter::Unclear => Err("the query's token can be read in two ways"),
     }
 }
@@ -130,22 +132,20 @@ fn unquoted(value: &str) -> &str {
 const SCHEMES: [&str; 2] = ["Bearer", "JWT"];
 
 #[derive(Default)]
-struct Found<'a>(Option<Cow<'a, str>>);
+struct Found<'a>(Option<Cow<'a, [u8]>>);
 
 impl<'a> Found<'a> {
-    fn add_bytes(&mut self, token: &'a [u8]) -> Result<(), &'static str> {
-        let token = std::str::from_utf8(token).map_err(|_| "the token is not text")?;
-        self.add(Cow::Borrowed(token.trim_ascii()))
-    }
-
     /// A value that may hold more than the token; see [`bare`].
     fn add_value(&mut self, value: &'a [u8]) -> Result<(), &'static str> {
         let value = std::str::from_utf8(value).map_err(|_| "the token is not text")?;
-        self.add(bare(value))
+        self.add(match bare(value) {
+            Cow::Borrowed(token) => Cow::Borrowed(token.as_bytes()),
+            Cow::Owned(token) => Cow::Owned(token.into_bytes()),
+        })
     }
 
     /// An empty place (a cookie cleared at logout) holds no token.
-    fn add(&mut self, token: Cow<'a, str>) -> Result<(), &'static str> {
+    fn add(&mut self, token: Cow<'a, [u8]>) -> Result<(), &'static str> {
         match &self.0 {
             _ if token.is_empty() => {}
             None => self.0 = Some(token),
@@ -302,7 +302,8 @@ mod tests {
             request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let (request, ()) = request.body(()).unwrap().into_parts();
-        find(&request, places).map(|token| token.map(Cow::into_owned))
+        let token = |token: Cow<'_, [u8]>| String::from_utf8_lossy(&token).into_owned();
+        find(&request, places).map(|found| found.map(token))
     }
 
     fn some(token: &str) -> Result<Option<String>, &'static str> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Refusal, claims, places};
 use crate::config::{Identity, TokenPlace};
-use crate::explain::{Finding, Trail};
+use crate::trail::{Finding, Trail};
 
 /// One identity at work on one request.
 #[derive(Clone, Copy)]

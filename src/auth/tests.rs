@@ -116,7 +116,7 @@ async fn a_withdrawn_key_counts_no_more_for_remembered_tokens_either() {
         ..testing::identity("app", Algorithm::ES256)
     };
     let verifier = Verifier::start_watching(&identity, Duration::from_millis(5)).unwrap();
-    let app = Authenticator { verifiers: vec![verifier], cache: TokenCache::new() };
+    let app = Authenticator { verifiers: [verifier].into(), cache: Some(TokenCache::new()) };
     let header = json!({"alg": "ES256", "kid": "a"});
     let request = bearer(&pair.sign(Algorithm::ES256, &header, &claims()));
     assert!(ask(&app, &request).await.is_ok());

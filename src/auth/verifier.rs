@@ -126,7 +126,7 @@ impl Verifier {
     pub(super) fn find<'a>(
         &self,
         request: &'a http::request::Parts,
-    ) -> Result<Option<Cow<'a, str>>, Refusal> {
+    ) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
         tell::of_places(request, &self.identity);
         places::find(request, &self.identity.tokens)
             .map_err(|why| Refusal::invalid(why).of(&self.name))
@@ -134,9 +134,10 @@ impl Verifier {
 
     /// Whether the token, unverified, claims to come from this identity's configured issuer: good
     /// for choosing whom to ask first, and for nothing else.
-    pub(super) fn is_named_by(&self, token: &str) -> bool {
+    pub(super) fn is_named_by(&self, token: &[u8]) -> bool {
         self.identity.issuer.is_some()
-            && Compact::parse(token)
+            && text(token)
+                .and_then(Compact::parse)
                 .and_then(|token| token.claims())
                 .is_ok_and(|claims| claims::check_issuer(&self.identity, &claims).is_ok())
     }
@@ -144,7 +145,7 @@ impl Verifier {
     /// `now` in Unix seconds.
     pub(super) async fn verify(
         &self,
-        token: &str,
+        token: &[u8],
         now: u64,
         extensions: &Extensions,
     ) -> Result<Caller, Refusal> {
@@ -152,8 +153,9 @@ impl Verifier {
         self.judge(token, now, tell).await.map_err(|refusal| refusal.of(&self.name))
     }
 
-    async fn judge(&self, token: &str, now: u64, tell: Tell<'_>) -> Result<Caller, Refusal> {
-        let token = tell.check("form", Compact::parse(token).map_err(Refusal::invalid), || {
+    async fn judge(&self, token: &[u8], now: u64, tell: Tell<'_>) -> Result<Caller, Refusal> {
+        let parsed = text(token).and_then(Compact::parse).map_err(Refusal::invalid);
+        let token = tell.check("form", parsed, || {
             Demand::made("wants a signed JWT of three parts".to_owned())
         })?;
         tell.check("typ", claims::check_typ(&self.identity, token.typ.as_deref()), || {
@@ -219,6 +221,10 @@ impl Verifier {
             expires: accepted.expires,
         })
     }
+}
+
+fn text(token: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(token).map_err(|_| "the token is not text".to_owned())
 }
 
 /// Where the keys are, found to fit the algorithms as far as they are known.

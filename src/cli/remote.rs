@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::store::CommandError;
 use crate::admin::status::StatusReport;
-use crate::explain::{Asked, Explanation, Wanted};
+use crate::explain::Asked;
+use crate::trail::{Explanation, Wanted};
 
 pub(super) struct Admin {
     url: String,

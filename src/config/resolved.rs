@@ -221,6 +221,10 @@ pub(crate) struct Remember {
     pub(crate) life: Duration,
 }
 
+impl Remember {
+    pub(crate) const NOTHING: Self = Self { life: Duration::ZERO };
+}
+
 impl Default for Remember {
     fn default() -> Self {
         Self { life: Duration::from_secs(5) }

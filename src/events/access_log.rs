@@ -1,11 +1,12 @@
 use super::{Event, Listener, Origin};
 
-/// Notes the decision for the request's line. That a document is in doubt is none: the request passes.
+/// Notes the decision for the request's line. That a document is in doubt is none: the request passes. The code of a
+/// refusal is in its reply.
 pub(super) struct Noting;
 
 impl Listener for Noting {
     fn hear(&self, event: &Event<'_>, origin: &Origin<'_>) {
-        if matches!(event, Event::InDoubt { .. }) {
+        if matches!(event, Event::InDoubt { .. } | Event::Refused { .. }) {
             return;
         }
         if let (Some(reason), Some(visit)) = (event.decision(), origin.visit()) {

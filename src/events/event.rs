@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{AuditEvent, JobEvent, JobRef, StoreNeed};
@@ -10,6 +11,8 @@ use crate::telemetry::OutboxFigures;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub(crate) enum Event<'a> {
+    /// The app never gets a request, since it could read it differently.
+    Refused { reason: Reason, peer: Option<SocketAddr> },
     /// A file of an upload rests in the journal, or gave way to another of the same upload.
     Captured { document: &'a DocumentKey, bytes: u64, rule: &'a str, reason: Reason },
     /// The bytes of a fetch rest in the journal.
@@ -66,6 +69,7 @@ impl Event<'_> {
     /// As the live feed calls it.
     pub(super) fn name(&self) -> &'static str {
         match *self {
+            Self::Refused { .. } => "refused",
             Self::Captured { .. } => "captured",
             Self::Journalled { .. } => "journalled",
             Self::AwaitsLook { .. } => "awaits_look",
@@ -93,7 +97,8 @@ impl Event<'_> {
     /// The decision that it is, and the step that it is counted at.
     pub(super) fn outcome(&self) -> Option<(Step, Reason)> {
         Some(match *self {
-            Self::Journalled { .. }
+            Self::Refused { .. }
+            | Self::Journalled { .. }
             | Self::NotAddressed { .. }
             | Self::DocumentFound { .. }
             | Self::BreakerOpened { .. }
@@ -121,7 +126,7 @@ impl Event<'_> {
     /// to that, and a delivery has no request.
     pub(crate) fn decision(&self) -> Option<Reason> {
         match *self {
-            Self::NotAddressed { reason } => Some(reason),
+            Self::Refused { reason, .. } | Self::NotAddressed { reason } => Some(reason),
             Self::Fetched { .. } | Self::Job { .. } | Self::DocumentLost { .. } => None,
             _ => self.outcome().map(|(_, reason)| reason),
         }

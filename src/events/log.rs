@@ -12,6 +12,9 @@ impl Listener for Logging {
     fn hear(&self, event: &Event<'_>, origin: &Origin<'_>) {
         let request_id = || origin.request_id();
         match *event {
+            Event::Refused { reason: code, peer } => {
+                info!(%code, ?peer, request_id = request_id(), "request refused");
+            }
             Event::Captured { document, bytes, rule, reason: code } => {
                 info!(%code, %document, bytes, rule, request_id = request_id(), "captured");
             }

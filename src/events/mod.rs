@@ -22,17 +22,12 @@ pub(crate) use self::audit::AuditEvent;
 pub(crate) use self::event::Event;
 pub(crate) use self::feed::{Entry, Feed, Reader, Told};
 pub(crate) use self::job::{JobEvent, JobRef, ParkedBy, StoreNeed};
-pub(crate) use self::origin::{Hypothetical, Origin, RequestId};
+pub(crate) use self::origin::{Origin, RequestId};
 use crate::telemetry::Metrics;
 
 /// Hears of every event, on the task that tells it: it must neither wait nor take long.
 pub(crate) trait Listener: Send + Sync {
     fn hear(&self, event: &Event<'_>, origin: &Origin<'_>);
-
-    /// Whether it also hears of what would happen to a request that is only asked about.
-    fn hears_hypothetical(&self) -> bool {
-        false
-    }
 }
 
 /// Where events are told. Cheap to clone.
@@ -55,17 +50,19 @@ impl Events {
         Self { listeners: listeners.into_iter().chain(others).collect(), feed }
     }
 
+    /// No listener but this one, for what does not really happen.
+    pub(crate) fn only(listener: Box<dyn Listener>) -> Self {
+        Self { listeners: [listener].into(), feed: Feed::default() }
+    }
+
     /// What happens, as it happens.
     pub(crate) fn feed(&self) -> &Feed {
         &self.feed
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>, origin: &Origin<'_>) {
-        let is_hypothetical = origin.is_hypothetical();
         for listener in &*self.listeners {
-            if !is_hypothetical || listener.hears_hypothetical() {
-                listener.hear(event, origin);
-            }
+            listener.hear(event, origin);
         }
     }
 }

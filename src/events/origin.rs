@@ -3,10 +3,6 @@ use http::{Extensions, HeaderMap, HeaderValue};
 
 use crate::telemetry::{Visit, request_id};
 
-/// As a request extension: it is only asked about, and nothing of it happens.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Hypothetical;
-
 /// The request that an event comes from, as far as who tells it has that at hand.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin<'a> {
@@ -32,10 +28,6 @@ impl<'a> Origin<'a> {
 
     pub(crate) fn at(extensions: &'a Extensions, headers: &'a HeaderMap) -> Self {
         Self { extensions: Some(extensions), visit: None, request_id: RequestId::In(headers) }
-    }
-
-    pub(super) fn is_hypothetical(&self) -> bool {
-        self.extensions.is_some_and(|extensions| extensions.get::<Hypothetical>().is_some())
     }
 
     pub(super) fn visit(&self) -> Option<&'a Visit> {

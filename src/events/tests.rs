@@ -1,27 +1,24 @@
 use std::sync::Mutex;
 
+use futures_util::FutureExt;
 use http::{Extensions, HeaderMap};
 
 use super::*;
 use crate::reason::Reason;
 use crate::telemetry::Visit;
 
-struct Hearing(Arc<Mutex<Vec<Reason>>>, bool);
+struct Hearing(Arc<Mutex<Vec<Reason>>>);
 
 impl Listener for Hearing {
     fn hear(&self, event: &Event<'_>, _: &Origin<'_>) {
         self.0.lock().expect("no test panics with it").extend(event.decision());
-    }
-
-    fn hears_hypothetical(&self) -> bool {
-        self.1
     }
 }
 
 #[test]
 fn what_is_told_once_reaches_every_listener() {
     let (metrics, heard) = (Arc::new(Metrics::new()), Arc::default());
-    let events = Events::new(metrics.clone(), vec![Box::new(Hearing(Arc::clone(&heard), false))]);
+    let events = Events::new(metrics.clone(), vec![Box::new(Hearing(Arc::clone(&heard)))]);
     let (mut extensions, headers) = (Extensions::new(), HeaderMap::new());
     let visit = Visit::default();
     extensions.insert(visit.clone());
@@ -35,20 +32,31 @@ fn what_is_told_once_reaches_every_listener() {
 }
 
 #[test]
-fn what_is_only_asked_about_reaches_those_alone_who_hear_of_that() {
-    let (metrics, heard, unheard) = (Arc::new(Metrics::new()), Arc::default(), Arc::default());
-    let events = Events::new(
-        metrics.clone(),
-        vec![
-            Box::new(Hearing(Arc::clone(&heard), true)),
-            Box::new(Hearing(Arc::clone(&unheard), false)),
-        ],
-    );
+fn what_is_only_asked_about_reaches_one_listener_and_is_not_counted() {
+    let heard = Arc::default();
+    let events = Events::only(Box::new(Hearing(Arc::clone(&heard))));
     let (mut extensions, headers) = (Extensions::new(), HeaderMap::new());
-    extensions.insert(Hypothetical);
+    let visit = Visit::default();
+    extensions.insert(visit.clone());
+    let mut reader = events.feed().subscribe().expect("the first reader has a place");
     let event = Event::SessionDecided { document: None, reason: Reason::SessionGiven };
     events.tell(&event, &Origin::at(&extensions, &headers));
-    assert_eq!(heard.lock().expect("no test panics with it").len(), 1);
-    assert!(unheard.lock().expect("no test panics with it").is_empty());
-    assert!(!metrics.render().contains("session_given"));
+    assert_eq!(*heard.lock().expect("no test panics with it"), [Reason::SessionGiven]);
+    assert!(reader.next().now_or_never().is_none(), "nothing of it is in the live feed");
+    #[cfg(feature = "server")]
+    assert_eq!(visit.decision(), None);
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn a_refusal_is_told_without_a_word_to_the_access_log() {
+    let (metrics, heard) = (Arc::new(Metrics::new()), Arc::default());
+    let events = Events::new(metrics, vec![Box::new(Hearing(Arc::clone(&heard)))]);
+    let (mut extensions, headers) = (Extensions::new(), HeaderMap::new());
+    let visit = Visit::default();
+    extensions.insert(visit.clone());
+    let event = Event::Refused { reason: Reason::TargetUnclear, peer: None };
+    events.tell(&event, &Origin::at(&extensions, &headers));
+    assert_eq!(*heard.lock().expect("no test panics with it"), [Reason::TargetUnclear]);
+    assert_eq!(visit.decision(), None, "its reply has the code");
 }

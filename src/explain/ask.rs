@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use tower::{Service, ServiceExt};
 
 use super::pretend::stand_in;
-use super::trail::{Explanation, Finding, Trail};
 use crate::body::RequestBody;
 use crate::engine::Transom;
-use crate::events::{Event, Events, Origin};
+use crate::events::{Event, Listener, Origin};
 use crate::http::ClientInfo;
 use crate::lane::Probe;
 use crate::reason::Reason;
+use crate::session::ViewerSession;
+use crate::trail::{Explanation, Finding, Following, Trail};
 
 /// The request that is asked about. It has no body.
 #[derive(Serialize, Deserialize)]
@@ -84,14 +85,13 @@ impl Questions {
         }))
     }
 
-    /// What would become of the request, if this client made it. `events`: of the engine.
+    /// What would become of the request, if this client made it.
     pub(crate) async fn explain(
         &self,
-        events: &Events,
         mut request: Request<()>,
         client: Option<ClientInfo>,
     ) -> Explanation {
-        let trail = Trail::of_question(&mut request, None);
+        let trail = Trail::begin(&mut request, None);
         client.map(|client| request.extensions_mut().insert(client));
         request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost"));
         let (extensions, headers) = (request.extensions().clone(), HeaderMap::new());
@@ -101,7 +101,7 @@ impl Questions {
                 (Finding::No, format!("no answer within {} s", AT_MOST.as_secs()))
             });
             let event = Event::SessionDecided { document: None, reason: Reason::AppUnavailable };
-            events.tell(&event, &Origin::at(&extensions, &headers));
+            Following.hear(&event, &Origin::at(&extensions, &headers));
         }
         trail.told().clone()
     }
@@ -137,7 +137,11 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<RequestBody<B>>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody<B>>) -> Self::Future {
+        let engine = self.transom.engine();
+        // The session is none, and the app need not hear of it.
+        engine.owned.strip(request.headers_mut());
+        request.extensions_mut().remove::<ViewerSession>();
         let decided = Trail::of(request.extensions()).and_then(|trail| trail.told().decision);
         let probe = request.extensions().get::<Probe>().is_some();
         let open = decided.is_none_or(|reason| reason == Reason::SessionGiven);
@@ -151,7 +155,7 @@ where
                 (Finding::Told, format!("{} {told}", request.method()))
             });
         }
-        let app = stand_in(&self.transom.engine().config, &request, http::StatusCode::OK);
+        let app = stand_in(&engine.config, &request, http::StatusCode::OK);
         Box::pin(std::future::ready(Ok(app.reply(&request).map(Either::Right))))
     }
 }

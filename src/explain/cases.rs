@@ -3,12 +3,12 @@
 use http::Request;
 
 use super::run::{Case, Document, Explainer};
-use super::trail::Explanation;
 use crate::auth::{Refusal, as_if_signed};
 use crate::config::{Config, Expectation, TestCaller, TestCase, TestDocument};
 use crate::engine::StartError;
 use crate::reason::Reason;
 use crate::store::{Provenance, Uploader};
+use crate::trail::Explanation;
 
 /// What came of a configuration's own tests; see [`Config::run_tests`].
 #[derive(Clone, Debug, Default)]

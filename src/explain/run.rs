@@ -10,12 +10,13 @@ use tower::{Layer, ServiceExt};
 
 use super::pretend::stand_in;
 use super::read_only::Store;
-use super::trail::{Explanation, Trail};
-use crate::auth::{Caller, Refusal};
+use crate::auth::{Assumed, Caller, Refusal};
 use crate::config::Config;
 use crate::document::DocumentKey;
 use crate::engine::{Engine, Transom};
+use crate::layer::TransomLayer;
 use crate::store::{self, DocumentState, DocumentStore, JobId, Provenance, now_ms};
+use crate::trail::{Explanation, Trail};
 
 /// A request, and what is to be assumed about the rest of the world.
 pub(crate) struct Case {
@@ -71,8 +72,12 @@ impl Explainer {
         let engine = self.transom.engine();
         let app = stand_in(&engine.config, &request, app);
         let mut request = request.map(|()| Empty::<Bytes>::new());
-        let trail = Trail::of_question(&mut request, caller);
-        let Ok(reply) = self.transom.layer().layer(app).oneshot(request).await;
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(Assumed(caller));
+        }
+        let trail = Trail::begin(&mut request, None);
+        let layer = TransomLayer::of(Arc::new(engine.dry_run()));
+        let Ok(reply) = layer.layer(app).oneshot(request).await;
         drop(reply);
         trail.told().clone()
     }

@@ -12,11 +12,11 @@ use crate::body::RequestBody;
 use crate::config::TokenPlace;
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::explain::Trail;
 use crate::http::ClientInfo;
 use crate::mount::Misplaced;
 use crate::route::Outgoing;
 use crate::telemetry::request_id;
+use crate::trail::Trail;
 
 /// A fresh request with the caller's cookies and credentials, each in its place, the address it used (an app
 /// that insists on its name or on https would redirect otherwise), and nothing else of what it sent. `None`

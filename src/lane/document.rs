@@ -12,11 +12,11 @@ use super::grant::Asker;
 use super::probe::{Validation, Word, observe, probe_afresh};
 use crate::config::{AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
-use crate::engine::Engine;
-use crate::explain::{Finding, Trail};
+use crate::engine::{Effects, Engine};
 use crate::outbox::Circumstances;
 use crate::reason::Reason;
 use crate::store::{Compared, Mapping, Observed, Validators, now_ms};
+use crate::trail::{Finding, Trail};
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,9 @@ pub(super) async fn known<S: Inner<B>, B: Send + 'static>(
     inner: &mut S,
 ) -> Result<Arc<Mapping>, Reason> {
     let Sought { engine, key, .. } = sought;
+    if engine.effects == Effects::None {
+        return on_record(sought).await;
+    }
     match engine.outbox.mapping(key).await? {
         Some(mapping)
             if is_settled(engine, &mapping) && is_valid(sought, inner, &mapping).await? =>
@@ -66,6 +69,18 @@ pub(super) async fn known<S: Inner<B>, B: Send + 'static>(
         }
         // Boxed, since it is large and rare, and would be a part of every view otherwise.
         _ => Box::pin(awaited(sought, inner)).await,
+    }
+}
+
+/// The mapping as it is. What would have to be fetched from the app is not there.
+async fn on_record(sought: Sought<'_>) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, key, .. } = sought;
+    match engine.outbox.mapping(key).await? {
+        Some(mapping) if !needs_look(engine, &mapping) => {
+            refuse_parked(sought, &mapping).await?;
+            Ok(mapping)
+        }
+        found => Err(without(found.as_deref())),
     }
 }
 
@@ -80,10 +95,9 @@ async fn is_valid<S: Inner<B>, B: Send + 'static>(
     mapping: &Mapping,
 ) -> Result<bool, Reason> {
     let Sought { engine, key, parts, .. } = sought;
-    let asked = Trail::of_asked(&parts.extensions).is_some();
     // What the app has just said is compared in any case.
     let says = |kind: &&Arc<Kind>| kind.validate.is_some() || sought.seen.is_some();
-    let kind = engine.config.kind_of(key).filter(|kind| says(kind) && !asked);
+    let kind = engine.config.kind_of(key).filter(says);
     let Some(kind) = kind else { return Ok(true) };
     let own;
     let seen = match sought.seen {
@@ -132,17 +146,13 @@ async fn awaited<S: Inner<B>, B: Send + 'static>(
     sought: Sought<'_>,
     inner: &mut S,
 ) -> Result<Arc<Mapping>, Reason> {
-    let Sought { engine, rule, key, parts, .. } = sought;
+    let Sought { engine, rule, key, .. } = sought;
     let began = Instant::now();
     let deadline = began + rule.wait;
     for _ in 0..LOOKS {
         let found = engine.outbox.mapping(key).await?;
         let (mapping, looked) = match found {
             Some(mapping) if !needs_look(engine, &mapping) => (mapping, false),
-            // A question changes nothing: the document would be fetched from `source`, where there is one.
-            found if Trail::of_asked(&parts.extensions).is_some() => {
-                return Err(without(found.as_deref()));
-            }
             found => (obtain(sought, inner, found, began, deadline).await?, true),
         };
         let mapping = match mapping.pending_job() {
@@ -180,7 +190,7 @@ async fn wait_for(
     mapping: Arc<Mapping>,
     left: Duration,
 ) -> Result<Arc<Mapping>, Reason> {
-    let Sought { engine, rule, key, parts, waiting, .. } = sought;
+    let Sought { engine, rule, key, waiting, .. } = sought;
     refuse_parked(sought, &mapping).await?;
     let wait = match waiting {
         Waiting::Alone => left,
@@ -191,7 +201,7 @@ async fn wait_for(
             left.min(rule.wait.saturating_sub(age))
         }
     };
-    if wait.is_zero() || Trail::of_asked(&parts.extensions).is_some() {
+    if wait.is_zero() {
         return Ok(mapping);
     }
     let mapping = engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)?;

@@ -13,14 +13,14 @@ use super::document::{Sought, known};
 use super::policy::Policy;
 use super::{Inner, tell};
 use crate::audit::{Audit, Entry, Who, token_hash};
-use crate::auth::{Caller, Refusal};
+use crate::auth::{Assumed, Caller, Refusal};
 use crate::config::{AppSays, ViewRule};
 use crate::engine::Engine;
-use crate::explain::Trail;
 use crate::reason::Reason;
 use crate::session::{Holder, Session};
 use crate::store::{Mapping, now_ms};
 use crate::telemetry::{Rfc3339, request_id};
+use crate::trail::Trail;
 use crate::viewer::is_ahead;
 
 /// Somebody who asks for a document.
@@ -66,13 +66,13 @@ impl Asker {
 }
 
 async fn caller(engine: &Engine, rule: &ViewRule, parts: &Parts) -> Result<Arc<Caller>, Refusal> {
-    let assumed = Trail::of(&parts.extensions).and_then(Trail::caller);
+    let assumed = parts.extensions.get::<Assumed>();
     let counts = |caller: &Caller| {
         rule.identity.is_empty() || rule.identity.iter().any(|name| *name == *caller.identity)
     };
     let found = match assumed {
-        Some(Ok(caller)) if !counts(caller) => Err(Refusal::missing()),
-        Some(assumed) => assumed.clone().map(Arc::new),
+        Some(Assumed(Ok(caller))) if !counts(caller) => Err(Refusal::missing()),
+        Some(Assumed(caller)) => caller.clone().map(Arc::new),
         None => engine.authenticator.authenticate(parts, &rule.identity).await,
     };
     tell::caller(engine, rule, found.as_deref(), &parts.extensions);
@@ -137,14 +137,12 @@ pub(crate) async fn admit<S: Inner<B>, B: Send + 'static>(
     let mapping = mapping?;
     let wanted = policy.wanted(&mapping)?;
     wanted.end(now_ms() / 1000)?;
-    if Trail::of_asked(&parts.extensions).is_none() {
-        engine.audit.as_ref().map_or(Ok(()), Audit::check)?;
-        if !engine.broker.is_well() {
-            if is_ahead(&parts.headers) {
-                return Err(Reason::Prefetch);
-            }
-            engine.broker.session(&wanted, waiting.patience()).await?;
+    engine.audit.as_ref().map_or(Ok(()), Audit::check)?;
+    if !engine.broker.is_well() {
+        if is_ahead(&parts.headers) {
+            return Err(Reason::Prefetch);
         }
+        engine.broker.session(&wanted, waiting.patience()).await?;
     }
     Trail::granted(&parts.extensions, wanted.permissions);
     Ok(mapping)
@@ -178,25 +176,17 @@ async fn attempt<S: Inner<B>, B: Send + 'static>(
     tell::document(engine, key, told, &parts.extensions);
     let mapping = mapping?;
     let wanted = policy.wanted(&mapping)?;
-    let session = match Trail::of_asked(&parts.extensions) {
-        Some(_) => Trail::session(&wanted, wanted.end(now_ms() / 1000)?),
-        None => {
-            let session = engine.broker.session(&wanted, waiting.patience()).await;
-            let session = session.map_err(|reason| match reason {
-                Reason::DocumentLost => {
-                    Refused::Lost { document_id: wanted.document_id.to_owned() }
-                }
-                reason => Refused::Because(reason),
-            })?;
-            if let Some(audit) = &engine.audit
-                && !is_on_record(audit, &session, &asker.holder)
-            {
-                // Boxed, since most views have no audit log.
-                Box::pin(record(audit, sought, &session, via.name())).await?;
-            }
-            session
-        }
-    };
+    let session = engine.broker.session(&wanted, waiting.patience()).await;
+    let session = session.map_err(|reason| match reason {
+        Reason::DocumentLost => Refused::Lost { document_id: wanted.document_id.to_owned() },
+        reason => Refused::Because(reason),
+    })?;
+    if let Some(audit) = &engine.audit
+        && !is_on_record(audit, &session, &asker.holder)
+    {
+        // Boxed, since most views have no audit log.
+        Box::pin(record(audit, sought, &session, via.name())).await?;
+    }
     Trail::granted(&parts.extensions, session.token.permissions);
     Ok(session)
 }

@@ -21,7 +21,6 @@ use crate::config::{AppSays, Config, Kind, ViewRule, serves};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::{Event, Origin};
-use crate::explain::{Finding, Trail};
 use crate::mount::Misplaced;
 use crate::problem::problem;
 use crate::reading::{Parameter, parameter};
@@ -30,6 +29,7 @@ use crate::route::effective;
 use crate::session::Session;
 use crate::store::Mapping;
 use crate::telemetry::request_id;
+use crate::trail::{Finding, Trail};
 use crate::viewer::{Page, is_ahead, refusal};
 
 /// Whether a path belongs to Transom itself.

@@ -10,11 +10,11 @@ use super::grant::Asker;
 use super::tell;
 use crate::config::ViewRule;
 use crate::engine::Engine;
-use crate::explain::{Finding, Trail};
 use crate::locate::request_value;
 use crate::reason::Reason;
 use crate::session::{Variables, Wanted, allowed, document_value, permissions};
 use crate::store::{DocumentState, Mapping};
+use crate::trail::{Finding, Trail};
 
 /// A rule, and what it looks at of one request.
 pub(super) struct Policy<'a> {

@@ -13,13 +13,13 @@ use crate::body::RequestBody;
 use crate::config::{Kind, Reads};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::explain::{Finding, Trail};
 use crate::http::ClientInfo;
 use crate::mount::Misplaced;
 use crate::reason::Reason;
 use crate::session::{Answer, Question, Refusal, judge};
 use crate::store::Observed;
 use crate::telemetry::request_id;
+use crate::trail::{Finding, Trail};
 
 /// Whether the app answers one of the kind's probes with a yes (see [`judge`]), now or a moment ago; and what it
 /// says of the document's bytes, where they are what the probe asks for. The reply's body is never read.
@@ -217,9 +217,6 @@ fn question<B>(
     requests: &[(Request<RequestBody<B>>, Reads)],
 ) -> Option<Question> {
     let (first, _) = requests.first()?;
-    if Trail::of_asked(first.extensions()).is_some() {
-        return None;
-    }
     let client = first.extensions().get::<ClientInfo>();
     let credential = |name: &HeaderName| first.headers().contains_key(name);
     if !CREDENTIALS.iter().chain(token_headers(engine)).any(credential)

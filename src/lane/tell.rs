@@ -11,11 +11,11 @@ use crate::condition::Condition;
 use crate::config::{Identity, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
-use crate::explain::{Finding, Trail, looked_at};
 use crate::extract::FilePart;
 use crate::reason::Reason;
 use crate::session::Variables;
 use crate::store::{Document, DocumentState, Mapping, now_ms};
+use crate::trail::{Finding, Trail, looked_at};
 
 pub(super) fn caller(
     engine: &Engine,

@@ -13,7 +13,6 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::{Event, Origin};
-use crate::explain::Trail;
 use crate::http::ClientInfo;
 use crate::locate::RequestFacts;
 use crate::mount::Misplaced;
@@ -22,6 +21,7 @@ use crate::problem::NotSent;
 use crate::reading::{host, is_among};
 use crate::route::Candidate;
 use crate::session::{Answer, judge};
+use crate::trail::Trail;
 
 /// The documents that a request may change, whether a rule follows it or not: by its path in any spelling that an
 /// app may take for theirs, by a header that names another address, and by the rules of its route as far as they

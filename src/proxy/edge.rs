@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::explain::Trail;
+use crate::events::{Event, Events, Origin};
 use crate::http::guard::head;
 use crate::http::nominated;
 use crate::http::{BoxError, headers};
@@ -44,6 +44,7 @@ struct Shared {
     trusted_proxies: Vec<IpNet>,
     limits: Limits,
     metrics: Arc<Metrics>,
+    events: Events,
     access_log: bool,
 }
 
@@ -53,9 +54,11 @@ impl<S> Edge<S> {
         trusted_proxies: Vec<IpNet>,
         limits: Limits,
         metrics: Arc<Metrics>,
+        events: Events,
         access_log: bool,
     ) -> Self {
-        Self { inner, shared: Arc::new(Shared { trusted_proxies, limits, metrics, access_log }) }
+        let shared = Shared { trusted_proxies, limits, metrics, events, access_log };
+        Self { inner, shared: Arc::new(shared) }
     }
 }
 
@@ -94,13 +97,12 @@ where
         let client = request.extensions().get::<ClientInfo>().copied();
         if let Err(refusal) = head::check(&request) {
             let reason = Reason::from(refusal);
-            Trail::lane(request.extensions(), "refused");
-            Trail::decided(request.extensions(), reason);
             let id = request_id::assign(request.headers_mut());
             self.shared.visit(request.extensions(), request.headers(), &id);
             let id = id.to_str().unwrap_or("-");
-            let peer = client.map(|client| client.peer);
-            tracing::info!(code = %reason, ?peer, request_id = id, "request refused");
+            let refused = Event::Refused { reason, peer: client.map(|client| client.peer) };
+            let origin = Origin::at(request.extensions(), request.headers());
+            self.shared.events.tell(&refused, &origin);
             let shown = Shown::of(request.headers()).to_a_person();
             let mut reply = instead_of_the_app(reason, id, shown);
             // What follows it can't be trusted to be a request.

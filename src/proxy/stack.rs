@@ -137,12 +137,14 @@ fn asking(
 ) -> Result<Asking, BoxError> {
     let forwarder = forwarder.sibling(&engine.config.app)?;
     let app = Harmless::new(Gate::new(forwarder, Arc::clone(gate)), transom.clone());
-    Ok(edge(TransomLayer::of(Arc::clone(engine)).layer(app), engine, false))
+    let engine = Arc::new(engine.dry_run());
+    Ok(edge(TransomLayer::of(Arc::clone(&engine)).layer(app), &engine, false))
 }
 
 fn edge<S>(service: S, engine: &Arc<Engine>, logs: bool) -> Edge<S> {
     let (limits, metrics) = (limits(&engine.config), Arc::clone(&engine.metrics));
-    Edge::new(service, engine.config.server.trusted_proxies.clone(), limits, metrics, logs)
+    let events = engine.events.clone();
+    Edge::new(service, engine.config.server.trusted_proxies.clone(), limits, metrics, events, logs)
 }
 
 fn told(error: impl Display) -> String {

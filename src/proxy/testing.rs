@@ -22,6 +22,7 @@ use super::edge::Edge;
 use super::gate::{self, Gate};
 use super::observer::ConnectionLog;
 use super::tls::Certificate;
+use crate::events::Events;
 use crate::http::downstream::signal::{self, Trigger};
 use crate::http::downstream::{ClientLimits, Entrance, Limits, serve};
 
@@ -68,7 +69,8 @@ impl Proxy {
         let (forwarder, of_app) = (Forwarder::new(app).unwrap(), app.limits);
         let metrics = Arc::new(Metrics::new());
         let gate = Gate::new(forwarder, gate::Shared::new(of_app, Arc::clone(&metrics)));
-        let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics), true);
+        let events = Events::new(Arc::clone(&metrics), vec![]);
+        let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics), events, true);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let observer = ConnectionLog { metrics: Arc::clone(&metrics), access_log: None };

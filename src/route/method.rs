@@ -121,10 +121,12 @@ fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
     is_like_one(name) && folds_into(name, names)
 }
 
-/// One look at the length and the beginning of each name there is costs less than a search for each of these.
+/// One look at the length and the beginning of each name there is costs less than a search for each of these. The third
+/// byte leaves out `x-forwarded-proto`, which has the length of one and is in nearly every request.
 #[inline]
 fn is_like_one(name: &str) -> bool {
-    matches!(name.len(), 13 | 14 | 17 | 22) && name.starts_with('x')
+    matches!(name.len(), 13 | 14 | 17 | 22)
+        && matches!(name.as_bytes(), [b'x', _, b'h' | b'm' | b'o' | b'r', ..])
 }
 
 fn folds_into(name: &str, names: &[&str]) -> bool {

@@ -84,7 +84,11 @@ pub(crate) fn judge(status: StatusCode, reply: &HeaderMap, asked: &HeaderMap) ->
 /// `type/subtype`, in the case that the app gave it.
 fn essence(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(CONTENT_TYPE)?.as_bytes();
-    let essence = value.split(|byte| *byte == b';').next()?;
+    let essence = value.split(|byte| *byte == b';').next()?.trim_ascii();
+    if essence.is_ascii() {
+        return Some(essence);
+    }
+    // Other blanks are taken off, too.
     Some(std::str::from_utf8(essence).map_or(essence, |text| text.trim().as_bytes()))
 }
 

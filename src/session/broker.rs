@@ -195,10 +195,12 @@ impl Broker {
         let until = wanted.end(now)?;
         let key = KeyRef::of(wanted).to_key();
         let good = move |minted: &Minted| minted.is_good(now, until, anew);
-        self.metrics.session_cache(false);
         let trust = Trust::of(wanted.stored_at, refused);
         // Boxed, since it is rare, and would be a part of every view otherwise.
-        Box::pin(self.minted(key, until, patience, trust, good)).await
+        let minted = Box::pin(self.minted(key, until, patience, trust, good)).await;
+        // At its end, so that a caller who asks anew instead of waiting is counted once.
+        self.metrics.session_cache(false);
+        minted
     }
 
     /// The same without asking DWS for one: `None` if it has to be. Not counted as a look into the cache.

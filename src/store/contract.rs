@@ -60,7 +60,8 @@ pub enum Applied {
 /// document only, so that its revision stands for them too.
 ///
 /// `apply` is atomic, and durable once it resolves with [`Applied::Done`]. A read that starts after
-/// that sees it. Batches are applied one after the other. Whoever has read a part of a batch, be it before it is
+/// that sees it. Batches are applied one after the other. It takes as long as it takes: who can't wait asks from a task
+/// of its own, since a batch whose future is dropped before it was begun is not applied. Whoever has read a part of a batch, be it before it is
 /// durable, reads the rest of it too.
 pub trait DocumentStore: Send + Sync + 'static {
     /// The document of this name. Shared, since every view asks for one.
@@ -121,10 +122,18 @@ pub trait DocumentStore: Send + Sync + 'static {
     }
     /// A name for a new journal entry, greater than all before it, also across restarts.
     fn next_job(&self) -> JobId;
-    /// Whether it still takes writes, as far as that is known without any I/O; else a sentence for
+    /// Whether it takes writes just now, as far as that is known without any I/O; else a sentence for
     /// the operator.
     fn health(&self) -> Result<(), String> {
         Ok(())
+    }
+    /// Whether it was ever there. Until then nothing can be kept, and requests had better go elsewhere.
+    fn is_ready(&self) -> bool {
+        true
+    }
+    /// How often its disk, or what it is kept in otherwise, has failed since it was made.
+    fn failures(&self) -> u64 {
+        0
     }
 }
 

@@ -19,10 +19,16 @@ mod names;
 mod provenance;
 #[cfg(feature = "store-sled")]
 mod sled_cache;
+#[cfg(all(test, feature = "store-sled"))]
+mod sled_faults;
+#[cfg(feature = "store-sled")]
+mod sled_life;
 #[cfg(feature = "store-sled")]
 mod sled_open;
 #[cfg(feature = "store-sled")]
 mod sled_store;
+#[cfg(feature = "store-sled")]
+mod sled_thread;
 #[cfg(feature = "store-sled")]
 mod sled_trees;
 #[cfg(feature = "store-sled")]

@@ -50,6 +50,18 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     Ok(Opened { trees, log, counters })
 }
 
+/// Writes the log anew from what is read of it. After a sync that failed, the disk may lack what the page cache has, and no
+/// later sync tells.
+pub(super) fn rewrite(path: &Path) -> Result<(), StoreError> {
+    let (log, copy) = (path.join(LOG), path.join("db.rewritten"));
+    let rewritten = || {
+        fs::copy(&log, &copy)?;
+        File::open(&copy)?.sync_all()?;
+        fs::rename(&copy, &log)
+    };
+    rewritten().map_err(|error| io_error(path, "can't be written anew after a failed sync", &error))
+}
+
 /// Removes half-written snapshots, which sled would take for the newest one and refuse to open.
 /// Done under sled's own lock: a process that has the store open may be writing one just now.
 fn clean(path: &Path) -> Result<(), StoreError> {

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sled::IVec;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::codec::{decode, job_key, name_key};
-use super::sled_cache::MappingCache;
-use super::sled_open::{self, read_error};
+use super::sled_life::{Life, Stage};
+use super::sled_open::{self, Opened, read_error};
+use super::sled_thread::{StoreThread, Write};
 use super::sled_trees::Trees;
-use super::sled_writer::{Failed, Write, Writer};
 use super::{
     Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
 };
@@ -23,15 +23,13 @@ use crate::document::DocumentKey;
 /// Documents, names and journal in a folder on the local disk.
 ///
 /// One process at a time. All writes go through one thread that makes everything waiting durable
-/// with one fsync. No call takes longer than 5 seconds: a disk that hangs stops captures and
-/// sessions, not the proxy. Dropping it waits for the writes under way.
+/// with one fsync. A read takes at most 5 seconds. A write takes as long as the disk does, and is given up only if more
+/// than 4,096 wait: when the disk fails, the store is opened again every few seconds, and what waits is written then.
+/// Dropping it waits for the writes under way, for at most 10 seconds.
 #[derive(Debug)]
 pub struct SledStore {
-    trees: Trees,
-    cache: Arc<MappingCache>,
-    last_job: Arc<AtomicU64>,
+    life: Arc<Life>,
     readers: Arc<Semaphore>,
-    failed: Failed,
     /// `None` only while dropping.
     writes: Option<mpsc::Sender<Write>>,
     thread: Option<JoinHandle<()>>,
@@ -45,26 +43,38 @@ impl SledStore {
     /// [`StoreError::Format`] if it can't be read as what it is; nothing is deleted then.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let opened = sled_open::open(path.as_ref())?;
-        let trees = opened.trees.clone();
-        let cache = Arc::new(MappingCache::new());
-        let last_job = Arc::new(AtomicU64::new(opened.counters.last_job));
-        let failed = Failed::default();
-        let writer =
-            Writer::new(opened, Arc::clone(&cache), Arc::clone(&last_job), Arc::clone(&failed));
+        Self::with(path.as_ref(), Some(opened))
+    }
+
+    /// The same, whatever is wrong with the folder: until the store can be opened, which is tried every few seconds, it
+    /// answers [`StoreError::Stopped`], and writes wait. Blocks for at most 5 seconds.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn start(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let store = Self::with(path.as_ref(), None)?;
+        // A disk that hangs is no reason to wait for ever.
+        store.life.wait_for(Stage::Tried, DEADLINE);
+        if !store.life.was_open() {
+            store.life.count_by_the_clock();
+        }
+        Ok(store)
+    }
+
+    fn with(path: &Path, opened: Option<Opened>) -> Result<Self, StoreError> {
+        let life = Arc::new(Life::new());
         let (writes, waiting) = mpsc::channel(MAX_WAITING);
+        let mut thread = StoreThread::new(path.to_owned(), Arc::clone(&life), waiting);
+        if let Some(opened) = opened {
+            thread.install(opened);
+            life.is_well();
+        }
         let thread = std::thread::Builder::new()
             .name("transom-store".to_owned())
-            .spawn(move || writer.run(waiting))
+            .spawn(move || thread.run())
             .map_err(|error| StoreError::Io(format!("no thread for the store: {error}")))?;
-        Ok(Self {
-            trees,
-            cache,
-            last_job,
-            readers: Arc::new(Semaphore::new(MAX_READERS)),
-            failed,
-            writes: Some(writes),
-            thread: Some(thread),
-        })
+        let readers = Arc::new(Semaphore::new(MAX_READERS));
+        Ok(Self { life, readers, writes: Some(writes), thread: Some(thread) })
     }
 
     /// Reads off the async threads. The permit goes with the read, so that reads which hang can't
@@ -73,8 +83,8 @@ impl SledStore {
         &self,
         read: impl FnOnce(&Trees) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let trees = self.trees.clone();
         let readers = Arc::clone(&self.readers);
+        let trees = self.life.trees()?;
         let reading = async move {
             let permit = readers.acquire_owned().await.map_err(|_| ended())?;
             let task = tokio::task::spawn_blocking(move || {
@@ -89,11 +99,13 @@ impl SledStore {
     async fn write(&self, batch: Batch) -> Result<Applied, StoreError> {
         let writes = self.writes.as_ref().ok_or_else(ended)?;
         let (reply, answer) = oneshot::channel();
-        let writing = async {
-            writes.send(Write { batch, reply }).await.map_err(|_| ended())?;
-            answer.await.map_err(|_| StoreError::Io("the store's thread ended".to_owned()))?
-        };
-        timeout(DEADLINE, writing).await.map_err(|_| StoreError::Timeout)?
+        writes.try_send(Write { batch, reply }).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Stopped(format!(
+                "{MAX_WAITING} writes wait for the store, which is as many as may"
+            )),
+            TrySendError::Closed(_) => ended(),
+        })?;
+        answer.await.map_err(|_| StoreError::Io("the store's thread ended".to_owned()))?
     }
 }
 
@@ -103,19 +115,19 @@ impl DocumentStore for SledStore {
         key: &'a DocumentKey,
     ) -> BoxFuture<'a, Result<Option<Arc<Mapping>>, StoreError>> {
         Box::pin(async move {
-            if let Some(known) = self.cache.get(key) {
+            if let Some(known) = self.life.cache.get(key) {
                 return Ok(known);
             }
-            let generation = self.cache.generation();
+            let generation = self.life.cache.generation();
             let name = key.clone();
             let mapping = self.read(move |trees| trees.find(&name)).await?.map(Arc::new);
-            self.cache.fill(generation, key, mapping.as_ref());
+            self.life.cache.fill(generation, key, mapping.as_ref());
             Ok(mapping)
         })
     }
 
     fn known(&self, key: &DocumentKey) -> Option<Arc<Mapping>> {
-        self.cache.get(key).flatten()
+        self.life.cache.get(key).flatten()
     }
 
     fn document(&self, id: DocId) -> BoxFuture<'_, Result<Option<Arc<Document>>, StoreError>> {
@@ -148,23 +160,32 @@ impl DocumentStore for SledStore {
     }
 
     fn health(&self) -> Result<(), String> {
-        match self.failed.get() {
-            None => Ok(()),
-            Some(error) => Err(format!("takes no more writes until a restart: {error}")),
-        }
+        self.life.health()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.life.was_open()
+    }
+
+    fn failures(&self) -> u64 {
+        self.life.failures()
     }
 
     fn next_job(&self) -> JobId {
-        JobId(self.last_job.fetch_add(1, Ordering::Relaxed) + 1)
+        self.life.next_job()
     }
 }
 
 impl Drop for SledStore {
     fn drop(&mut self) {
         self.writes.take();
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        if self.life.wait_for(Stage::Ended, CLOSE_AT_MOST) {
             // It panicked if this fails; there is nobody left to tell.
             let _ = thread.join();
+        } else {
+            tracing::error!("the store's disk does not answer; the store is left as it is");
         }
     }
 }
@@ -187,10 +208,11 @@ fn ended() -> StoreError {
     StoreError::Stopped("the store is closed".to_owned())
 }
 
-/// How long any call may take.
+/// How long a read may take.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Writes that wait for the store's thread; later ones wait for a place.
-const MAX_WAITING: usize = 1024;
+const CLOSE_AT_MOST: Duration = Duration::from_secs(10);
+/// Writes that wait for the store's thread.
+const MAX_WAITING: usize = 4096;
 /// Reads at a time that are not answered by the cache.
 const MAX_READERS: usize = 16;
 
@@ -198,3 +220,7 @@ const MAX_READERS: usize = 16;
 #[allow(clippy::unwrap_used)]
 #[path = "sled_tests.rs"]
 pub(super) mod tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "sled_failing_tests.rs"]
+mod failing_tests;

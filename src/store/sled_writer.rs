@@ -1,104 +1,62 @@
-//! The one thread that writes: what waits is applied, made durable together, then answered.
+//! Writes batches to an open store: each as a whole, and then all of a group made durable together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+use std::sync::Arc;
 
 use sled::Transactional;
 use sled::transaction::{
     ConflictableTransactionError, TransactionError, TransactionalTree, UnabortableTransactionError,
 };
-use tokio::sync::{mpsc, oneshot};
 
 use super::codec::{encode, job_key, name_key};
-use super::sled_cache::MappingCache;
-use super::sled_open::{LAST_JOB_KEY, Opened, REVISION_KEY};
+#[cfg(test)]
+use super::sled_faults::Moment;
+use super::sled_life::Life;
+use super::sled_open::{LAST_JOB_KEY, Opened, REVISION_KEY, read_error};
 use super::sled_trees::{NameRecord, Trees};
 use super::{Applied, Batch, DocId, Document, Mapping, StoreError, names};
 use crate::document::DocumentKey;
 
-/// A batch, and who waits for it.
-#[derive(Debug)]
-pub(super) struct Write {
-    pub(super) batch: Batch,
-    pub(super) reply: oneshot::Sender<Result<Applied, StoreError>>,
-}
+/// What a group of batches changes, for the cache.
+pub(super) type Changes = Vec<(DocumentKey, Option<Mapping>)>;
 
-/// The first failure of the writer, once there was one.
-pub(super) type Failed = Arc<OnceLock<String>>;
-
+/// An open store. After a failure of its disk it is good for nothing: what is durable is not known then.
 pub(super) struct Writer {
     trees: Trees,
     log: File,
-    cache: Arc<MappingCache>,
-    last_job: Arc<AtomicU64>,
+    life: Arc<Life>,
     revision: u64,
-    /// Set by the first failure: what is durable is unknown from then on, so nothing more is
-    /// written.
-    failed: Failed,
+}
+
+/// Why a batch was not written.
+pub(super) enum WriteError {
+    /// The store is as it was.
+    Refused(StoreError),
+    /// The disk did not take it, or not for certain. `lost`: something that it had taken may be gone.
+    Disk { told: String, lost: bool },
+    /// The store itself is at fault.
+    Broken(StoreError),
 }
 
 impl Writer {
-    pub(super) fn new(
-        opened: Opened,
-        cache: Arc<MappingCache>,
-        last_job: Arc<AtomicU64>,
-        failed: Failed,
-    ) -> Self {
+    /// `revision`: the last one that was given out, durable or not.
+    pub(super) fn new(opened: Opened, life: Arc<Life>, revision: u64) -> Self {
         let Opened { trees, log, counters } = opened;
-        Self { trees, log, cache, last_job, revision: counters.revision, failed }
+        Self { trees, log, life, revision: counters.revision.max(revision) }
     }
 
-    /// Serves writes until every sender is gone.
-    pub(super) fn run(mut self, mut writes: mpsc::Receiver<Write>) {
-        while let Some(first) = writes.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < MAX_GROUP
-                && let Ok(next) = writes.try_recv()
-            {
-                group.push(next);
-            }
-            self.commit(group);
-        }
-        self.close();
+    /// Of the last batch.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
-    fn commit(&mut self, group: Vec<Write>) {
-        let mut answers = Vec::with_capacity(group.len());
-        let mut changes = Vec::new();
-        for Write { batch, reply } in group {
-            // Who gave up waiting before the batch was begun takes it for not written.
-            if !reply.is_closed() {
-                let result = self.apply(batch, &mut changes);
-                answers.push((reply, result));
-            }
-        }
-        if answers.iter().any(|(_, result)| matches!(result, Ok(Applied::Done)))
-            && let Err(error) = self.sync()
-        {
-            self.fail(&error);
-            for (_, result) in &mut answers {
-                *result = Err(StoreError::Io(error.clone()));
-            }
-        }
-        self.cache.written(changes);
-        for (reply, result) in answers {
-            // Nobody may be waiting any more; the batch is written all the same.
-            let _ = reply.send(result);
-        }
-    }
-
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         batch: Batch,
-        changes: &mut Vec<(DocumentKey, Option<Mapping>)>,
-    ) -> Result<Applied, StoreError> {
-        if let Some(error) = self.failed.get() {
-            return Err(StoreError::Stopped(format!(
-                "the store stopped after a failure ({error}); see to the disk and restart"
-            )));
-        }
+        changes: &mut Changes,
+    ) -> Result<Applied, WriteError> {
         let batch = batch.tidy();
         for (id, held) in &batch.fences {
             if self.trees.job(*id)?.map(|job| job.fence) != Some(*held) {
@@ -112,17 +70,13 @@ impl Writer {
         }
         let names = names::changes(&batch, |id| before.get(&id), |key| self.owner(key))?;
         let Some(names) = names else { return Ok(Applied::Conflict) };
+        // Also a batch without documents has one, so that it can be told whether it was written.
+        self.revision += 1;
         let encoded = self.encode(batch, names)?;
-        self.cache.writing(encoded.changes.iter().map(|(key, _)| key));
-        let written = self.write(&encoded);
+        self.life.cache.writing(encoded.changes.iter().map(|(key, _)| key));
+        self.write(&encoded)?;
         changes.extend(encoded.changes);
-        match written {
-            Ok(()) => Ok(Applied::Done),
-            Err(error) => {
-                self.fail(&error);
-                Err(StoreError::Io(format!("the store can't be written: {error}")))
-            }
-        }
+        Ok(Applied::Done)
     }
 
     /// The documents that a batch is about, as they are without it.
@@ -175,9 +129,11 @@ impl Writer {
     }
 
     /// Writes to all trees at once: sled recovers such a transaction as a whole or not at all.
-    fn write(&self, encoded: &Encoded) -> Result<(), String> {
+    fn write(&self, encoded: &Encoded) -> Result<(), WriteError> {
+        #[cfg(test)]
+        self.life.faults.at(Moment::Write).map_err(full)?;
         let Trees { documents, names, jobs, meta, .. } = &self.trees;
-        let last_job = self.last_job.load(Ordering::Relaxed);
+        let last_job = self.life.last_job();
         let trees = (documents, names, jobs, meta);
         let result = trees.transaction(|(documents, names, jobs, meta)| {
             write_all(documents, &encoded.documents)?;
@@ -188,37 +144,60 @@ impl Writer {
             Ok::<(), ConflictableTransactionError<()>>(())
         });
         result.map_err(|error| match error {
-            TransactionError::Storage(error) => error.to_string(),
-            TransactionError::Abort(()) => "the transaction was given up".to_owned(),
+            TransactionError::Storage(error) => of_sled("can't be written", &error),
+            TransactionError::Abort(()) => {
+                full("the transaction was given up".to_owned())
+            }
         })
     }
 
     /// `flush` alone covers the death of the process, the fsync covers that of the machine.
-    fn sync(&self) -> Result<(), String> {
-        self.trees.db.flush().map_err(|error| format!("the store can't be flushed: {error}"))?;
-        self.log.sync_data().map_err(|error| format!("the store's log can't be synced: {error}"))
-    }
-
-    fn fail(&mut self, error: &str) {
-        tracing::error!(
-            reason = "store_unavailable",
-            error,
-            "the store failed and takes no more writes"
-        );
-        self.failed.get_or_init(|| error.to_owned());
+    pub(super) fn sync(&self) -> Result<(), WriteError> {
+        #[cfg(test)]
+        self.life.faults.at(Moment::Sync).map_err(lost)?;
+        self.trees.db.flush().map_err(|error| of_sled("can't be flushed", &error))?;
+        let synced = self.log.sync_data();
+        synced.map_err(|error| lost(format!("its log can't be synced: {error}")))
     }
 
     /// Names that were given out but never written are not given out again after a clean end.
-    fn close(self) {
-        if self.failed.get().is_none()
-            && let Err(error) = self.write(&Encoded::default()).and_then(|()| self.sync())
-        {
-            tracing::warn!(
-                error,
-                "the store could not be closed cleanly; nothing acknowledged is lost"
-            );
+    pub(super) fn close(&self) -> Result<(), WriteError> {
+        self.write(&Encoded::default())?;
+        self.sync()
+    }
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Io(told) => full(told),
+            error => Self::Refused(error),
         }
     }
+}
+
+fn of_sled(what: &str, error: &sled::Error) -> WriteError {
+    match error {
+        sled::Error::Io(error) => {
+            let told = format!("it {what}: {error}");
+            let kind = error.kind();
+            // sled syncs as it writes, and a sync that fails is the only one to say what was lost.
+            if matches!(kind, StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem) {
+                full(told)
+            } else {
+                lost(told)
+            }
+        }
+        error => WriteError::Broken(read_error(error)),
+    }
+}
+
+fn full(told: String) -> WriteError {
+    WriteError::Disk { told, lost: false }
+}
+
+fn lost(told: String) -> WriteError {
+    WriteError::Disk { told, lost: true }
 }
 
 fn write_all<K: AsRef<[u8]>>(
@@ -241,8 +220,5 @@ struct Encoded {
     names: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     jobs: Vec<([u8; 8], Option<Vec<u8>>)>,
     /// For the cache.
-    changes: Vec<(DocumentKey, Option<Mapping>)>,
+    changes: Changes,
 }
-
-/// Batches that share one flush and fsync.
-const MAX_GROUP: usize = 256;

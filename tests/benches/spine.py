@@ -18,7 +18,7 @@ import statistics
 import tempfile
 import time
 
-from common import MIB, SMALL, TICK, Bench, cpu, peak_resident, resident, workers, wrk
+from common import MIB, SMALL, TICK, Bench, cpu, cpu_of_threads, peak_resident, resident, workers, wrk
 
 UPLOAD = (64 if SMALL else 2048) * MIB
 SLOW_CLIENTS = 50 if SMALL else 500
@@ -146,9 +146,9 @@ class Spine(Bench):
         assert connection.getresponse().status == 201
 
     def cost(self, transom, path):
-        before = cpu([transom])
+        before = cpu_of_threads(transom)
         requests, _ = wrk(self.ports["transom"], path, "-c64", "-d1s", "-H", f"Authorization: Bearer {token()}")
-        return (cpu([transom]) - before) / requests
+        return (cpu_of_threads(transom) - before) / requests
 
     def start_transom(self):
         store = tempfile.mkdtemp(dir=self.folder)

@@ -268,7 +268,7 @@ async fn the_issuer_says_where_its_keys_are() {
 
 async fn ask(verifier: &Verifier, token: &str) -> Result<(), Reason> {
     verifier
-        .verify(token, 0, &http::Extensions::new())
+        .verify(token.as_bytes(), 0, &http::Extensions::new())
         .await
         .map(drop)
         .map_err(|refusal| refusal.reason)

@@ -13,8 +13,9 @@ use super::remote::Admin;
 use super::store::{CommandError, exit_code};
 use crate::auth::as_if_signed;
 use crate::config::{Config, nearest};
-use crate::explain::{Asked, Case, Document, Explainer, Explanation, Wanted, case_of};
+use crate::explain::{Asked, Case, Document, Explainer, case_of};
 use crate::store::{DocumentStore, SledStore, StoreError, sled_path};
+use crate::trail::{Explanation, Wanted};
 
 /// Tells which lane a request takes, and each decision on its way
 ///

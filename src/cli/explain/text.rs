@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Answer;
-use crate::explain::{Explanation, Finding};
 use crate::reason::Reason;
+use crate::trail::{Explanation, Finding};
 
 pub(super) fn text(answer: &Answer) -> String {
     let Answer { explanation, app, remark } = answer;

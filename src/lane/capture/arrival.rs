@@ -13,7 +13,6 @@ use crate::config::{Action, Kind};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::{Event, Origin};
-use crate::explain::Trail;
 use crate::extract::{Handle, Head, Plan, extractor, is_json, no_files};
 use crate::lane::last_segment;
 use crate::lane::uploader::Uploading;
@@ -22,6 +21,7 @@ use crate::outbox::{Circumstances, WriteUnderWay};
 use crate::reason::{Class, Reason};
 use crate::route::Candidate;
 use crate::telemetry::{Step, request_id};
+use crate::trail::Trail;
 
 /// The request as it came, for the decisions at its end.
 pub(super) struct Arrival {

@@ -18,7 +18,6 @@ use crate::config::{Action, DeleteRule, Kind, UploadRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::Event;
-use crate::explain::{Finding, Trail};
 use crate::extract::{FilePart, Seen, is_form};
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
@@ -31,6 +30,7 @@ use crate::route::{Candidate, Captures, Rule, effective};
 use crate::session::{Answer, Refusal, judge};
 use crate::spool::SpooledFile;
 use crate::telemetry::Step;
+use crate::trail::{Finding, Trail};
 
 /// A request and its reply, both complete.
 pub(super) struct Exchange<'a> {

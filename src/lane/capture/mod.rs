@@ -22,11 +22,11 @@ use super::{Inner, client_address};
 use crate::body::{HeldReply, ReplyEnd, RequestBody, ResponseBody};
 use crate::coding::ask_for_identity;
 use crate::engine::Engine;
-use crate::explain::{Finding, Trail};
 use crate::extract::tap;
 use crate::outbox::WriteUnderWay;
 use crate::reason::Reason;
 use crate::telemetry::Step;
+use crate::trail::{Finding, Trail};
 
 /// Taps the body, lets the app answer, and holds the end of its reply until what follows is durable.
 pub(crate) async fn capture<S: Inner<B>, B>(

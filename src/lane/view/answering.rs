@@ -1,7 +1,9 @@
 //! What is done with the app's answer to a view.
 
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, response};
@@ -107,7 +109,11 @@ impl<S: Inner<B>, B: Send + 'static> Finish<S::Reply, S::Error> for Answering<S,
             return Finished::Now(reply.map(ResponseBody::passed));
         }
         let (head, body) = reply.into_parts();
-        Finished::Later(self.finish_head(head, ResponseBody::passed(body)))
+        let body = ResponseBody::passed(body);
+        match self.granted_at_once() {
+            Some(granted) => Finished::Now(self.deliver(granted, head, body)),
+            None => Finished::Later(self.finish_head(head, body)),
+        }
     }
 }
 
@@ -202,6 +208,18 @@ impl<S: Inner<B>, B: Send + 'static> Answering<S, B> {
     fn tell(&self, done: impl FnOnce() -> String) {
         if let Asked::Kept(asked) = &self.asked {
             tell::sent(done, &asked.extensions);
+        }
+    }
+
+    /// The outcome of [`granted`](Self::granted) where nothing has to be waited for, as with nearly every view: then it
+    /// needs no future of its own. `None`: it is to be asked for anew, which is harmless where nothing but the store and
+    /// the cache of sessions is looked at before (a mint that has begun goes on, and is joined).
+    fn granted_at_once(&mut self) -> Option<Result<Arc<Session>, Reason>> {
+        let Asked::Noted { .. } = self.asked else { return None };
+        let granted = pin!(self.granted());
+        match granted.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(granted) => Some(granted),
+            Poll::Pending => None,
         }
     }
 

@@ -29,7 +29,6 @@ use crate::config::{Action, AppSays, Kind, ViewRule};
 use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::{Event, Origin};
-use crate::explain::Trail;
 use crate::inject::{Asks, IntoBody, is_conditional};
 use crate::locate::{Locator, ReplyFacts, RequestFacts, find, request_value};
 use crate::mount::Misplaced;
@@ -231,16 +230,9 @@ impl View {
     }
 
     fn put_into_request(&self, parts: &mut Parts, session: &Arc<Session>) {
-        // A question has nothing to put there, and its request may be seen by the app.
-        let asked = Trail::of_asked(&parts.extensions).is_some();
         for delivery in &self.rule.session.request {
-            if !asked {
-                delivery.put(&mut parts.headers, &session.token);
-            }
+            delivery.put(&mut parts.headers, &session.token);
             tell::sent(|| delivery.done(), &parts.extensions);
-        }
-        if asked {
-            return;
         }
         parts.extensions.insert(ViewerSession::new(session.clone(), self.key.clone()));
         Asks::default().put(&mut parts.headers);

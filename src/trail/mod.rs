@@ -1,18 +1,21 @@
-//! What the lanes tell about one request.
+//! What the lanes tell about one request, step by step, to a [`Trail`] that travels with it.
+
+mod values;
+mod watch;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{Extensions, HeaderValue, Request};
+use http::{Extensions, Request};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::watch::Sender;
 
-use crate::auth::{Caller, Refusal};
-use crate::backend::SessionToken;
+pub(crate) use self::values::looked_at;
+pub(crate) use self::watch::{Progress, Wanted, Watch};
+
 use crate::config::Permissions;
-use crate::events::{Event, Hypothetical, Listener, Origin};
+use crate::events::{Event, Listener, Origin};
 use crate::reason::Reason;
-use crate::session::{OnRecord, Session, Wanted};
 use crate::telemetry::Visit;
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its
@@ -23,17 +26,8 @@ pub(crate) struct Trail(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     told: Mutex<Explanation>,
-    purpose: Purpose,
-}
-
-/// Why somebody listens.
-#[derive(Debug)]
-enum Purpose {
-    /// The request is asked about and not made: nothing is stored, minted, fetched or counted. The caller may
-    /// be given instead of being recognised.
-    Question(Option<Result<Caller, Refusal>>),
-    /// The request is a real one. Told when the last part of it is gone.
-    Live(watch::Sender<Option<Explanation>>),
+    /// Of a request that is watched. Told when the last part of it is gone.
+    listener: Option<Sender<Option<Explanation>>>,
 }
 
 /// What happens to a request, or would, and the steps to it. Never holds a token or a session.
@@ -65,39 +59,20 @@ pub(crate) enum Finding {
 }
 
 impl Trail {
-    /// Makes a question of the request: nothing of it happens. `caller` is taken for the truth if there is one.
-    pub(crate) fn of_question<B>(
+    /// Goes with the request from now on. A query may hold tokens, so it is left out.
+    pub(crate) fn begin<B>(
         request: &mut Request<B>,
-        caller: Option<Result<Caller, Refusal>>,
+        listener: Option<Sender<Option<Explanation>>>,
     ) -> Self {
-        let trail = Self::with(Purpose::Question(caller), request);
+        let about = format!("{} {}", request.method(), request.uri().path());
+        let told = Explanation { request: about, lane: PASS.into(), ..Explanation::default() };
+        let trail = Self(Arc::new(Shared { told: Mutex::new(told), listener }));
         request.extensions_mut().insert(trail.clone());
-        request.extensions_mut().insert(Hypothetical);
         trail
-    }
-
-    /// For a real request.
-    pub(crate) fn of_live<B>(
-        request: &Request<B>,
-        listener: watch::Sender<Option<Explanation>>,
-    ) -> Self {
-        Self::with(Purpose::Live(listener), request)
-    }
-
-    /// A query may hold tokens, so it is left out.
-    fn with<B>(purpose: Purpose, request: &Request<B>) -> Self {
-        let request = format!("{} {}", request.method(), request.uri().path());
-        let told = Explanation { request, lane: PASS.into(), ..Explanation::default() };
-        Self(Arc::new(Shared { told: Mutex::new(told), purpose }))
     }
 
     pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
-    }
-
-    /// The trail of a request that is only asked about.
-    pub(crate) fn of_asked(extensions: &Extensions) -> Option<&Self> {
-        Self::of(extensions).filter(|trail| matches!(trail.0.purpose, Purpose::Question(_)))
     }
 
     /// Extensions with nothing but who listens, for what goes on when the request is gone.
@@ -105,9 +80,6 @@ impl Trail {
         let mut alone = Extensions::new();
         if let Some(trail) = Self::of(extensions) {
             alone.insert(trail.clone());
-        }
-        if let Some(hypothetical) = extensions.get::<Hypothetical>() {
-            alone.insert(*hypothetical);
         }
         if let Some(visit) = Visit::of(extensions) {
             alone.insert(visit.clone());
@@ -131,12 +103,6 @@ impl Trail {
         }
     }
 
-    pub(crate) fn decided(extensions: &Extensions, reason: Reason) {
-        if let Some(trail) = Self::of(extensions) {
-            trail.told().decision = Some(reason);
-        }
-    }
-
     pub(crate) fn lane(extensions: &Extensions, lane: &'static str) {
         if let Some(trail) = Self::of(extensions) {
             trail.told().lane = lane.into();
@@ -149,27 +115,6 @@ impl Trail {
         }
     }
 
-    /// Who is taken to ask.
-    pub(crate) fn caller(&self) -> Option<&Result<Caller, Refusal>> {
-        match &self.0.purpose {
-            Purpose::Question(caller) => caller.as_ref(),
-            Purpose::Live(_) => None,
-        }
-    }
-
-    /// What stands for the session that DWS would be asked for; none is minted for a question.
-    pub(crate) fn session(wanted: &Wanted<'_>, expires: u64) -> Arc<Session> {
-        let token = SessionToken {
-            jwt: "the-session".to_owned().into(),
-            header: HeaderValue::from_static("the-session"),
-            document_id: wanted.document_id.to_owned(),
-            expires,
-            permissions: wanted.permissions,
-            server_url: None,
-        };
-        Arc::new(Session { token, on_record: OnRecord::default() })
-    }
-
     pub(crate) fn told(&self) -> MutexGuard<'_, Explanation> {
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,13 +125,15 @@ pub(crate) struct Following;
 
 impl Listener for Following {
     fn hear(&self, event: &Event<'_>, origin: &Origin<'_>) {
-        if let (Some(reason), Some(extensions)) = (event.decision(), origin.extensions) {
-            Trail::decided(extensions, reason);
+        if let (Some(reason), Some(trail)) =
+            (event.decision(), origin.extensions.and_then(Trail::of))
+        {
+            let mut told = trail.told();
+            told.decision = Some(reason);
+            if matches!(event, Event::Refused { .. }) {
+                told.lane = "refused".into();
+            }
         }
-    }
-
-    fn hears_hypothetical(&self) -> bool {
-        true
     }
 }
 
@@ -198,7 +145,7 @@ impl Explanation {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Purpose::Live(listener) = &self.purpose {
+        if let Some(listener) = &self.listener {
             let told = self.told.get_mut().unwrap_or_else(PoisonError::into_inner);
             listener.send_replace(Some(std::mem::take(told)));
         }

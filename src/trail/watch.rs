@@ -9,7 +9,7 @@ use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::trail::{Explanation, Trail};
+use super::{Explanation, Trail};
 use crate::route::Pattern;
 use crate::telemetry::request_id;
 
@@ -79,8 +79,7 @@ impl Watch {
         self.count(&traces);
         drop(traces);
         if let Some(sought) = found {
-            let trail = Trail::of_live(request, sought.listener);
-            request.extensions_mut().insert(trail);
+            Trail::begin(request, Some(sought.listener));
         }
     }
 
@@ -200,7 +199,7 @@ mod tests {
     use http::Extensions;
 
     use super::*;
-    use crate::explain::Finding;
+    use crate::trail::Finding;
 
     fn request(line: &str) -> Request<()> {
         let (method, target) = line.split_once(' ').unwrap();
