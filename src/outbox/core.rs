@@ -11,6 +11,7 @@ use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
 use super::patience::MAX_WAITING;
+use super::pause::{PAUSED, Pause};
 use super::remote::Files;
 use super::unsettled::Unsettled;
 use super::writes::Writes;
@@ -30,6 +31,8 @@ pub(super) struct Core {
     pub(super) belongings: Belongings,
     pub(super) same_bytes: SameBytes,
     pub(super) unsettled: Unsettled,
+    /// Whether an operator has stopped deliveries.
+    pub(super) pause: Pause,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
     /// Places for steps that wait for the store.
@@ -44,6 +47,7 @@ impl Core {
         events: Events,
         clock: Clock,
     ) -> Self {
+        let pause = Pause::at(files.path(PAUSED));
         Self {
             store,
             files,
@@ -52,6 +56,7 @@ impl Core {
             clock,
             hints: Hints::default(),
             writes: Writes::default(),
+            pause,
             belongings: Belongings::default(),
             same_bytes: SameBytes::default(),
             unsettled: Unsettled::default(),

@@ -8,6 +8,7 @@
 
 mod attempt;
 mod belongings;
+mod bind;
 mod breaker;
 mod clock;
 mod conclude;
@@ -18,8 +19,10 @@ mod hints;
 mod intake;
 mod kinds;
 mod lane;
+mod line;
 mod parked;
 mod patience;
+mod pause;
 mod recover;
 mod remote;
 mod schedule;
@@ -42,20 +45,27 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+#[cfg(feature = "cli")]
+pub(crate) use self::bind::bind;
 use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::doubt::{Circumstances, WriteUnderWay};
 pub use self::handle::OutboxHandle;
+#[cfg(feature = "cli")]
+pub(crate) use self::handle::figures;
 use self::intake::Kept;
 pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
 pub(crate) use self::intake::forget;
 #[cfg(not(feature = "cli"))]
 use self::intake::forget;
+pub(crate) use self::line::JobLine;
 pub use self::parked::OutboxError;
 #[cfg(feature = "cli")]
 pub(crate) use self::parked::{discard, retry};
 use self::patience::{ANSWER_AT_MOST, Patience};
+#[cfg(feature = "cli")]
+pub(crate) use self::pause::{PAUSED, Pause};
 use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
@@ -64,7 +74,9 @@ use crate::document::DocumentKey;
 use crate::events::{Event, Events, StoreNeed};
 use crate::reason::{Because, Reason};
 use crate::spool::{Spool, SpooledFile};
-use crate::store::{DocumentState, DocumentStore, Mapping, Provenance};
+use crate::store::{
+    DocumentState, DocumentStore, Job, JobId, Mapping, Progress, Provenance, find_job,
+};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
 #[derive(Clone)]
@@ -204,6 +216,15 @@ impl Outbox {
         .await
     }
 
+    /// The job that this document waits for, if that waits for an operator.
+    pub(crate) async fn parked(&self, mapping: &Mapping) -> Result<Option<JobId>, Reason> {
+        let Some(id) = mapping.pending_job() else { return Ok(None) };
+        let job = find_job(&*self.shared.core.store, id).await;
+        let job = job.map_err(|error| self.shared.core.reason("parked", &error.into()))?;
+        let is_parked = |job: &Job| matches!(job.progress, Progress::Parked { .. });
+        Ok(job.filter(is_parked).map(|job| job.id))
+    }
+
     /// The document, waiting up to `wait` for one that is pending to become ready or refused.
     pub(crate) async fn settled(
         &self,
@@ -240,6 +261,11 @@ impl Outbox {
             worker.abort();
             tracing::warn!("deliveries under way were cut off by the end of the drain");
         }
+    }
+
+    /// Whether an operator has stopped deliveries.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.shared.core.pause.is_on()
     }
 
     /// Whether [`stop`](Self::stop) was called.

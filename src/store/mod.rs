@@ -34,7 +34,6 @@ mod sled_thread;
 mod sled_trees;
 #[cfg(feature = "store-sled")]
 mod sled_writer;
-#[cfg(feature = "cli")]
 pub(crate) mod transfer;
 mod validators;
 

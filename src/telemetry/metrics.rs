@@ -251,6 +251,16 @@ impl Metrics {
         self.captured_bytes.inc_by(bytes);
     }
 
+    /// One more is parked than were counted last.
+    pub(crate) fn job_parked(&self) {
+        self.outbox.parked.inc();
+    }
+
+    /// As they were counted last, with those parked since.
+    pub(crate) fn jobs_parked(&self) -> u64 {
+        u64::try_from(self.outbox.parked.get()).unwrap_or_default()
+    }
+
     /// `transom_outbox_jobs{state="due|sending|parked"}`, `transom_outbox_oldest_seconds`
     pub(crate) fn outbox(&self, figures: &OutboxFigures) {
         let OutboxFigures { due, sending, parked, oldest } = *figures;

@@ -55,3 +55,4 @@ mod upstream;
 mod validators;
 mod views;
 mod views_named;
+mod while_it_runs;
