@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tracing::error;
 
 use crate::audit::Audit;
 use crate::auth::Authenticator;
@@ -76,11 +77,12 @@ impl Transom {
     /// Opens the store under `[store] path` and starts delivering. Without the feature `store-sled` there is no
     /// such store: what is known and still to be delivered is forgotten with the process.
     ///
-    /// A DWS that can't be reached, or refuses the key, is logged and shown by `/readyz`; it does not stop the
-    /// start, since the app behind us does not need it.
+    /// A DWS that can't be reached, or refuses the key, and a store that can't be opened (a full disk, damage, another
+    /// process that holds it) are logged and shown by `/readyz`; they do not stop the start, since the app behind us needs
+    /// neither. The store is tried again every few seconds; until it opens, requests pass, and what they bring waits.
     ///
     /// # Errors
-    /// The store can't be opened (another process holds it, a full disk), or a key can't be used.
+    /// A key can't be used.
     ///
     /// What goes on in the background does so on the runtime that this is called on; the layer may be used on
     /// any other too.
@@ -92,7 +94,7 @@ impl Transom {
         let open = move || {
             // What is wrong with it is told by the store, which needs it.
             let _ = private::folder(&folder);
-            store::open(&folder)
+            store::start(&folder)
         };
         let folder = config.store.path.clone();
         let store = tokio::task::spawn_blocking(open)
@@ -142,17 +144,21 @@ impl Transom {
         health: impl FnOnce(Arc<dyn Backend>) -> BackendHealth,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let spool = Spool::open(spool_dir).map_err(|error| {
-            StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
-        })?;
-        let spool = spool.within(config.store.spool, metrics.clone());
+        let spool = Spool::new(spool_dir).within(config.store.spool, metrics.clone());
+        spool.set_hold(config.store.hold);
+        if let Err(error) = spool.make() {
+            let path = spool_dir.display();
+            error!(
+                "the spool at {path} can't be used: {error}. Uploads pass uncaptured until it can"
+            );
+        }
         let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, events.clone()));
         let audit = audit.transpose().map_err(StartError)?;
         let backend = connect(&config, metrics.clone())?;
         let deliver_to = Arc::new(Current::new(backend.clone()));
         let outbox =
-            Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await?;
+            Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await;
         let backend_health = Arc::new(health(backend.clone()));
         let broker = Broker::new(backend, metrics.clone(), config.identities.len() > 1);
         let decisions = Decisions::new(&config.app.remember);
@@ -197,7 +203,9 @@ impl Transom {
     /// Prometheus text of every figure that Transom counts.
     #[must_use]
     pub fn render_metrics(&self) -> String {
-        self.engine().metrics.render()
+        let engine = self.engine();
+        engine.metrics.store_failures(engine.store.failures());
+        engine.metrics.render()
     }
 
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
@@ -224,6 +232,7 @@ impl Engine {
         let authenticator = authenticator.map_err(StartError)?;
         authenticator.ready().await;
         self.spool.set_limits(config.store.spool);
+        self.spool.set_hold(config.store.hold);
         Ok(Self {
             broker: Broker::new(backend, self.metrics.clone(), config.identities.len() > 1),
             decisions: self.decisions.renewed(&config.app.remember),

@@ -252,6 +252,8 @@ impl BackendConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct StoreConfig {
     pub(crate) path: PathBuf,
+    /// The longest that an app's reply waits until what it brought is durable.
+    pub(crate) hold: Duration,
     pub(crate) spool: SpoolLimits,
 }
 

@@ -126,6 +126,9 @@ pub(super) fn document(
             );
             (Finding::No, told)
         }
+        Err(Reason::DocumentParked) => {
+            (Finding::No, format!("{key} is kept, and waits for an operator; see `outbox`"))
+        }
         Err(Reason::DocumentUnknown) => {
             let kind = engine.config.kind_of(key).map(|kind| &**kind);
             (Finding::No, format!("{key} never came by{}", source(kind, key)))

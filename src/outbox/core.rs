@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::belongings::{Belongings, SameBytes};
@@ -10,6 +10,8 @@ use super::clock::Clock;
 use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
+use super::patience::MAX_WAITING;
+use super::pause::{PAUSED, Pause};
 use super::remote::Files;
 use super::unsettled::Unsettled;
 use super::writes::Writes;
@@ -29,8 +31,12 @@ pub(super) struct Core {
     pub(super) belongings: Belongings,
     pub(super) same_bytes: SameBytes,
     pub(super) unsettled: Unsettled,
+    /// Whether an operator has stopped deliveries.
+    pub(super) pause: Pause,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
+    /// Places for steps that wait for the store.
+    pub(super) waiting: Semaphore,
 }
 
 impl Core {
@@ -41,6 +47,7 @@ impl Core {
         events: Events,
         clock: Clock,
     ) -> Self {
+        let pause = Pause::at(files.path(PAUSED));
         Self {
             store,
             files,
@@ -49,10 +56,12 @@ impl Core {
             clock,
             hints: Hints::default(),
             writes: Writes::default(),
+            pause,
             belongings: Belongings::default(),
             same_bytes: SameBytes::default(),
             unsettled: Unsettled::default(),
             settled: Notify::new(),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 

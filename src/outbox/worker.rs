@@ -146,6 +146,9 @@ impl Worker {
     }
 
     fn start_due(&mut self) {
+        if self.core.pause.is_on() {
+            return;
+        }
         let now = self.core.clock.now();
         while now >= self.paused_until {
             let next = LaneId::ALL.into_iter().filter(|lane| self.is_open(*lane));
@@ -178,7 +181,8 @@ impl Worker {
         if now < self.paused_until {
             return self.paused_until;
         }
-        let lanes = self.lanes.iter().map(|lane| lane.wakes_at(now));
+        let lanes = self.lanes.iter().filter(|_| !self.core.pause.is_on());
+        let lanes = lanes.map(|lane| lane.wakes_at(now));
         let figures = self.changed.then_some(self.figures_at);
         let times = lanes.chain([figures]).flatten();
         times.fold(self.read_at, u64::min)

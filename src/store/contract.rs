@@ -136,6 +136,11 @@ pub trait DocumentStore: Send + Sync + 'static {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
+    /// Whether all is there that was ever written, as far as is known. If not, files that no job needs are moved aside
+    /// rather than removed: a job that is lost may have needed them.
+    fn is_whole(&self) -> bool {
+        true
+    }
     /// How often its disk, or what it is kept in otherwise, has failed since it was made.
     fn failures(&self) -> u64 {
         0

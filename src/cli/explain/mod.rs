@@ -1,6 +1,5 @@
 //! `transom explain`: what would become of a request, and why.
 
-mod remote;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use http::StatusCode;
 
-use self::remote::Admin;
+use super::remote::Admin;
 use super::store::{CommandError, exit_code};
 use crate::auth::as_if_signed;
 use crate::config::Config;
