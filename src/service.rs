@@ -285,6 +285,7 @@ fn tell_route<B>(request: &Request<B>, rule: &Rule, why_not: &str) {
 pin_project! {
     /// The reply to come.
     #[project = ResponseFutureProj]
+    #[non_exhaustive]
     pub enum ResponseFuture<F, R, E>
     where
         R: Body<Data = Bytes>,
