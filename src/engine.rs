@@ -16,6 +16,7 @@ use crate::backend::{self, Backend, Current};
 use crate::config::Config;
 use crate::events::Events;
 use crate::health::BackendHealth;
+use crate::in_flight::InFlight;
 use crate::inject::Owned;
 use crate::layer::TransomLayer;
 use crate::mount::Told;
@@ -61,6 +62,7 @@ pub(crate) struct Engine {
     pub(crate) watch: Arc<Watch>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
+    pub(crate) in_flight: InFlight,
 }
 
 /// What may become of a request beyond its answer.
@@ -177,6 +179,7 @@ impl Transom {
             backend_health,
             watch: Arc::default(),
             background: Handle::current(),
+            in_flight: InFlight::default(),
         };
         let engine = Arc::new(ArcSwap::from_pointee(engine));
         Ok(Self { engine, reloading: Arc::default(), told: Told::default() })
@@ -270,6 +273,7 @@ impl Engine {
             audit: self.audit.clone(),
             watch: self.watch.clone(),
             background: self.background.clone(),
+            in_flight: self.in_flight.clone(),
         })
     }
 }

@@ -58,6 +58,7 @@ mod extract;
 mod fuzz;
 mod health;
 mod http;
+mod in_flight;
 mod inject;
 mod lane;
 mod layer;

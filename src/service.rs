@@ -25,6 +25,7 @@ use crate::config::Action;
 use crate::cookies;
 use crate::engine::{Effects, Engine};
 use crate::events::{Event, Origin};
+use crate::in_flight::UnderWay;
 use crate::inject::Owned;
 use crate::lane::{self, LaneFuture};
 use crate::mount::Mount;
@@ -104,7 +105,7 @@ where
             if !documents.is_empty() {
                 let fresh = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, fresh);
-                let inner = Cleaned { inner, owned: engine.owned.clone() };
+                let inner = Cleaned::new(inner, &engine);
                 let engine = Guard::into_inner(engine);
                 let future = Box::pin(lane::write(engine, inner, request, documents));
                 return ResponseFuture::Lane { future };
@@ -117,7 +118,7 @@ where
         // The instance that was polled ready is the one to call (tower `Service`, "Be careful when cloning").
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
-        let inner = Cleaned { inner, owned: engine.owned.clone() };
+        let inner = Cleaned::new(inner, &engine);
         let engine = Guard::into_inner(engine);
         let future: LaneFuture<R, S::Error> = match lane {
             Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
@@ -133,6 +134,13 @@ where
 struct Cleaned<S> {
     inner: S,
     owned: Arc<Owned>,
+    _under_way: UnderWay,
+}
+
+impl<S> Cleaned<S> {
+    fn new(inner: S, engine: &Engine) -> Self {
+        Self { inner, owned: engine.owned.clone(), _under_way: engine.in_flight.begin() }
+    }
 }
 
 impl<S: Service<Request<RequestBody<B>>>, B> Service<Request<RequestBody<B>>> for Cleaned<S> {

@@ -43,6 +43,7 @@ const ROOMS: &[&str] = &[
     "source",
     "outbox",
     "health",
+    "in_flight",
     "mount",
     "engine",
     "dependencies",

@@ -31,7 +31,7 @@ impl Default for ServerConfig {
             trusted_proxies: Vec::new(),
             proxy_protocol: Vec::new(),
             prefix: "/.transom".to_owned(),
-            drain: Duration::from_secs(60),
+            drain: Duration::from_secs(20),
             limits: ServerLimits::default(),
             tls: None,
             access_log: None,

@@ -133,6 +133,11 @@ pub trait DocumentStore: Send + Sync + 'static {
     fn is_ready(&self) -> bool {
         true
     }
+    /// Finishes the writes under way and gives up what another process needs to open it. It answers
+    /// [`StoreError::Stopped`] afterwards.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
     /// How often its disk, or what it is kept in otherwise, has failed since it was made.
     fn failures(&self) -> u64 {
         0

@@ -49,6 +49,7 @@ mod slow;
 mod source;
 mod spool_limits;
 mod streams;
+mod upgrade;
 mod upstream;
 mod validators;
 mod views;
