@@ -8,7 +8,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use tower::Layer;
 
 use crate::audit::Audit;
 use crate::auth::Authenticator;
@@ -18,11 +17,9 @@ use crate::events::Events;
 use crate::health::BackendHealth;
 use crate::in_flight::InFlight;
 use crate::inject::Owned;
-use crate::layer::TransomLayer;
 use crate::mount::Told;
 use crate::outbox::{Outbox, OutboxHandle};
 use crate::private;
-use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
@@ -39,7 +36,7 @@ pub struct Transom {
     pub(crate) engine: Arc<ArcSwap<Engine>>,
     /// One reload at a time.
     pub(crate) reloading: Arc<Mutex<()>>,
-    told: Told,
+    pub(crate) told: Told,
 }
 
 pub(crate) struct Engine {
@@ -183,33 +180,6 @@ impl Transom {
         };
         let engine = Arc::new(ArcSwap::from_pointee(engine));
         Ok(Self { engine, reloading: Arc::default(), told: Told::default() })
-    }
-
-    /// `app` with Transom in front: the same as `transom.layer().layer(app)`.
-    ///
-    /// `app` is the whole app, with all of its routes, since Transom asks it for its own word: whether this
-    /// caller may see that document. What recognises callers by request extensions belongs inside of `app`,
-    /// for Transom's own requests carry none but [`ClientInfo`](crate::ClientInfo).
-    ///
-    /// ```no_run
-    /// # use axum::Router;
-    /// # fn mount(transom: &transom::Transom, router: Router) -> Router {
-    /// Router::new().fallback_service(transom.around(router))
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn around<S>(&self, app: S) -> TransomService<S> {
-        self.layer().layer(app)
-    }
-
-    /// The middleware, for a `tower::ServiceBuilder`. Any number of services may carry it, each of them a whole
-    /// app as for [`around`](Self::around).
-    ///
-    /// Not for axum's `Router::layer`, which wraps the routes one by one: a mount like that gives no session, and
-    /// the first request that meets it has an error logged that says so (`layer_misplaced`).
-    #[must_use]
-    pub fn layer(&self) -> TransomLayer {
-        TransomLayer::new(self.engine.clone(), self.told.clone())
     }
 
     /// Lets running deliveries come to an end, for at most `within`. What is not delivered by then

@@ -101,8 +101,9 @@ impl AdminService {
         let Some(operator) = self.operator else { return self };
         let transom = operator.transom.clone();
         let service = move || {
-            let app = Harmless::new(app.clone(), transom.clone());
-            TransomLayer::of(Arc::new(transom.engine().dry_run())).layer(app)
+            let engine = Arc::new(transom.engine().dry_run());
+            let asking = (TransomLayer::of(engine.clone()), Harmless::layer(&engine));
+            asking.layer(app.clone())
         };
         Self {
             operator: Some(Operator { questions: Some(Questions::to(service)), ..operator }),

@@ -17,7 +17,7 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 
 use super::pem::{self, PublicKey};
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 /// A key that verifies signatures of one kind.
 pub(super) struct Key {

@@ -11,7 +11,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Accepts, FILE, Role, Section, Setting};
-use super::problem::{Problem, Problems, Span, alternatives, nearest, suggestion};
+use super::problem::{Problem, Problems, Span, alternatives, suggestion};
+use crate::nearest::nearest;
 
 /// What reading needs besides the tree itself.
 pub(super) struct Reader<'a> {

@@ -9,6 +9,7 @@ mod gate;
 mod health;
 mod limits;
 mod observer;
+mod reload;
 pub(crate) mod sockets;
 mod stack;
 pub(crate) mod start;

@@ -20,9 +20,11 @@ use super::access_log::AccessLog;
 use super::descriptors;
 use super::follow::{self, Follower};
 use super::health::ProxyHealth;
+use super::limits::limits;
 use super::observer::ConnectionLog;
+use super::reload::Stacks;
 use super::sockets::Sockets;
-use super::stack::{self, Stack, Stacks};
+use super::stack::Stack;
 use crate::http::downstream::signal::{self, Hangups, Shutdown, Trigger};
 use crate::http::downstream::workers::{self, Workers};
 use crate::http::downstream::{Entrance, Limits, serve};
@@ -35,7 +37,7 @@ pub(crate) async fn start_proxy(
 ) -> Result<RunningProxy, StartProxyError> {
     let Sockets { clients: listeners, admin: admin_listener } = sockets;
     descriptors::fit(&mut config);
-    let (limits, runtime) = (stack::limits(&config), config.server.runtime);
+    let (limits, runtime) = (limits(&config), config.server.runtime);
     let access_log = config.server.access_log.clone();
     let address = local_address(&listeners)?;
     let admin_address =

@@ -1,5 +1,6 @@
 //! The directory where captured bytes rest until DWS has them.
 
+mod limits;
 mod usage;
 mod writer;
 
@@ -12,9 +13,9 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+pub(crate) use self::limits::SpoolLimits;
 use self::usage::{Claim, Usage, counted};
 pub(crate) use self::writer::Writer;
-use crate::config::SpoolLimits;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 

@@ -25,7 +25,7 @@ use self::fetch::{Fetched, Fetcher, Origin};
 use self::stored::Stored;
 use super::compact::Compact;
 use super::keys::{Demands, KeySet, Verdict};
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 /// Fetches until it is dropped.
 #[derive(Debug)]
