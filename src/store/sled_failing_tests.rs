@@ -43,7 +43,10 @@ async fn what_a_failing_disk_did_not_take_is_written_when_it_does() {
         for writer in writers.collect::<Vec<_>>() {
             writer.await.unwrap();
         }
-        assert_eq!(store.failures(), failures, "{faults:?}");
+        // What was found on the disk after a failed sync needs no second write.
+        let left = store.life.faults.left(&[Write, Sync]) as u64;
+        assert_eq!(store.failures() + left, failures, "{faults:?}");
+        assert!(left < failures, "{faults:?}");
         assert_eq!(store.health(), Ok(()));
         assert_eq!(store.list(None, 99).await.unwrap().len(), 21, "{faults:?}");
         drop(store);
