@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
 use crate::backend::{
-    Backend, BackendError, BackendErrorKind, Capabilities, SessionRequest, SessionToken, Upload,
+    Backend, BackendError, BackendErrorKind, Capabilities, Listed, Properties, SessionRequest,
+    SessionToken, Times, Upload,
 };
 use crate::config::Remember;
 use crate::engine::{Effects, Engine};
@@ -56,6 +57,25 @@ impl Backend for Pretended {
 
     fn capabilities(&self) -> Capabilities {
         self.0.capabilities()
+    }
+
+    fn account(&self) -> &str {
+        self.0.account()
+    }
+
+    fn times(&self) -> Times {
+        self.0.times()
+    }
+
+    fn properties<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Properties>, BackendError>> {
+        ready(Err(nothing_happens())).boxed()
+    }
+
+    fn list<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Result<Listed, BackendError>> {
+        ready(Err(nothing_happens())).boxed()
     }
 
     fn upload<'a>(&'a self, _: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>> {

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
+use super::refusals::Refusals;
 use super::remote::Files;
 use super::unsettled::Unsettled;
 use super::writes::Writes;
@@ -29,6 +30,7 @@ pub(super) struct Core {
     pub(super) belongings: Belongings,
     pub(super) same_bytes: SameBytes,
     pub(super) unsettled: Unsettled,
+    pub(super) refusals: Refusals,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
 }
@@ -52,6 +54,7 @@ impl Core {
             belongings: Belongings::default(),
             same_bytes: SameBytes::default(),
             unsettled: Unsettled::default(),
+            refusals: Refusals::default(),
             settled: Notify::new(),
         }
     }
