@@ -91,6 +91,7 @@ impl BackendConfig {
             && self.url == other.url
             && self.api_key.expose_secret() == other.api_key.expose_secret()
             && self.upload_idle == other.upload_idle
+            && self.refused_keep == other.refused_keep
     }
 }
 

@@ -88,6 +88,11 @@ pub enum Progress {
     Sending,
     /// The app's reply proved little; a look at the app decides whether it is sent at all.
     Unconfirmed,
+    /// DWS refused the document. Its bytes are kept until this time, in Unix milliseconds, for another try.
+    Refused {
+        /// Unix milliseconds.
+        until: u64,
+    },
     /// Waits for the operator.
     Parked {
         /// `outcome_unknown`, `spool_lost` or `delivery_refused`.
