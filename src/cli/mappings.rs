@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
+use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar, shown_whole};
 use crate::document::DocumentKey;
 use crate::outbox::forget;
 use crate::store::transfer::{self, Line, Pass, TransferError};
@@ -69,11 +69,19 @@ impl MappingsArgs {
         exit_code("mappings", async {
             let Self { store, command } = self;
             match command {
-                Command::List { kind } => list(&store.open()?, kind.as_deref()).await,
-                Command::Show { kind, id, host } => {
-                    show(&store.open()?, &document_key(&kind, &id, host.as_deref())?).await
+                Command::List { kind } => {
+                    let store = store.look()?;
+                    list(&store, kind.as_deref()).await?;
+                    shown_whole(&store)
                 }
-                Command::Export { file } => export(&store.open()?, &file).await,
+                Command::Show { kind, id, host } => {
+                    show(&store.look()?, &document_key(&kind, &id, host.as_deref())?).await
+                }
+                Command::Export { file } => {
+                    let store = store.look()?;
+                    export(&store, &file).await?;
+                    shown_whole(&store)
+                }
                 Command::Import { file } => import(&store.open_or_create()?, &file).await,
                 Command::Remove { kind, ids, keep_document, host } => {
                     let keys = ids.iter().map(|id| document_key(&kind, id, host.as_deref()));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::store::{CommandError, StoreArgs, exit_code, print_line};
+use super::store::{CommandError, StoreArgs, exit_code, print_line, shown_whole};
 use crate::outbox::{OutboxError, discard, retry};
 use crate::store::{DocumentStore, JobId, now_ms};
 
@@ -38,9 +38,14 @@ enum Command {
 impl OutboxArgs {
     pub(crate) fn run(self) -> ExitCode {
         exit_code("outbox", async {
+            if let Command::List = self.command {
+                let store = self.store.look()?;
+                list(&store).await?;
+                return shown_whole(&store);
+            }
             let store = self.store.open()?;
             match self.command {
-                Command::List => list(&store).await,
+                Command::List => Ok(()),
                 Command::Retry { jobs } => {
                     let mut problems = Problems::default();
                     for job in jobs {

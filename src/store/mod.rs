@@ -15,8 +15,14 @@ mod journal;
 mod memory;
 #[cfg(feature = "store-sled")]
 mod migrate;
+#[cfg(feature = "store-sled")]
+mod mirror;
 mod names;
 mod provenance;
+#[cfg(feature = "store-sled")]
+pub(crate) mod rescue;
+#[cfg(feature = "store-sled")]
+mod scrub;
 #[cfg(feature = "store-sled")]
 mod sled_cache;
 #[cfg(all(test, feature = "store-sled"))]
@@ -26,6 +32,8 @@ mod sled_life;
 #[cfg(feature = "store-sled")]
 mod sled_open;
 #[cfg(feature = "store-sled")]
+mod sled_place;
+#[cfg(feature = "store-sled")]
 mod sled_store;
 #[cfg(feature = "store-sled")]
 mod sled_thread;
@@ -33,6 +41,8 @@ mod sled_thread;
 mod sled_trees;
 #[cfg(feature = "store-sled")]
 mod sled_writer;
+#[cfg(feature = "store-sled")]
+mod tally;
 #[cfg(feature = "cli")]
 pub(crate) mod transfer;
 mod validators;
@@ -57,7 +67,7 @@ pub(crate) use validators::{Compared, Observed};
 /// The store under `store.path`, which opens as soon as it can.
 #[cfg(feature = "store-sled")]
 pub(crate) fn start(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
-    SledStore::start(sled_path(folder)).map(|store| Arc::new(store) as _)
+    SledStore::start_at(sled_place::Place::below(folder)).map(|store| Arc::new(store) as _)
 }
 
 /// Without a store of its own, Transom forgets its documents with the process.
