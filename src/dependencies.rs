@@ -9,7 +9,7 @@ use crate::health::State;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Dependency {
-    /// `store`, `spool`, the backend's name (`dws`), `keys` or `audit`; in the `transom` command also `app`, `tls` and
+    /// `store`, `spool`, `outbox`, the backend's name (`dws`), `keys` or `audit`; in the `transom` command also `app`, `tls` and
     /// `config`.
     pub name: &'static str,
     /// How it is.
@@ -48,6 +48,7 @@ impl Engine {
         let mut dependencies = vec![
             store(self.store.health(), self.store.is_ready()),
             spool(self.spool.trouble()),
+            outbox(self.metrics.jobs_parked(), self.outbox.is_paused()),
             backend(self.config.backend.name, &self.backend_health.state()),
             keys(self.authenticator.health()),
         ];
@@ -73,6 +74,24 @@ fn spool(trouble: Option<String>) -> Dependency {
         Some(told) => (Status::Degraded, told),
     };
     Dependency { name: "spool", status, detail }
+}
+
+/// What is parked waits for a person, and its documents for as long.
+fn outbox(parked: u64, paused: bool) -> Dependency {
+    let told = match (parked, paused) {
+        (0, false) => None,
+        (0, true) => Some("deliveries are paused: `transom outbox resume`".to_owned()),
+        (parked, paused) => {
+            let jobs = if parked == 1 { "job is" } else { "jobs are" };
+            let too = if paused { "; deliveries are paused" } else { "" };
+            Some(format!("{parked} {jobs} parked: see `transom outbox list`{too}"))
+        }
+    };
+    let (status, detail) = match told {
+        None => (Status::Ok, "nothing is parked".to_owned()),
+        Some(told) => (Status::Degraded, told),
+    };
+    Dependency { name: "outbox", status, detail }
 }
 
 fn backend(name: &'static str, state: &State) -> Dependency {

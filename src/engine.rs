@@ -8,7 +8,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use tower::Layer;
 use tracing::error;
 
 use crate::audit::Audit;
@@ -17,16 +16,15 @@ use crate::backend::{self, Backend, Current};
 use crate::config::Config;
 use crate::events::Events;
 use crate::health::BackendHealth;
+use crate::in_flight::InFlight;
 use crate::inject::Owned;
-use crate::layer::TransomLayer;
 use crate::mount::Told;
 use crate::outbox::{Outbox, OutboxHandle};
 use crate::private;
-use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
-use crate::store::{self, DocumentStore, StoreError, keys_path, spool_path};
+use crate::store::{self, DocumentStore, StoreError, backend_path, keys_path, spool_path};
 use crate::telemetry::Metrics;
 use crate::trail::{Following, Watch};
 
@@ -39,7 +37,7 @@ pub struct Transom {
     pub(crate) engine: Arc<ArcSwap<Engine>>,
     /// One reload at a time.
     pub(crate) reloading: Arc<Mutex<()>>,
-    told: Told,
+    pub(crate) told: Told,
 }
 
 pub(crate) struct Engine {
@@ -62,6 +60,7 @@ pub(crate) struct Engine {
     pub(crate) watch: Arc<Watch>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
+    pub(crate) in_flight: InFlight,
 }
 
 /// What may become of a request beyond its answer.
@@ -156,7 +155,7 @@ impl Transom {
         let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, events.clone()));
         let audit = audit.transpose().map_err(StartError)?;
-        let backend = backend::connect(&config.backend, metrics.clone()).map_err(StartError)?;
+        let backend = connect(&config, metrics.clone())?;
         let deliver_to = Arc::new(Current::new(backend.clone()));
         let outbox =
             Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await;
@@ -183,36 +182,10 @@ impl Transom {
             backend_health,
             watch: Arc::default(),
             background: Handle::current(),
+            in_flight: InFlight::default(),
         };
         let engine = Arc::new(ArcSwap::from_pointee(engine));
         Ok(Self { engine, reloading: Arc::default(), told: Told::default() })
-    }
-
-    /// `app` with Transom in front: the same as `transom.layer().layer(app)`.
-    ///
-    /// `app` is the whole app, with all of its routes, since Transom asks it for its own word: whether this
-    /// caller may see that document. What recognises callers by request extensions belongs inside of `app`,
-    /// for Transom's own requests carry none but [`ClientInfo`](crate::ClientInfo).
-    ///
-    /// ```no_run
-    /// # use axum::Router;
-    /// # fn mount(transom: &transom::Transom, router: Router) -> Router {
-    /// Router::new().fallback_service(transom.around(router))
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn around<S>(&self, app: S) -> TransomService<S> {
-        self.layer().layer(app)
-    }
-
-    /// The middleware, for a `tower::ServiceBuilder`. Any number of services may carry it, each of them a whole
-    /// app as for [`around`](Self::around).
-    ///
-    /// Not for axum's `Router::layer`, which wraps the routes one by one: a mount like that gives no session, and
-    /// the first request that meets it has an error logged that says so (`layer_misplaced`).
-    #[must_use]
-    pub fn layer(&self) -> TransomLayer {
-        TransomLayer::new(self.engine.clone(), self.told.clone())
     }
 
     /// Lets running deliveries come to an end, for at most `within`. What is not delivered by then
@@ -266,8 +239,7 @@ impl Engine {
         let (backend, backend_health) = if config.backend.is_same(&self.config.backend) {
             (self.backend.get(), self.backend_health.clone())
         } else {
-            let backend = backend::connect(&config.backend, self.metrics.clone());
-            let backend = backend.map_err(StartError)?;
+            let backend = connect(&config, self.metrics.clone())?;
             (backend.clone(), Arc::new(BackendHealth::watch(backend)))
         };
         let keys_dir = keys_path(&config.store.path);
@@ -294,6 +266,7 @@ impl Engine {
             audit: self.audit.clone(),
             watch: self.watch.clone(),
             background: self.background.clone(),
+            in_flight: self.in_flight.clone(),
         })
     }
 }
@@ -313,6 +286,11 @@ impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self(error.to_string())
     }
+}
+
+fn connect(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Backend>, StartError> {
+    let folder = backend_path(&config.store.path);
+    backend::connect(&config.backend, metrics, Some(&folder)).map_err(StartError)
 }
 
 /// The request headers that carry sessions to the app: nobody else may set them.

@@ -16,24 +16,24 @@ use crate::store::{SledStore, sled_path};
 pub(crate) struct StoreArgs {
     /// The configuration that names the store.
     #[arg(long, value_name = "FILE", default_value = "config.toml", global = true)]
-    config: PathBuf,
+    pub(super) config: PathBuf,
     /// The store's folder, without reading a configuration.
     #[arg(long, value_name = "FOLDER", global = true)]
-    store: Option<PathBuf>,
+    pub(super) store: Option<PathBuf>,
 }
 
 impl StoreArgs {
     /// Opens the store, which must exist: a mistyped folder is no empty store.
-    pub(crate) fn open(self) -> Result<SledStore, CommandError> {
+    pub(crate) fn open(&self) -> Result<SledStore, CommandError> {
         SledStore::open_below(&self.existing()?).map_err(CommandError::failed)
     }
 
     /// Opens a copy, so that looking changes nothing, even if the store is damaged.
-    pub(crate) fn look(self) -> Result<SledStore, CommandError> {
+    pub(crate) fn look(&self) -> Result<SledStore, CommandError> {
         SledStore::look_below(&self.existing()?).map_err(CommandError::failed)
     }
 
-    fn existing(self) -> Result<PathBuf, CommandError> {
+    fn existing(&self) -> Result<PathBuf, CommandError> {
         let folder = self.folder()?;
         if sled_path(&folder).join("db").exists() {
             return Ok(folder);
@@ -45,13 +45,13 @@ impl StoreArgs {
     }
 
     /// Opens the store, or begins a new one.
-    pub(crate) fn open_or_create(self) -> Result<SledStore, CommandError> {
+    pub(crate) fn open_or_create(&self) -> Result<SledStore, CommandError> {
         SledStore::open_below(&self.folder()?).map_err(CommandError::failed)
     }
 
-    pub(crate) fn folder(self) -> Result<PathBuf, CommandError> {
-        if let Some(folder) = self.store {
-            return Ok(folder);
+    pub(super) fn folder(&self) -> Result<PathBuf, CommandError> {
+        if let Some(folder) = &self.store {
+            return Ok(folder.clone());
         }
         let config = Config::load_for_proxy(&self.config);
         Ok(config.map_err(|error| CommandError::Usage(error.to_string()))?.store.path)

@@ -31,7 +31,7 @@ impl Default for ServerConfig {
             trusted_proxies: Vec::new(),
             proxy_protocol: Vec::new(),
             prefix: "/.transom".to_owned(),
-            drain: Duration::from_secs(60),
+            drain: Duration::from_secs(20),
             limits: ServerLimits::default(),
             tls: None,
             access_log: None,
@@ -164,8 +164,11 @@ pub(super) fn backend(root: &Table<'_>) -> Option<BackendConfig> {
     let url = table.get("url").and_then(|value| value.parse(|text| web(text).map(|_| text)));
     let url = url.unwrap_or(DWS_URL).trim_end_matches('/').to_owned();
     let api_key = table.require("api_key").and_then(|value| api_key(&value));
+    let span = |name| table.get(name).and_then(|value| value.parse(duration));
+    let upload_idle = span("upload_idle").unwrap_or(BackendConfig::UPLOAD_IDLE);
+    let refused_keep = span("refused_keep").unwrap_or(BackendConfig::REFUSED_KEEP);
     table.finish();
-    Some(BackendConfig { name: "dws", url, api_key: api_key? })
+    Some(BackendConfig { name: "dws", url, api_key: api_key?, upload_idle, refused_keep })
 }
 
 pub(super) fn store(root: &Table<'_>) -> StoreConfig {

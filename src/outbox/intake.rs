@@ -391,7 +391,7 @@ pub(super) async fn unneeded_uploads(
     Ok(unneeded)
 }
 
-/// The upload that this document waits for, if it has not begun. The batch that removes it must
+/// The upload that this document waits for, if nothing of it can be at DWS. The batch that removes it must
 /// insist on the document's revision: beginning an upload changes that.
 async fn waiting_upload(
     store: &dyn DocumentStore,
@@ -399,7 +399,7 @@ async fn waiting_upload(
 ) -> Result<Option<Job>, StoreError> {
     let Some(id) = document.pending_job() else { return Ok(None) };
     let job = find_job(store, id).await?;
-    Ok(job.filter(|job| matches!(job.progress, Progress::Due { .. })))
+    Ok(job.filter(|job| matches!(job.progress, Progress::Due { .. }) && !job.may_arrive()))
 }
 
 /// Attempts at a batch whose mappings change meanwhile.

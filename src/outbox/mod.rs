@@ -7,6 +7,8 @@
 //! that stays, a task that broke off.
 
 mod attempt;
+mod belongings;
+mod bind;
 mod breaker;
 mod clock;
 mod conclude;
@@ -17,15 +19,19 @@ mod hints;
 mod intake;
 mod kinds;
 mod lane;
+mod line;
 mod parked;
 mod patience;
+mod pause;
 mod recover;
 mod remote;
 mod schedule;
+mod settlement;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
 mod unconfirmed;
+mod unsettled;
 mod verdict;
 mod worker;
 mod writes;
@@ -35,35 +41,42 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+#[cfg(feature = "cli")]
+pub(crate) use self::bind::bind;
 use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::doubt::{Circumstances, WriteUnderWay};
 pub use self::handle::OutboxHandle;
-use self::hints::Hints;
+#[cfg(feature = "cli")]
+pub(crate) use self::handle::figures;
 use self::intake::Kept;
 pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
 pub(crate) use self::intake::forget;
 #[cfg(not(feature = "cli"))]
 use self::intake::forget;
+pub(crate) use self::line::JobLine;
 pub use self::parked::OutboxError;
 #[cfg(feature = "cli")]
 pub(crate) use self::parked::{discard, retry};
-use self::patience::{ANSWER_AT_MOST, MAX_WAITING, Patience};
+use self::patience::{ANSWER_AT_MOST, Patience};
+#[cfg(feature = "cli")]
+pub(crate) use self::pause::{PAUSED, Pause};
 use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
-use self::writes::Writes;
 use crate::backend::Current;
 use crate::document::DocumentKey;
 use crate::events::{Event, Events, StoreNeed};
 use crate::reason::{Because, Reason};
 use crate::spool::{Spool, SpooledFile};
-use crate::store::{DocumentState, DocumentStore, Mapping, Provenance};
+use crate::store::{
+    DocumentState, DocumentStore, Job, JobId, Mapping, Progress, Provenance, find_job,
+};
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +93,7 @@ struct Shared {
 }
 
 impl Outbox {
-    /// Parks what a crash left unclear, sweeps the spool, and starts the worker on the current
+    /// Takes up what a crash left unclear, sweeps the spool, and starts the worker on the current
     /// runtime. Nothing may be spooled before this resolves: the sweep would take it. If the store is away, the worker does
     /// as much when it is there, and leaves what was spooled since.
     pub(crate) async fn start(
@@ -99,10 +112,7 @@ impl Outbox {
         events: Events,
         clock: Clock,
     ) -> Self {
-        let (hints, writes, settled) = (Hints::default(), Writes::default(), Notify::new());
-        let waiting = Semaphore::new(MAX_WAITING);
-        let core = Core { store, files, backend, events, clock, hints, writes, settled, waiting };
-        let core = Arc::new(core);
+        let core = Arc::new(Core::new(store, files, backend, events, clock));
         let recovered = recover::recover(&core, false).await;
         if let Err(error) = &recovered {
             core.tell(&Event::StoreFailed { need: StoreNeed::Reading, error });
@@ -206,6 +216,15 @@ impl Outbox {
         .await
     }
 
+    /// The job that this document waits for, if that waits for an operator.
+    pub(crate) async fn parked(&self, mapping: &Mapping) -> Result<Option<JobId>, Reason> {
+        let Some(id) = mapping.pending_job() else { return Ok(None) };
+        let job = find_job(&*self.shared.core.store, id).await;
+        let job = job.map_err(|error| self.shared.core.reason("parked", &error.into()))?;
+        let is_parked = |job: &Job| matches!(job.progress, Progress::Parked { .. });
+        Ok(job.filter(is_parked).map(|job| job.id))
+    }
+
     /// The document, waiting up to `wait` for one that is pending to become ready or refused.
     pub(crate) async fn settled(
         &self,
@@ -242,6 +261,11 @@ impl Outbox {
             worker.abort();
             tracing::warn!("deliveries under way were cut off by the end of the drain");
         }
+    }
+
+    /// Whether an operator has stopped deliveries.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.shared.core.pause.is_on()
     }
 
     /// Whether [`stop`](Self::stop) was called.

@@ -1,19 +1,32 @@
 //! What an operator decides about a parked upload, after a look at DWS.
 
-use crate::store::{Applied, Batch, DocumentStore, Job, JobId, Progress, StoreError, find_job};
+use crate::reason::Reason;
+use crate::store::{
+    Applied, Batch, DocumentStore, Job, JobId, Progress, Sent, StoreError, find_job,
+};
 
-/// DWS does not have it: send it (again). The job as it is now.
+/// It is tried again: sent, or, where DWS may have it, looked for first. The job as it is now.
 pub(crate) async fn retry(
     store: &dyn DocumentStore,
     id: JobId,
     now: u64,
 ) -> Result<Job, OutboxError> {
     let job = find_parked(store, id).await?;
-    let due = Job { progress: Progress::Due { at: now }, ..job };
+    let due = Job { progress: Progress::Due { at: now }, ..tried_again(job) };
     match store.apply(send_again(&due)).await? {
         Applied::Done => Ok(due),
         Applied::Conflict | Applied::Fenced => Err(OutboxError::Changed(id)),
     }
+}
+
+fn tried_again(job: Job) -> Job {
+    // One without that was sent by a version that wrote nothing down.
+    let may_be_there = job.sent.as_ref().is_none_or(|sent| sent.unclear);
+    if job.progress != (Progress::Parked { reason: Reason::OutcomeUnknown }) || !may_be_there {
+        return job;
+    }
+    let unclear = job.unclear();
+    Job { sent: unclear.sent.map(|sent| Sent { settlements: 0, excused: 0, ..sent }), ..unclear }
 }
 
 /// Another may have decided meanwhile, and an attempt be under way: the fence keeps it from being made twice.
@@ -72,12 +85,29 @@ pub enum OutboxError {
     /// It, or its document, is another one by now.
     #[error("the document of job {} changed meanwhile; look at it again", .0.0)]
     Changed(JobId),
+    /// DWS has no document of this id.
+    #[error("DWS has no document {0:?}")]
+    NoDocument(String),
+    /// The id belongs to another document already.
+    #[error("{document_id} is the DWS document of {other} already")]
+    Taken {
+        /// DWS's id.
+        document_id: String,
+        /// The kind and the app's id.
+        other: String,
+    },
+    /// DWS could not be asked.
+    #[error("DWS can't be asked now: {0}")]
+    Backend(String),
+    /// What is to outlive the process could not be written down.
+    #[error("this can't be kept beyond the next restart: {0}")]
+    NotKept(#[from] std::io::Error),
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
+pub(super) async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
     match find_job(store, id).await? {
         Some(job) if matches!(job.progress, Progress::Parked { .. }) => Ok(job),
         Some(_) => Err(OutboxError::NotParked(id)),

@@ -14,7 +14,8 @@ use super::core::Core;
 use super::doubt::withdraw;
 use super::intake::Failure;
 use super::kinds;
-use crate::events::{JobEvent, ParkedBy};
+use crate::events::JobEvent;
+use crate::reason::Reason;
 use crate::store::{Applied, Batch, Job, Progress, StoreError};
 
 /// Asks the kind of each job that was being sent what its end without a word means, and sweeps the spool. Leases of
@@ -36,8 +37,11 @@ pub(super) async fn recover(core: &Core, late: bool) -> Result<(), Failure> {
             withdraw(core, job).await?;
         }
         needed.extend(page.iter().filter_map(Job::spool).map(|name| hasher.hash_one(name)));
-        let sending = page.iter().filter(|job| job.progress == Progress::Sending);
-        let put_jobs = sending.map(|job| interrupted(core, job)).collect();
+        page.iter().for_each(|job| core.unsettled.unclear_one(job));
+        let unclear = page
+            .iter()
+            .filter(|job| job.progress == Progress::Sending || is_of_former_version(job));
+        let put_jobs = unclear.map(|job| cut_off(core, job, CUT_OFF)).collect();
         let batch = Batch { put_jobs, ..Batch::default() };
         if !batch.put_jobs.is_empty() {
             core.store.apply(batch).await?;
@@ -55,23 +59,21 @@ pub(super) async fn recover_late(core: &Core) {
     }
 }
 
-fn interrupted(core: &Core, job: &Job) -> Job {
-    let detail = "Transom ended while it was being sent";
-    let next = cut_off(core, job, detail);
-    if let Progress::Parked { reason } = next.progress {
-        core.tell_of(job, JobEvent::Parked { reason, by: ParkedBy::Restart });
-    }
-    next
-}
-
 /// What its kind makes of a job whose attempt ended without a word.
 fn cut_off(core: &Core, job: &Job, detail: &str) -> Job {
-    let progress = kinds::of(&job.task).interrupted(core.clock.now());
-    let last_error = match progress {
-        Progress::Parked { .. } => Some(detail.to_owned()),
-        _ => job.last_error.clone(),
-    };
-    Job { last_error, ..job.released(progress) }
+    let next = kinds::of(job).interrupted(job, core.clock.now());
+    core.unsettled.unclear_one(&next);
+    if !next.is_unclear() || job.is_unclear() {
+        return next;
+    }
+    core.tell_of(job, JobEvent::Unclear { error: detail });
+    Job { last_error: Some(detail.to_owned()), ..next }
+}
+
+/// Parked by a version of Transom that could not look.
+fn is_of_former_version(job: &Job) -> bool {
+    let unknown = job.progress == Progress::Parked { reason: Reason::OutcomeUnknown };
+    unknown && job.sent.is_none()
 }
 
 /// The attempt at this job has outlived its lease without a word. Its owner can't end the job any more: this is another
@@ -80,9 +82,6 @@ pub(super) async fn take_over(core: &Core, job: &Job) -> Result<Outcome, StoreEr
     let error = "an attempt ended without a word, and its lease is over";
     let next = Job { attempts: job.attempts, ..cut_off(core, &job.claimed(0), error) };
     if core.store.claim(&next, Batch::default()).await? == Applied::Done {
-        if let Progress::Parked { reason } = next.progress {
-            core.tell_of(job, JobEvent::Parked { reason, by: ParkedBy::Attempt { error } });
-        }
         core.queued(&[next]);
     }
     Ok(Outcome::NotAsked)
@@ -118,6 +117,7 @@ async fn sweep(core: &Core, hasher: RandomState, needed: HashSet<u64>, late: boo
     }
 }
 
+const CUT_OFF: &str = "Transom ended while it was being sent";
 const PAGE: usize = 256;
 /// For how long a look at the app may be due, in milliseconds: seven days.
 const UNCONFIRMED: u64 = 7 * 24 * 3600 * 1000;

@@ -134,7 +134,7 @@ impl Worker {
                     next = next.min(at);
                     continue;
                 }
-                let offered = self.lane(kinds::of(&job.task).lane()).offer(job.id, job.document);
+                let offered = self.lane(kinds::lane_of(job)).offer(job.id, job.document);
                 if offered && at > now {
                     self.early.insert(job.id);
                 }
@@ -146,9 +146,13 @@ impl Worker {
     }
 
     fn start_due(&mut self) {
+        if self.core.pause.is_on() {
+            return;
+        }
         let now = self.core.clock.now();
         while now >= self.paused_until {
-            let next = LaneId::ALL.into_iter().filter_map(|lane| {
+            let next = LaneId::ALL.into_iter().filter(|lane| self.is_open(*lane));
+            let next = next.filter_map(|lane| {
                 let id = self.lanes[lane as usize].next(now, &self.busy)?;
                 Some((id, lane))
             });
@@ -162,12 +166,23 @@ impl Worker {
         }
     }
 
+    /// Of what no hash will tell whether it arrived, one goes at a time, and none while another is looked for: see
+    /// [`Unsettled`](super::unsettled::Unsettled).
+    fn is_open(&self, lane: LaneId) -> bool {
+        if lane != LaneId::Conversions {
+            return true;
+        }
+        let is_alone = self.lanes[lane as usize].is_idle() && self.core.unsettled.is_empty();
+        is_alone || self.core.backend.get().capabilities().honours_ids.surely()
+    }
+
     fn wakes_at(&self) -> u64 {
         let now = self.core.clock.now();
         if now < self.paused_until {
             return self.paused_until;
         }
-        let lanes = self.lanes.iter().map(|lane| lane.wakes_at(now));
+        let lanes = self.lanes.iter().filter(|_| !self.core.pause.is_on());
+        let lanes = lanes.map(|lane| lane.wakes_at(now));
         let figures = self.changed.then_some(self.figures_at);
         let times = lanes.chain([figures]).flatten();
         times.fold(self.read_at, u64::min)

@@ -9,8 +9,13 @@ mod gate;
 mod health;
 mod limits;
 mod observer;
+mod reload;
+pub(crate) mod sockets;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tls;
+pub(crate) mod upgrade;

@@ -96,6 +96,16 @@ reasons! {
             "It was uploaded a moment ago. This page shows it as soon as it is ready.",
         )
         .explain("the document is still on its way to DWS: `transom outbox list` tells how it stands"),
+    /// The document is kept, and is not at DWS until an operator has decided about its upload.
+    DocumentParked = "document_parked" => Row::failure(Side::Us)
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .title("Somebody has to decide how the document gets to the viewer service")
+        .page(
+            "This document can't be shown yet",
+            "It is kept safely, and its way to the viewer has to be mended by hand. You can still get it from the \
+             application itself.",
+        )
+        .explain("its upload is parked: `transom outbox list` tells why, and `transom outbox` settles it"),
     /// The app may have other bytes than DWS by now, and they can't be had: there is no `source`.
     DocumentChanged = "document_changed" => Row::failure(Side::App)
         .status(StatusCode::CONFLICT)
@@ -404,6 +414,9 @@ reasons! {
         .retry(),
     /// DWS refuses this document for good.
     DeliveryRefused = "delivery_refused" => Row::failure(Side::Backend),
+    /// Whether DWS stored the document is not known; it is looked for, and sent again only if it is certainly absent.
+    DeliveryUnclear = "delivery_unclear" => Row::failure(Side::Backend)
+        .retry(),
     /// Whether DWS stored the document can't be known; parked for the operator.
     OutcomeUnknown = "outcome_unknown" => Row::failure(Side::Backend),
     /// The spooled bytes are gone or are not the captured ones; parked for the operator.

@@ -1,5 +1,6 @@
 //! The directory where captured bytes rest until DWS has them.
 
+mod limits;
 mod usage;
 mod writer;
 
@@ -14,9 +15,9 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+pub(crate) use self::limits::SpoolLimits;
 use self::usage::{Claim, Usage, counted};
 pub(crate) use self::writer::Writer;
-use crate::config::SpoolLimits;
 use crate::private;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
@@ -47,7 +48,7 @@ impl Spool {
     /// The spool in this directory, which is made when there is something to write at the latest.
     pub(crate) fn new(dir: &Path) -> Self {
         let usage = Arc::new(Usage::new(SpoolLimits::default(), None));
-        let (own, was_made) = (rand::random(), Arc::default());
+        let (own, was_made) = (crate::random::u64(), Arc::default());
         Self { dir: dir.into(), usage, client: None, own, was_made }
     }
 
@@ -169,7 +170,7 @@ impl Spool {
 
     /// A new file under a name that nobody can guess.
     fn create(&self) -> io::Result<Unkept> {
-        let name = format!("{:016x}{:016x}", self.own, rand::random::<u64>());
+        let name = format!("{:016x}{:016x}", self.own, crate::random::u64());
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]

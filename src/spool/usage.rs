@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use crate::config::SpoolLimits;
+use super::SpoolLimits;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 

@@ -19,6 +19,7 @@ mod migrate;
 mod mirror;
 mod names;
 mod provenance;
+mod sent;
 #[cfg(feature = "store-sled")]
 pub(crate) mod rescue;
 #[cfg(feature = "store-sled")]
@@ -43,7 +44,6 @@ mod sled_trees;
 mod sled_writer;
 #[cfg(feature = "store-sled")]
 mod tally;
-#[cfg(feature = "cli")]
 pub(crate) mod transfer;
 mod validators;
 
@@ -59,6 +59,7 @@ pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
 pub use names::{NameError, add_name, rename};
 pub use provenance::{Provenance, Uploader};
+pub use sent::Sent;
 #[cfg(feature = "store-sled")]
 pub use sled_store::SledStore;
 pub use validators::Validators;
@@ -94,6 +95,11 @@ pub(crate) fn spool_path(store: &Path) -> PathBuf {
 /// Where fetched key sets are kept under `store.path`.
 pub(crate) fn keys_path(store: &Path) -> PathBuf {
     store.join("keys")
+}
+
+/// Where what was learnt of backends is kept under `store.path`.
+pub(crate) fn backend_path(store: &Path) -> PathBuf {
+    store.join("backend")
 }
 
 /// Unix milliseconds now.

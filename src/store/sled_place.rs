@@ -68,7 +68,7 @@ impl Place {
     }
 
     fn copy_to(&self, folder: &Path) -> io::Result<Copy> {
-        let path = folder.join(format!("{COPY}{:016x}", rand::random::<u64>()));
+        let path = folder.join(format!("{COPY}{:016x}", crate::random::u64()));
         let copy = Copy { place: Self { is_copy: true, ..Self::alone(&path) } };
         private::folder(&path)?;
         for name in files(&self.sled)? {

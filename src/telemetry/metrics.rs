@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 use super::listeners::ListenerMetrics;
 use crate::reason::{Reason, Step};
 
@@ -21,7 +21,7 @@ use crate::reason::{Reason, Step};
 pub(crate) struct Metrics {
     registry: Registry,
     requests: [Counter; Lane::ALL.len()],
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(super) listeners: ListenerMetrics,
     outcomes: Family<OutcomeLabels, Counter>,
     outcome: Outcomes,
@@ -111,7 +111,7 @@ impl Metrics {
         let store_failures = Counter::default();
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
-        #[cfg(feature = "server")]
+        #[cfg(feature = "cli")]
         let listeners = ListenerMetrics::new(&mut registry);
         registry.register(
             "outcomes",
@@ -200,7 +200,7 @@ impl Metrics {
             registry,
             requests: Lane::ALL
                 .map(|lane| requests.get_or_create_owned(&LaneLabels { lane: lane.name() })),
-            #[cfg(feature = "server")]
+            #[cfg(feature = "cli")]
             listeners,
             outcome: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
             outcomes,
@@ -249,6 +249,16 @@ impl Metrics {
     pub(crate) fn captured(&self, bytes: u64) {
         self.captured_files.inc();
         self.captured_bytes.inc_by(bytes);
+    }
+
+    /// One more is parked than were counted last.
+    pub(crate) fn job_parked(&self) {
+        self.outbox.parked.inc();
+    }
+
+    /// As they were counted last, with those parked since.
+    pub(crate) fn jobs_parked(&self) -> u64 {
+        u64::try_from(self.outbox.parked.get()).unwrap_or_default()
     }
 
     /// `transom_outbox_jobs{state="due|sending|parked"}`, `transom_outbox_oldest_seconds`

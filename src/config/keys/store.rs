@@ -21,6 +21,21 @@ pub(super) static DWS: Section = Section {
         setting("api_key", SECRET, "The Viewer API key of your Nutrient account.")
             .required()
             .example("{ env = \"NUTRIENT_DWS_VIEWER_API_KEY\" }"),
+        setting(
+            "upload_idle",
+            Accepts::Text(&DURATION),
+            "For how long an upload may make no progress. One without a clear end is looked for at DWS, and sent again \
+             when it is not found twice, this time twice over apart.",
+        )
+        .default(|| "\"2m\"".to_owned())
+        .example("\"5m\""),
+        setting(
+            "refused_keep",
+            Accepts::Text(&DURATION),
+            "For how long the bytes of documents that DWS refuses are kept, so that `transom outbox retry` can send them again.",
+        )
+        .default(|| "\"7d\"".to_owned())
+        .example("\"1d\""),
     ],
 };
 
