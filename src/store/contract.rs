@@ -143,6 +143,8 @@ pub trait DocumentStore: Send + Sync + 'static {
     fn is_whole(&self) -> bool {
         true
     }
+    /// What [`is_whole`](Self::is_whole) told has been acted upon.
+    fn loss_is_dealt_with(&self) {}
     /// How often its disk, or what it is kept in otherwise, has failed since it was made.
     fn failures(&self) -> u64 {
         0

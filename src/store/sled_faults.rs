@@ -31,11 +31,6 @@ impl Faults {
         self.next.lock().unwrap().extend(faults);
     }
 
-    /// How many of one kind have not come about.
-    pub(in crate::store) fn left(&self, moments: &[Moment]) -> usize {
-        self.next.lock().unwrap().iter().filter(|(at, _)| moments.contains(at)).count()
-    }
-
     pub(in crate::store) fn at(&self, moment: Moment) -> Result<(), String> {
         let fault = {
             let mut next = self.next.lock().unwrap();
