@@ -50,6 +50,7 @@ const ROOMS: &[&str] = &[
     "layer",
     "explain",
     "reload",
+    "backfill",
     "admin",
     "proxy",
     "demo",

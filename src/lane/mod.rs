@@ -14,6 +14,7 @@ mod view;
 mod writing;
 
 pub(crate) use capture::capture;
+pub(crate) use fetch::{ToFetch, fetch_by, source_of};
 pub(crate) use own::{is_own, own};
 pub(crate) use probe::Probe;
 pub(crate) use view::{Viewed, view};

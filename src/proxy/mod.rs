@@ -14,3 +14,4 @@ pub(crate) mod start;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tls;
+pub(crate) mod way;

@@ -218,9 +218,9 @@ const MAX_READERS: usize = 16;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-#[path = "sled_tests.rs"]
-pub(super) mod tests;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
 #[path = "sled_failing_tests.rs"]
 mod failing_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "sled_tests.rs"]
+pub(super) mod tests;

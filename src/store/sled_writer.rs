@@ -145,9 +145,7 @@ impl Writer {
         });
         result.map_err(|error| match error {
             TransactionError::Storage(error) => of_sled("can't be written", &error),
-            TransactionError::Abort(()) => {
-                full("the transaction was given up".to_owned())
-            }
+            TransactionError::Abort(()) => full("the transaction was given up".to_owned()),
         })
     }
 
