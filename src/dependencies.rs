@@ -35,7 +35,7 @@ pub enum Status {
 
 impl Transom {
     /// The state of what Transom depends on, as it was last seen, for the health endpoint of a service. Sends no
-    /// request. Only the store's being [`Down`](Status::Down) is a reason to send requests elsewhere.
+    /// request. Only the store's being [`Down`](Status::Down), as it has not been there yet, is a reason to send requests elsewhere.
     #[must_use]
     pub fn health(&self) -> Vec<Dependency> {
         self.engine().dependencies()
@@ -44,8 +44,9 @@ impl Transom {
 
 impl Engine {
     pub(crate) fn dependencies(&self) -> Vec<Dependency> {
+        self.metrics.store_failures(self.store.failures());
         let mut dependencies = vec![
-            store(self.store.health()),
+            store(self.store.health(), self.store.is_ready()),
             spool(self.spool.trouble()),
             outbox(self.metrics.jobs_parked(), self.outbox.is_paused()),
             backend(self.config.backend.name, &self.backend_health.state()),
@@ -56,10 +57,12 @@ impl Engine {
     }
 }
 
-fn store(health: Result<(), String>) -> Dependency {
+/// One that was there before is expected back: what is to be written waits for it.
+fn store(health: Result<(), String>, was_there: bool) -> Dependency {
     let (status, detail) = match health {
         Ok(()) => (Status::Ok, "takes writes".to_owned()),
-        Err(told) => (Status::Down, told),
+        Err(told) if was_there => (Status::Degraded, told),
+        Err(told) => (Status::Down, format!("no store yet: it {told}")),
     };
     Dependency { name: "store", status, detail }
 }

@@ -41,7 +41,7 @@ pub(crate) fn content(dir: &Path) {
 /// # Errors
 /// The system's folder for such files can't be written.
 pub(crate) fn scratch() -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!("transom-{:032x}", rand::random::<u128>()));
+    let path = std::env::temp_dir().join(format!("transom-{:032x}", crate::random::u128()));
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]

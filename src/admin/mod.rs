@@ -112,8 +112,9 @@ impl AdminService {
         let asked = backfill::app(app.clone());
         let backfill = Backfill::new(transom.clone(), move || asked.clone());
         let service = move || {
-            let app = Harmless::new(app.clone(), transom.clone());
-            TransomLayer::of(Arc::new(transom.engine().dry_run())).layer(app)
+            let engine = Arc::new(transom.engine().dry_run());
+            let asking = (TransomLayer::of(engine.clone()), Harmless::layer(&engine));
+            asking.layer(app.clone())
         };
         let (questions, backfill) = (Some(Questions::to(service)), Some(backfill));
         Self { operator: Some(Operator { questions, backfill, ..operator }), ..self }
@@ -124,7 +125,7 @@ impl AdminService {
     }
 
     /// The same with the way of a request that the proxy has. Streams end when `closes` is done.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn asking(
         self,
         questions: Questions,

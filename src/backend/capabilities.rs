@@ -4,15 +4,49 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     /// An upload may name its id, and a second one under the same id stores nothing: an attempt can be repeated.
-    pub(crate) honours_ids: bool,
+    pub(crate) honours_ids: Honours,
     /// The title that is sent is the one that viewers show, whatever the file says of itself.
-    pub(crate) honours_titles: bool,
+    pub(crate) honours_titles: Honours,
     /// Sessions are signed here, so that no call is made for one.
     pub(crate) mints_locally: bool,
     /// Larger files are refused; in bytes.
     pub(crate) max_size: Option<u64>,
     /// The content types that it can show.
     pub(crate) types: &'static [&'static str],
+}
+
+/// Whether a backend heeds what an upload asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Honours {
+    Yes,
+    No,
+    /// No reply has told yet.
+    #[default]
+    Unknown,
+}
+
+impl Honours {
+    pub(crate) fn surely(self) -> bool {
+        self == Self::Yes
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "not known yet",
+        }
+    }
+}
+
+impl From<Option<bool>> for Honours {
+    fn from(told: Option<bool>) -> Self {
+        match told {
+            Some(true) => Self::Yes,
+            Some(false) => Self::No,
+            None => Self::Unknown,
+        }
+    }
 }
 
 impl fmt::Display for Capabilities {
@@ -22,8 +56,8 @@ impl fmt::Display for Capabilities {
         write!(
             f,
             "ids of our own: {}; titles: {}; mints locally: {}; ",
-            said(*honours_ids),
-            said(*honours_titles),
+            honours_ids.name(),
+            honours_titles.name(),
             said(*mints_locally),
         )?;
         match max_size {

@@ -42,4 +42,11 @@ impl BackendError {
     pub(crate) fn new(kind: BackendErrorKind, status: Option<u16>, detail: String) -> Self {
         Self { kind, status, retry_after: None, detail }
     }
+
+    /// Whether it tells of a backend that serves nobody at present, not of this request.
+    pub(crate) fn says_away(&self) -> bool {
+        use BackendErrorKind::{Busy, RateLimited, Unreachable};
+        matches!(self.kind, Unreachable | Busy | RateLimited)
+            || matches!(self.status, Some(502..=504))
+    }
 }

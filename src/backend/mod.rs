@@ -7,20 +7,22 @@ mod capabilities;
 mod current;
 mod dws;
 mod error;
+mod title;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::HeaderValue;
-use secrecy::SecretString;
 use tracing::debug;
 
-pub(crate) use self::capabilities::Capabilities;
+pub(crate) use self::capabilities::{Capabilities, Honours};
 pub(crate) use self::current::Current;
 pub(crate) use self::error::{BackendError, BackendErrorKind};
-use crate::config::{BackendConfig, Permissions};
+pub(crate) use self::title::shown_title;
+use crate::config::BackendConfig;
+pub(crate) use crate::session_token::{Permissions, SessionToken};
 use crate::telemetry::Metrics;
 
 /// A service that stores documents for viewing and mints sessions.
@@ -33,11 +35,32 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync + 'static {
     /// What can be relied on.
     fn capabilities(&self) -> Capabilities;
 
-    /// Stores a file; the id that the backend gave it.
+    /// Whose documents these are: address and key, as a fingerprint that tells neither.
+    fn account(&self) -> &str;
+
+    /// For how long an upload may make no progress before it is given up.
+    fn upload_idle(&self) -> Duration;
+
+    /// Stores a file; the id that the backend gave it, which is the one that was asked for only where ids are honoured.
     ///
     /// # Errors
     /// [`BackendErrorKind::Unclear`] where the document may be stored all the same.
     fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>>;
+
+    /// What the backend says of a document; `None` if it has none of this id, or does not answer such questions.
+    ///
+    /// # Errors
+    /// It can't be known now.
+    fn properties<'a>(
+        &'a self,
+        document_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Properties>, BackendError>>;
+
+    /// A page of all documents, the newest first; `cursor` is the `next` of the page before.
+    ///
+    /// # Errors
+    /// [`BackendErrorKind::Forbidden`] where the key has no right to it.
+    fn list<'a>(&'a self, cursor: Option<&'a str>) -> BoxFuture<'a, Result<Listed, BackendError>>;
 
     /// Removes a document; one that is gone already is fine.
     ///
@@ -72,24 +95,25 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync + 'static {
     fn data_planes(&self) -> Arc<Vec<String>>;
 }
 
-/// The backend that the configuration names.
+/// The backend that the configuration names. What it learns of the service outlives the process in `folder`.
 ///
 /// # Errors
 /// A sentence for the operator: an address or a key that can't be used.
 pub(crate) fn connect(
     config: &BackendConfig,
     metrics: Arc<Metrics>,
+    folder: Option<&Path>,
 ) -> Result<Arc<dyn Backend>, String> {
     let (_, connect) = BACKENDS
         .iter()
         .find(|(name, _)| *name == config.name)
         .ok_or_else(|| format!("there is no backend `{}`", config.name))?;
-    let backend = connect(config, metrics)?;
+    let backend = connect(config, metrics, folder)?;
     debug!(backend = backend.name(), can = %backend.capabilities(), "where documents go");
     Ok(backend)
 }
 
-type Connect = fn(&BackendConfig, Arc<Metrics>) -> Result<Arc<dyn Backend>, String>;
+type Connect = fn(&BackendConfig, Arc<Metrics>, Option<&Path>) -> Result<Arc<dyn Backend>, String>;
 
 /// One line for each backend, by its section of the configuration.
 const BACKENDS: &[(&str, Connect)] = &[(dws::NAME, dws::connect)];
@@ -98,9 +122,44 @@ const BACKENDS: &[(&str, Connect)] = &[(dws::NAME, dws::connect)];
 #[derive(Debug)]
 pub(crate) struct Upload<'a> {
     pub(crate) path: &'a Path,
+    /// The id that it should have.
+    pub(crate) document_id: Option<&'a str>,
     pub(crate) title: Option<&'a str>,
     pub(crate) content_type: &'a str,
     pub(crate) size: u64,
+    /// Of the captured bytes, in hex; empty: not known.
+    pub(crate) sha256: &'a str,
+}
+
+/// What a backend says of one of its documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Properties {
+    pub(crate) title: Option<String>,
+    /// Of the PDF that it shows, in lower-case hex: for other types not that of the uploaded bytes.
+    pub(crate) sha256: Option<String>,
+    /// Bytes.
+    pub(crate) size: Option<u64>,
+}
+
+/// A page of documents.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) documents: Vec<ListedDocument>,
+    /// Where the next page begins; `None` at the end.
+    pub(crate) next: Option<String>,
+    /// How many documents there are in all.
+    pub(crate) count: Option<u64>,
+    /// The time there, in Unix milliseconds.
+    pub(crate) now: Option<u64>,
+}
+
+/// A document on a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListedDocument {
+    pub(crate) id: String,
+    pub(crate) title: Option<String>,
+    /// By the backend's clock, in Unix milliseconds.
+    pub(crate) created_at: Option<u64>,
 }
 
 /// A session to be asked for.
@@ -111,18 +170,4 @@ pub(crate) struct SessionRequest<'a> {
     /// Unix seconds.
     pub(crate) expires: u64,
     pub(crate) user_id: Option<&'a str>,
-}
-
-/// A session that was read back and is no wider than asked.
-#[derive(Debug, Clone)]
-pub(crate) struct SessionToken {
-    pub(crate) jwt: SecretString,
-    /// The same, ready to be sent; marked as sensitive, so that it is never shown.
-    pub(crate) header: HeaderValue,
-    pub(crate) document_id: String,
-    /// Unix seconds, as the token says.
-    pub(crate) expires: u64,
-    pub(crate) permissions: Permissions,
-    /// Where its viewer connects to, for the viewer page's policy.
-    pub(crate) server_url: Option<String>,
 }

@@ -230,6 +230,7 @@ impl Entry {
             JobEvent::Done { document_id, .. } => {
                 Self { document_id: Some(document_id.to_owned()), ..entry }
             }
+            JobEvent::Unclear { error: told } => Self { error: error(told), ..entry },
             JobEvent::Refused { detail, .. } => Self { error: error(detail), ..entry },
             JobEvent::Retried { after, error: told } => {
                 Self { wait_ms: Some(millis(after)), error: error(told), ..entry }
@@ -238,10 +239,9 @@ impl Entry {
                 by: ParkedBy::Spool { error: told } | ParkedBy::Attempt { error: told },
                 ..
             } => Self { error: error(told), ..entry },
-            JobEvent::Queued
-            | JobEvent::Dropped { .. }
-            | JobEvent::Parked { by: ParkedBy::Restart, .. }
-            | JobEvent::Fenced => entry,
+            JobEvent::Queued | JobEvent::Dropped { .. } | JobEvent::Absent | JobEvent::Fenced => {
+                entry
+            }
         }
     }
 }

@@ -26,6 +26,10 @@ pub(crate) enum JobEvent<'a> {
     Refused { reason: Reason, detail: &'a str },
     /// An attempt failed; the next is due after this.
     Retried { after: Duration, error: &'a str },
+    /// Whether the backend did what was asked of it is not known: it is looked at.
+    Unclear { error: &'a str },
+    /// It was looked for at the backend, and is certainly not there.
+    Absent,
     /// It waits for the operator.
     Parked { reason: Reason, by: ParkedBy<'a> },
     /// Its lease has been taken over, so that the end of this attempt does not count.
@@ -39,8 +43,6 @@ pub(crate) enum ParkedBy<'a> {
     Spool { error: &'a str },
     /// The end of an attempt.
     Attempt { error: &'a str },
-    /// The end of the process during an attempt.
-    Restart,
 }
 
 impl JobEvent<'_> {
@@ -52,6 +54,8 @@ impl JobEvent<'_> {
             Self::Done { .. } => "job_done",
             Self::Refused { .. } => "job_refused",
             Self::Retried { .. } => "job_retried",
+            Self::Unclear { .. } => "job_unclear",
+            Self::Absent => "job_absent",
             Self::Parked { .. } => "job_parked",
             Self::Fenced => "job_fenced",
         }
@@ -60,7 +64,8 @@ impl JobEvent<'_> {
     /// What its delivery has come to; `None` while nothing was decided.
     pub(super) fn reason(self) -> Option<Reason> {
         match self {
-            Self::Queued | Self::Fenced => None,
+            Self::Queued | Self::Fenced | Self::Absent => None,
+            Self::Unclear { .. } => Some(Reason::DeliveryUnclear),
             Self::Dropped { .. } => Some(Reason::Superseded),
             Self::Retried { .. } => Some(Reason::DeliveryRetried),
             Self::Done { reason, .. }

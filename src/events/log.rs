@@ -123,6 +123,13 @@ fn log_job(job: &JobRef<'_>, what: JobEvent<'_>) {
             let (code, next_try_ms) = (Reason::DeliveryRetried, after.as_millis());
             warn!(%code, job, %document, attempts, next_try_ms, error, "a delivery will be repeated");
         }
+        JobEvent::Unclear { error } => {
+            let code = Reason::DeliveryUnclear;
+            warn!(%code, job, %document, attempts, error, "an upload had no clear end; it is looked for at DWS");
+        }
+        JobEvent::Absent => {
+            info!(job, %document, "an upload without a clear end is not at DWS; it is sent again");
+        }
         JobEvent::Parked { reason: code, by } => match by {
             ParkedBy::Spool { error } => {
                 error!(%code, job, %document, error, "an upload is parked: its bytes are gone");
@@ -130,10 +137,6 @@ fn log_job(job: &JobRef<'_>, what: JobEvent<'_>) {
             ParkedBy::Attempt { error } => error!(
                 %code, job, %document, attempts, error,
                 "an upload is parked: see `transom outbox list`"
-            ),
-            ParkedBy::Restart => error!(
-                %code, job, %document,
-                "an upload was cut off by the end of the last run; it is parked: see `transom outbox list`"
             ),
         },
         JobEvent::Fenced => warn!(

@@ -2,13 +2,15 @@
 
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
 use crate::backend::{
-    Backend, BackendError, BackendErrorKind, Capabilities, SessionRequest, SessionToken, Upload,
+    Backend, BackendError, BackendErrorKind, Capabilities, Listed, Properties, SessionRequest,
+    SessionToken, Upload,
 };
 use crate::config::Remember;
 use crate::engine::{Effects, Engine};
@@ -41,6 +43,7 @@ impl Engine {
             backend_health: self.backend_health.clone(),
             watch: self.watch.clone(),
             background: self.background.clone(),
+            in_flight: self.in_flight.clone(),
         }
     }
 }
@@ -58,7 +61,26 @@ impl Backend for Pretended {
         self.0.capabilities()
     }
 
+    fn account(&self) -> &str {
+        self.0.account()
+    }
+
+    fn upload_idle(&self) -> Duration {
+        self.0.upload_idle()
+    }
+
     fn upload<'a>(&'a self, _: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>> {
+        ready(Err(nothing_happens())).boxed()
+    }
+
+    fn properties<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Properties>, BackendError>> {
+        ready(Err(nothing_happens())).boxed()
+    }
+
+    fn list<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Result<Listed, BackendError>> {
         ready(Err(nothing_happens())).boxed()
     }
 

@@ -57,7 +57,7 @@ async fn attempt_job(
     let is_due = matches!(job.progress, Progress::Due { .. });
     match ready_at(&job, now) {
         Some(at) if at > now && !(early && is_due) => Ok(Outcome::Later(at)),
-        Some(_) if is_due => kinds::of(&job.task).run(core, job, failures).await,
+        Some(_) if is_due => kinds::of(&job).run(core, job, failures).await,
         Some(_) => take_over(core, &job).await,
         None => Ok(Outcome::NotAsked),
     }
@@ -136,7 +136,8 @@ pub(super) fn next_try(
         _ => Pace::Quick,
     };
     let failures = if blames_backend(error.kind) { failures } else { job.attempts };
-    let wait = delay(pace, failures.saturating_add(1), error.retry_after, rand::random());
+    let wait =
+        delay(pace, failures.saturating_add(1), error.retry_after, crate::random::fraction());
     core.clock.now().saturating_add(millis(wait))
 }
 

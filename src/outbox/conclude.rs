@@ -11,7 +11,8 @@ use crate::backend::BackendError;
 use crate::events::{Event, JobEvent, ParkedBy, StoreNeed};
 use crate::reason::Reason;
 use crate::store::{
-    Applied, Batch, BoxFuture, Document, DocumentState, Job, JobId, Progress, StoreError, find_job,
+    Applied, Batch, BoxFuture, Document, DocumentState, Job, JobId, Progress, Sent, StoreError,
+    find_job,
 };
 
 /// An upload's last word.
@@ -24,6 +25,9 @@ pub(super) enum Ending {
 /// The document becomes ready or refused, the job goes, and what nothing refers to any more is
 /// journalled for removal.
 pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
+    if let Some(document_id) = ending.document() {
+        core.belongings.note(document_id);
+    }
     let removal = core.store.next_job();
     let reason = surely(core, || Box::pin(try_conclude(core, job, &ending, removal))).await;
     let Some(reason) = reason else { return core.tell_of(job, JobEvent::Fenced) };
@@ -44,14 +48,14 @@ pub(super) async fn retry_later(core: &Core, job: &Job, at: u64, error: &Backend
     let detail = bounded(&error.to_string());
     let next = Job { last_error: Some(detail.clone()), ..job.released(Progress::Due { at }) };
     let after = Duration::from_millis(at.saturating_sub(core.clock.now()));
-    give_back(core, job, next, JobEvent::Retried { after, error: &detail }).await;
+    give_back(core, job, next, Some(JobEvent::Retried { after, error: &detail })).await;
 }
 
 pub(super) async fn park(core: &Core, job: &Job, reason: Reason, error: &str) {
     let parked = job.released(Progress::Parked { reason });
     let parked = Job { last_error: Some(bounded(error)), ..parked };
     let by = ParkedBy::Attempt { error };
-    give_back(core, job, parked, JobEvent::Parked { reason, by }).await;
+    give_back(core, job, parked, Some(JobEvent::Parked { reason, by })).await;
 }
 
 /// Undoes a claim that may or may not have been written, as nothing was sent.
@@ -59,11 +63,27 @@ pub(super) async fn hand_back(core: &Core, claimed: &Job) {
     surely(core, || Box::pin(try_hand_back(core, claimed))).await;
 }
 
+/// DWS may or may not have stored it: it is looked for before anything is sent again.
+pub(super) async fn settle_later(core: &Core, job: &Job, error: &BackendError) {
+    let detail = bounded(&error.to_string());
+    let unclear = Job { last_error: Some(detail.clone()), ..job.unclear() };
+    let sent = unclear.sent.clone().map(|sent| Sent { away: error.says_away(), ..sent });
+    let at = core.clock.now().saturating_add(FIRST_LOOK);
+    let due = Job { sent, ..unclear.released(Progress::Due { at }) };
+    core.unsettled.unclear(&due);
+    give_back(core, job, due.clone(), Some(JobEvent::Unclear { error: &detail })).await;
+    core.hints.offer([&due]);
+}
+
 /// Ends an attempt, unless the job is no longer this owner's.
-async fn give_back(core: &Core, claimed: &Job, next: Job, what: JobEvent<'_>) {
+pub(super) async fn give_back(core: &Core, claimed: &Job, next: Job, what: Option<JobEvent<'_>>) {
     let batch = Batch { put_jobs: vec![next], ..Batch::default() };
     let finished = surely(core, || core.store.finish(claimed, batch.clone())).await;
-    core.tell_of(claimed, if finished == Applied::Done { what } else { JobEvent::Fenced });
+    match what {
+        _ if finished != Applied::Done => core.tell_of(claimed, JobEvent::Fenced),
+        Some(what) => core.tell_of(claimed, what),
+        None => {}
+    }
 }
 
 async fn try_conclude(
@@ -167,6 +187,8 @@ fn bounded(text: &str) -> String {
     text.chars().take(MAX_DETAIL).collect()
 }
 
+/// Milliseconds between an attempt without a clear end and the first look: DWS lists what it stores a moment later.
+const FIRST_LOOK: u64 = 500;
 pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Characters of an error that are kept.
 const MAX_DETAIL: usize = 300;

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 
+use super::belongings::{Belongings, SameBytes};
 use super::clock::Clock;
 use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
-use super::pause::Pause;
+use super::patience::MAX_WAITING;
+use super::pause::{PAUSED, Pause};
 use super::remote::Files;
+use super::unsettled::Unsettled;
 use super::writes::Writes;
 use crate::backend::Current;
 use crate::events::{Event, Events, JobEvent, JobRef, Origin, StoreNeed};
@@ -25,19 +28,49 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     pub(super) hints: Hints,
     pub(super) writes: Writes,
+    pub(super) belongings: Belongings,
+    pub(super) same_bytes: SameBytes,
+    pub(super) unsettled: Unsettled,
     /// Whether an operator has stopped deliveries.
     pub(super) pause: Pause,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
+    /// Places for steps that wait for the store.
+    pub(super) waiting: Semaphore,
 }
 
 impl Core {
+    pub(super) fn new(
+        store: Arc<dyn DocumentStore>,
+        files: Arc<dyn Files>,
+        backend: Arc<Current>,
+        events: Events,
+        clock: Clock,
+    ) -> Self {
+        let pause = Pause::at(files.path(PAUSED));
+        Self {
+            store,
+            files,
+            backend,
+            events,
+            clock,
+            hints: Hints::default(),
+            writes: Writes::default(),
+            pause,
+            belongings: Belongings::default(),
+            same_bytes: SameBytes::default(),
+            unsettled: Unsettled::default(),
+            settled: Notify::new(),
+            waiting: Semaphore::new(MAX_WAITING),
+        }
+    }
+
     pub(super) fn tell(&self, event: &Event<'_>) {
         self.events.tell(event, &Origin::default());
     }
 
     pub(super) fn tell_of(&self, job: &Job, what: JobEvent<'_>) {
-        let kind = kinds::of(&job.task).name();
+        let kind = kinds::of(job).name();
         let job = JobRef { id: job.id.0, kind, document: job.key(), attempts: job.attempts };
         self.tell(&Event::Job { job, what });
     }

@@ -30,7 +30,7 @@ impl Hints {
             let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             for job in jobs {
                 if fresh.jobs.len() < MAX_FRESH {
-                    fresh.jobs.insert(job.id, (kinds::of(&job.task).lane(), job.document));
+                    fresh.jobs.insert(job.id, (kinds::lane_of(job), job.document));
                 } else {
                     fresh.overflowed = true;
                 }

@@ -72,6 +72,10 @@ impl Lane {
         self.running = self.running.saturating_sub(1);
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.running == 0
+    }
+
     /// Whether it did not before.
     pub(super) fn works(&mut self) -> bool {
         self.breaker.close()

@@ -1,19 +1,32 @@
 //! What an operator decides about a parked upload, after a look at DWS.
 
-use crate::store::{Applied, Batch, DocumentStore, Job, JobId, Progress, StoreError, find_job};
+use crate::reason::Reason;
+use crate::store::{
+    Applied, Batch, DocumentStore, Job, JobId, Progress, Sent, StoreError, find_job,
+};
 
-/// DWS does not have it: send it (again). The job as it is now.
+/// It is tried again: sent, or, where DWS may have it, looked for first. The job as it is now.
 pub(crate) async fn retry(
     store: &dyn DocumentStore,
     id: JobId,
     now: u64,
 ) -> Result<Job, OutboxError> {
     let job = find_parked(store, id).await?;
-    let due = Job { progress: Progress::Due { at: now }, ..job };
+    let due = Job { progress: Progress::Due { at: now }, ..tried_again(job) };
     match store.apply(send_again(&due)).await? {
         Applied::Done => Ok(due),
         Applied::Conflict | Applied::Fenced => Err(OutboxError::Changed(id)),
     }
+}
+
+fn tried_again(job: Job) -> Job {
+    // One without that was sent by a version that wrote nothing down.
+    let may_be_there = job.sent.as_ref().is_none_or(|sent| sent.unclear);
+    if job.progress != (Progress::Parked { reason: Reason::OutcomeUnknown }) || !may_be_there {
+        return job;
+    }
+    let unclear = job.unclear();
+    Job { sent: unclear.sent.map(|sent| Sent { settlements: 0, excused: 0, ..sent }), ..unclear }
 }
 
 /// Another may have decided meanwhile, and an attempt be under way: the fence keeps it from being made twice.

@@ -9,6 +9,8 @@ use crate::reason::Reason;
 pub(super) enum Verdict {
     /// DWS certainly has not done it: again later.
     Retry(Pace),
+    /// DWS may have done it: it is looked for.
+    Settle,
     /// Waits for the operator.
     Park(Reason),
     /// DWS will never take it.

@@ -134,7 +134,7 @@ impl Worker {
                     next = next.min(at);
                     continue;
                 }
-                let offered = self.lane(kinds::of(&job.task).lane()).offer(job.id, job.document);
+                let offered = self.lane(kinds::lane_of(job)).offer(job.id, job.document);
                 if offered && at > now {
                     self.early.insert(job.id);
                 }
@@ -151,7 +151,8 @@ impl Worker {
         }
         let now = self.core.clock.now();
         while now >= self.paused_until {
-            let next = LaneId::ALL.into_iter().filter_map(|lane| {
+            let next = LaneId::ALL.into_iter().filter(|lane| self.is_open(*lane));
+            let next = next.filter_map(|lane| {
                 let id = self.lanes[lane as usize].next(now, &self.busy)?;
                 Some((id, lane))
             });
@@ -163,6 +164,16 @@ impl Worker {
             self.busy.insert(document);
             self.running.insert(task.id(), Running { lane, id, document });
         }
+    }
+
+    /// Of what no hash will tell whether it arrived, one goes at a time, and none while another is looked for: see
+    /// [`Unsettled`](super::unsettled::Unsettled).
+    fn is_open(&self, lane: LaneId) -> bool {
+        if lane != LaneId::Conversions {
+            return true;
+        }
+        let is_alone = self.lanes[lane as usize].is_idle() && self.core.unsettled.is_empty();
+        is_alone || self.core.backend.get().capabilities().honours_ids.surely()
     }
 
     fn wakes_at(&self) -> u64 {

@@ -9,9 +9,12 @@ mod gate;
 mod health;
 mod limits;
 mod observer;
+mod reload;
+pub(crate) mod sockets;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tls;
+pub(crate) mod upgrade;
 pub(crate) mod way;

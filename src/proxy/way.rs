@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tower::ServiceBuilder;
+
 use super::forward::Forwarder;
 use super::gate::{self, Gate};
 use crate::backfill::{self, App};
@@ -15,7 +17,8 @@ pub(super) fn way_to_app(
     gate: &Arc<gate::Shared>,
     app: &AppConfig,
 ) -> Result<App, BoxError> {
-    Ok(backfill::app(Gate::new(forwarder.sibling(app)?, Arc::clone(gate))))
+    let forwarder = forwarder.sibling(app)?;
+    Ok(backfill::app(ServiceBuilder::new().layer(Gate::layer(gate)).service(forwarder)))
 }
 
 /// The same where no proxy runs.

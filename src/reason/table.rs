@@ -414,6 +414,9 @@ reasons! {
         .retry(),
     /// DWS refuses this document for good.
     DeliveryRefused = "delivery_refused" => Row::failure(Side::Backend),
+    /// Whether DWS stored the document is not known; it is looked for, and sent again only if it is certainly absent.
+    DeliveryUnclear = "delivery_unclear" => Row::failure(Side::Backend)
+        .retry(),
     /// Whether DWS stored the document can't be known; parked for the operator.
     OutcomeUnknown = "outcome_unknown" => Row::failure(Side::Backend),
     /// The spooled bytes are gone or are not the captured ones; parked for the operator.

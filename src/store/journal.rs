@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::DocId;
+use super::{DocId, Sent};
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 
@@ -35,6 +35,9 @@ pub struct Job {
     /// Until when the claim holds, in Unix milliseconds, while it is `Sending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leased_until: Option<u64>,
+    /// How an upload was sent last. `None` before the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -103,6 +106,7 @@ impl Job {
             last_error: None,
             fence: 0,
             leased_until: None,
+            sent: None,
         }
     }
 
@@ -133,6 +137,24 @@ impl Job {
     #[must_use]
     pub fn released(&self, progress: Progress) -> Self {
         Self { progress, leased_until: None, ..self.clone() }
+    }
+
+    /// Whether its document may be at DWS already, so that it is to be looked for.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.unclear)
+    }
+
+    /// Whether it has been sent without a clear end, whatever was found since: it may still arrive.
+    pub(crate) fn may_arrive(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.unclear || sent.settlements > 0)
+    }
+
+    /// The same, as an upload that may or may not have been stored.
+    pub(crate) fn unclear(&self) -> Self {
+        let former = || Sent { since: self.created_at, ..Sent::default() };
+        let sent = self.sent.clone().unwrap_or_else(former);
+        let sent = Sent { unclear: true, absent_since: None, candidates: Vec::new(), ..sent };
+        Self { sent: Some(sent), ..self.clone() }
     }
 
     /// A name of its document, for the operator.

@@ -17,6 +17,7 @@ mod memory;
 mod migrate;
 mod names;
 mod provenance;
+mod sent;
 #[cfg(feature = "store-sled")]
 mod sled_cache;
 #[cfg(all(test, feature = "store-sled"))]
@@ -48,20 +49,21 @@ pub use journal::{Job, JobId, Progress, Task};
 pub use memory::MemoryStore;
 pub use names::{NameError, add_name, rename};
 pub use provenance::{Provenance, Uploader};
+pub use sent::Sent;
 #[cfg(feature = "store-sled")]
 pub use sled_store::SledStore;
 pub use validators::Validators;
 pub(crate) use validators::{Compared, Observed};
 
-/// The store under `store.path`.
+/// The store under `store.path`, which opens as soon as it can.
 #[cfg(feature = "store-sled")]
-pub(crate) fn open(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
-    SledStore::open(sled_path(folder)).map(|store| Arc::new(store) as _)
+pub(crate) fn start(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
+    SledStore::start(sled_path(folder)).map(|store| Arc::new(store) as _)
 }
 
 /// Without a store of its own, Transom forgets its documents with the process.
 #[cfg(not(feature = "store-sled"))]
-pub(crate) fn open(_: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
+pub(crate) fn start(_: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
     tracing::warn!(
         "documents are kept in memory alone and forgotten with this process: build with the feature \
          `store-sled`, or start with a store of your own (Transom::start_with)"
@@ -83,6 +85,11 @@ pub(crate) fn spool_path(store: &Path) -> PathBuf {
 /// Where fetched key sets are kept under `store.path`.
 pub(crate) fn keys_path(store: &Path) -> PathBuf {
     store.join("keys")
+}
+
+/// Where what was learnt of backends is kept under `store.path`.
+pub(crate) fn backend_path(store: &Path) -> PathBuf {
+    store.join("backend")
 }
 
 /// Unix milliseconds now.

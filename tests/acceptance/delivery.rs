@@ -31,11 +31,11 @@ async fn a_kill_between_the_apps_reply_and_the_delivery_loses_and_doubles_nothin
     assert_eq!(world.dws.documents().await.len(), ids.len());
 }
 
-/// Kills at any moment, DWS answering as always: what the client saw accepted is at DWS once, or, where the
-/// kill hit the sending itself, parked for the operator. It is never lost and never there twice.
+/// Kills at any moment, DWS answering as always: what the client saw accepted is at DWS once. It is never lost, never
+/// there twice, and never left to an operator.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_at_random_moments_lose_and_double_nothing() {
-    let mut world = World::usual().start(Form::Binary).await;
+    let mut world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let mut accepted = Vec::new();
     for round in 0..8_u64 {
         let heads = Arc::new(AtomicU64::new(0));
@@ -62,13 +62,12 @@ async fn kills_at_random_moments_lose_and_double_nothing() {
     world.settled().await;
     world.stop().await;
     let config = world.config_path.display().to_string();
-    let parked = process::run(&["outbox", "--config", &config, "list"]).await;
-    let parked = String::from_utf8(parked.stdout).unwrap();
+    let left = process::run(&["outbox", "--config", &config, "list"]).await;
+    assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "nothing is left to anybody");
     let titles: Vec<_> = world.dws.documents().await.into_iter().filter_map(|d| d.title).collect();
     for name in accepted {
         let there = titles.iter().filter(|title| **title == name).count();
-        let waits = parked.contains(&name);
-        assert!(there == 1 || there == 0 && waits, "{name}: {there} at DWS, parked: {waits}");
+        assert_eq!(there, 1, "{name}");
     }
     assert!(!titles.is_empty());
     let distinct: std::collections::BTreeSet<_> = titles.iter().collect();
@@ -76,9 +75,44 @@ async fn kills_at_random_moments_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unclear_outcome_is_parked_and_told() {
-    let mut world = World::usual().start(Form::Binary).await;
-    world.dws.fault("upload", json!({ "fault": "reset_after" })).await;
+async fn an_unclear_outcome_settles_itself() {
+    for (fault, ids) in [("reset_after", true), ("reset_after", false), ("no_id", false)]
+        .into_iter()
+        .chain([("reset_before", true), ("reset_before", false)])
+    {
+        let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
+        world.dws.quirks(json!({ "honour_document_id": ids })).await;
+        world.upload_as("ann", "before.pdf").await;
+        world.dws.has_documents(1).await;
+        world.dws.fault("upload", json!({ "fault": fault, "times": 1 })).await;
+        let id = world.upload_as("ann", "a.pdf").await;
+        world.counted("deliver", "delivery_unclear").await;
+        let session = world.session_in_the_end("ann", &id).await;
+        let documents = world.dws.documents().await;
+        assert_eq!(documents.len(), 2, "{fault}, ids heeded: {ids}");
+        let bytes = world.dws.content(session["document_id"].as_str().unwrap()).await;
+        assert!(bytes == files::pdf("a.pdf"));
+        world.spool_is_empty_in_the_end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclear_upload_of_what_the_app_deleted_meanwhile_is_removed() {
+    let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
+    world.dws.fault("upload", json!({ "fault": "reset_after", "times": 1 })).await;
+    world.dws.fault("list", json!({ "fault": "status", "status": 503, "times": 2 })).await;
+    let id = world.upload_as("ann", "a.pdf").await;
+    world.counted("deliver", "delivery_unclear").await;
+    world.request_as("ann", Method::DELETE, &format!("/api/files/{id}")).send().await.unwrap();
+    world.dws.has_documents(0).await;
+    world.spool_is_empty_in_the_end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_settled_is_told_to_the_operator() {
+    let mut world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
+    world.dws.fault("list", json!({ "fault": "status", "status": 403 })).await;
+    world.dws.fault("upload", json!({ "fault": "reset_after", "times": 1 })).await;
     let id = world.upload_as("ann", "a.pdf").await;
     world.counted("deliver", "outcome_unknown").await;
     assert_eq!(world.dws.documents().await.len(), 1, "stored once, and not sent again");
@@ -88,7 +122,7 @@ async fn an_unclear_outcome_is_parked_and_told() {
     let config = world.config_path.display().to_string();
     let listed = process::run(&["outbox", "--config", &config, "list"]).await;
     let text = String::from_utf8(listed.stdout).unwrap();
-    assert!(text.contains("outcome_unknown"), "{text}");
+    assert!(text.contains("outcome_unknown") && text.contains("right to read"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,3 +218,6 @@ async fn the_title_is_the_name_that_the_browser_gave() {
             == files::pdf("Bericht Ü 1.pdf")
     );
 }
+
+/// What was not found is looked for again after two seconds.
+const SETTLE_SOON: &str = "upload_idle = \"1s\"";

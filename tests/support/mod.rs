@@ -58,6 +58,7 @@ pub struct WorldBuilder {
     config: String,
     server_settings: String,
     app_settings: String,
+    dws_settings: String,
     app: App,
     app_address: Option<SocketAddr>,
     dws: Option<Dws>,
@@ -94,6 +95,7 @@ impl World {
             config: config.to_owned(),
             server_settings: String::new(),
             app_settings: String::new(),
+            dws_settings: String::new(),
             app: App::files(),
             app_address: None,
             dws: None,
@@ -313,9 +315,22 @@ impl World {
 
     /// SIGHUP. Binary form only.
     pub async fn hang_up(&self) {
+        self.signal("HUP").await;
+    }
+
+    /// Binary form only.
+    pub async fn signal(&self, name: &str) {
         match &self.transom {
-            Running::Process(process) => process.signal("HUP").await,
+            Running::Process(process) => process.signal(name).await,
             _ => panic!("only the binary takes signals"),
+        }
+    }
+
+    /// Waits until the binary has ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        match &mut self.transom {
+            Running::Process(process) => process.ended().await,
+            _ => panic!("only the binary has a process that ends"),
         }
     }
 
@@ -392,6 +407,13 @@ impl WorldBuilder {
     }
 
     /// A DWS that was made before, so that it can be in trouble from the start.
+    /// More lines of `[dws]`.
+    pub fn dws_settings(mut self, lines: &str) -> Self {
+        self.dws_settings.push_str(lines);
+        self.dws_settings.push('\n');
+        self
+    }
+
     pub fn dws(mut self, dws: Dws) -> Self {
         self.dws = Some(dws);
         self
@@ -413,12 +435,13 @@ impl WorldBuilder {
         };
         let text = format!(
             "[server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n{}\n[app]\nurl = \"http://{app_address}\"\n{}\n\
-             [dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n\n[store]\npath = \"{}\"\n\n\
+             [dws]\nurl = \"http://{}/viewer\"\napi_key = \"{}\"\n{}\n[store]\npath = \"{}\"\n\n\
              [viewer]\nsdk = \"http://{}/nutrient-viewer.js\"\n\n{}",
             self.server_settings,
             self.app_settings,
             dws.address,
             dws::KEY,
+            self.dws_settings,
             dir.path.join("data").display(),
             dws.address,
             self.config

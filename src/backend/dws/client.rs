@@ -1,10 +1,11 @@
 //! The calls, one attempt each.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
@@ -14,11 +15,13 @@ use tracing::warn;
 use url::Url;
 
 use super::data_plane::DataPlanes;
+use super::learnt::Learnt;
 use super::readback::{Asked, read_back};
 use super::upload::{self, Progress};
 use super::{
     BackendError, BackendErrorKind, NAME, SessionRequest, SessionToken, Upload, scrub, verdict,
 };
+use crate::backend::title::shown_title;
 use crate::config::BackendConfig;
 use crate::reason::causes;
 use crate::telemetry::{BackendCall, Metrics};
@@ -34,11 +37,16 @@ pub(super) struct DwsClient {
     api_key: SecretString,
     metrics: Arc<Metrics>,
     pub(super) upload_idle: Duration,
+    pub(super) learnt: Learnt,
     data_planes: DataPlanes,
 }
 
 impl DwsClient {
-    pub(super) fn new(config: &BackendConfig, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub(super) fn new(
+        config: &BackendConfig,
+        metrics: Arc<Metrics>,
+        folder: Option<&Path>,
+    ) -> Result<Self, String> {
         let key = config.api_key.expose_secret();
         let mut authorization = HeaderValue::try_from(format!("Bearer {key}"))
             .map_err(|_| "the DWS API key holds characters that no HTTP header can carry")?;
@@ -60,7 +68,8 @@ impl DwsClient {
             url: config.url.trim_end_matches('/').to_owned(),
             api_key: config.api_key.clone(),
             metrics,
-            upload_idle: UPLOAD_IDLE,
+            upload_idle: config.upload_idle,
+            learnt: Learnt::of(config.url.trim_end_matches('/'), key, folder),
             data_planes: DataPlanes::default(),
         })
     }
@@ -70,9 +79,11 @@ impl DwsClient {
         let progress = Progress::default();
         let file_error = |detail| BackendError::new(BackendErrorKind::File, None, detail);
         let form = upload::form(&upload, &progress).await.map_err(file_error)?;
-        let request = self.uploads.post(format!("{}/documents", self.url)).multipart(form);
+        let request = self.uploads.post(format!("{}/documents", self.url));
+        let request = request.header(CONTENT_TYPE, form.content_type);
+        let request = request.header(CONTENT_LENGTH, form.length).body(form.body);
         let reply = tokio::select! {
-            reply = self.stored(request) => reply,
+            reply = self.stored(request, &upload) => reply,
             () = progress.stalled(self.upload_idle) => Err(BackendError::new(
                 BackendErrorKind::Unclear,
                 None,
@@ -85,13 +96,23 @@ impl DwsClient {
         }
     }
 
-    async fn stored(&self, request: RequestBuilder) -> Result<String, BackendError> {
+    async fn stored(
+        &self,
+        request: RequestBuilder,
+        upload: &Upload<'_>,
+    ) -> Result<String, BackendError> {
         let reply = self.send(BackendCall::Upload, request).await?;
         let (status, body) = self.json(reply).await?;
         if let Some(errors) = body.pointer("/data/errors").filter(|errors| !is_empty(errors)) {
             warn!(errors = self.scrub(&errors.to_string()), "DWS stored a document with errors");
         }
-        document_id(&body).map(str::to_owned).ok_or_else(|| self.unusable(status, "no document id"))
+        let stored = document_id(&body).ok_or_else(|| self.unusable(status, "no document id"))?;
+        let ids = upload.document_id.map(|asked| asked == stored);
+        let told = ["/data/title", "/title"].into_iter().find_map(|at| body.pointer(at));
+        let sent = upload.title.map(|title| shown_title(Some(title)));
+        let titles = sent.zip(told).map(|(sent, told)| told.as_str() == Some(&*sent));
+        self.learnt.note(ids, titles).await;
+        Ok(stored.to_owned())
     }
 
     /// Removes a document; one that is gone already is fine.
@@ -101,12 +122,16 @@ impl DwsClient {
             let detail = "a document without an id can't be removed".to_owned();
             return Err(BackendError::new(BackendErrorKind::Refused, None, detail));
         }
-        let id = utf8_percent_encode(document_id, NON_ALPHANUMERIC);
-        let request = self.calls.delete(format!("{}/documents/{id}", self.url));
+        let request = self.calls.delete(self.address_of(document_id));
         match self.send(BackendCall::Remove, request.timeout(CALL_TIMEOUT)).await {
             Err(error) if error.kind == BackendErrorKind::NotFound => Ok(()),
             reply => reply.map(drop),
         }
+    }
+
+    pub(super) fn address_of(&self, document_id: &str) -> String {
+        let id = utf8_percent_encode(document_id, NON_ALPHANUMERIC);
+        format!("{}/documents/{id}", self.url)
     }
 
     /// Mints a session and reads back what it grants.
@@ -327,7 +352,7 @@ pub(super) fn document_id(body: &Value) -> Option<&str> {
 
 /// Whether this can be an id of DWS. It is put into URLs, claims and pages, where a slash, a quote
 /// or a line break would mean something.
-fn is_document_id(id: &str) -> bool {
+pub(super) fn is_document_id(id: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:".contains(&byte);
     (1..=MAX_ID).contains(&id.len())
         && id.bytes().all(is_plain)
@@ -341,8 +366,6 @@ fn is_empty(errors: &Value) -> bool {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Total, for calls without a file.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-/// Uploads have no total time: a large file on a slow line is fine as long as it moves.
-const UPLOAD_IDLE: Duration = Duration::from_secs(120);
 /// Below what the load balancer in front of DWS most likely keeps (60 s), so that it is rarely the
 /// one that closes.
 const POOL_IDLE: Duration = Duration::from_secs(40);

@@ -1,10 +1,9 @@
 //! Whether a document is still there, which the calls that use it don't tell: DWS mints sessions for what is gone.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::BackendError;
 use super::client::{CALL_TIMEOUT, DwsClient};
-use super::{BackendError, BackendErrorKind};
 use crate::telemetry::BackendCall;
 
 impl DwsClient {
@@ -33,12 +32,6 @@ impl DwsClient {
 
     /// By its properties: the document's own address is 404 whether it is there or not.
     async fn has(&self, document_id: &str) -> Result<bool, BackendError> {
-        let id = utf8_percent_encode(document_id, NON_ALPHANUMERIC);
-        let request = self.calls.get(format!("{}/documents/{id}/properties", self.url));
-        match self.send(BackendCall::Properties, request.timeout(CALL_TIMEOUT)).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == BackendErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(self.properties(document_id).await?.is_some())
     }
 }

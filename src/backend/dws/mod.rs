@@ -7,6 +7,8 @@
 
 mod client;
 mod data_plane;
+mod learnt;
+mod listing;
 mod liveness;
 mod readback;
 mod scrub;
@@ -16,13 +18,16 @@ mod verdict;
 #[cfg(all(test, feature = "cli"))]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use self::client::DwsClient;
 use super::{
-    Backend, BackendError, BackendErrorKind, Capabilities, SessionRequest, SessionToken, Upload,
+    Backend, BackendError, BackendErrorKind, Capabilities, Listed, ListedDocument, Properties,
+    SessionRequest, SessionToken, Upload,
 };
 use crate::config::{BackendConfig, VIEWABLE_TYPES};
 use crate::telemetry::Metrics;
@@ -32,8 +37,9 @@ pub(super) const NAME: &str = "dws";
 pub(super) fn connect(
     config: &BackendConfig,
     metrics: Arc<Metrics>,
+    folder: Option<&Path>,
 ) -> Result<Arc<dyn Backend>, String> {
-    Ok(Arc::new(DwsClient::new(config, metrics)?))
+    Ok(Arc::new(DwsClient::new(config, metrics, folder)?))
 }
 
 impl Backend for DwsClient {
@@ -41,15 +47,36 @@ impl Backend for DwsClient {
         NAME
     }
 
-    /// Of ids and titles, the guides say nothing that was seen to hold; larger files than this are answered with 413.
+    /// Of ids and titles, the guides say nothing that was seen to hold, but each reply to an upload tells. Larger files
+    /// than this are answered with 413.
     fn capabilities(&self) -> Capabilities {
+        let (honours_ids, honours_titles) = self.learnt.honours();
         Capabilities {
-            honours_ids: false,
-            honours_titles: false,
+            honours_ids,
+            honours_titles,
             mints_locally: false,
             max_size: Some(100 << 20),
             types: VIEWABLE_TYPES,
         }
+    }
+
+    fn account(&self) -> &str {
+        self.learnt.account()
+    }
+
+    fn upload_idle(&self) -> Duration {
+        self.upload_idle
+    }
+
+    fn properties<'a>(
+        &'a self,
+        document_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Properties>, BackendError>> {
+        Box::pin(self.properties(document_id))
+    }
+
+    fn list<'a>(&'a self, cursor: Option<&'a str>) -> BoxFuture<'a, Result<Listed, BackendError>> {
+        Box::pin(self.list(cursor))
     }
 
     fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>> {

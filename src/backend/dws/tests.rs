@@ -45,6 +45,8 @@ impl Bench {
             title,
             content_type: "application/pdf",
             size: PDF.len() as u64,
+            document_id: None,
+            sha256: "",
         };
         self.client.upload(upload).await
     }
@@ -81,9 +83,19 @@ impl Bench {
     }
 }
 
+fn config(url: &str, key: &str) -> BackendConfig {
+    BackendConfig {
+        name: NAME,
+        url: url.to_owned(),
+        api_key: key.into(),
+        upload_idle: BackendConfig::UPLOAD_IDLE,
+        refused_keep: BackendConfig::REFUSED_KEEP,
+    }
+}
+
 fn client(url: &str, key: &str) -> DwsClient {
-    let config = BackendConfig { name: NAME, url: url.to_owned(), api_key: key.into() };
-    DwsClient::new(&config, Arc::new(Metrics::new())).unwrap()
+    let config = config(url, key);
+    DwsClient::new(&config, Arc::new(Metrics::new()), None).unwrap()
 }
 
 fn in_minutes(minutes: u64) -> u64 {
@@ -121,6 +133,8 @@ async fn a_large_file_arrives_as_it_is() {
         title: None,
         content_type: "application/octet-stream",
         size: bytes.len() as u64,
+        document_id: None,
+        sha256: "",
     };
     let id = bench.client.upload(upload).await.unwrap();
     let url = format!("{}documents/{id}/content", bench.sandbox.control_url());
@@ -240,6 +254,8 @@ async fn nothing_was_sent_when_nobody_listens_or_tls_fails() {
         title: None,
         content_type: "application/pdf",
         size: PDF.len() as u64,
+        document_id: None,
+        sha256: "",
     };
     let error = client.upload(upload).await.unwrap_err();
     assert_eq!(error.kind, BackendErrorKind::Unreachable, "{error}");
@@ -250,7 +266,14 @@ async fn a_file_that_is_not_as_captured_is_not_sent() {
     let bench = Bench::new().await;
     let gone = bench.file.path().with_extension("gone");
     for (path, size) in [(gone.as_path(), 1), (bench.file.path(), 3), (bench.file.path(), 999)] {
-        let upload = Upload { path, title: None, content_type: "application/pdf", size };
+        let upload = Upload {
+            path,
+            title: None,
+            content_type: "application/pdf",
+            size,
+            document_id: None,
+            sha256: "",
+        };
         assert_eq!(bench.client.upload(upload).await.unwrap_err().kind, BackendErrorKind::File);
     }
     assert_eq!(bench.documents().await, 0);
@@ -401,12 +424,8 @@ async fn the_check_tells_its_causes_apart() {
 
 #[test]
 fn a_key_that_no_header_can_carry_is_named_without_showing_it() {
-    let config = BackendConfig {
-        name: NAME,
-        url: "http://localhost".to_owned(),
-        api_key: "a\nb-secret".into(),
-    };
-    let error = DwsClient::new(&config, Arc::new(Metrics::new())).unwrap_err();
+    let config = config("http://localhost", "a\nb-secret");
+    let error = DwsClient::new(&config, Arc::new(Metrics::new()), None).unwrap_err();
     assert!(!error.contains("secret"), "{error}");
 }
 

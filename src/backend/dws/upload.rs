@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::stream::{self, Stream};
+use aws_lc_rs::digest::{Context, SHA256};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http::HeaderValue;
 use reqwest::Body;
-use reqwest::multipart::{Form, Part};
 use tokio::task::spawn_blocking;
 
 use super::Upload;
+use crate::backend::title::shown_title;
 
 /// Tells from outside how a body that is being sent gets on.
 #[derive(Debug, Clone, Default)]
@@ -42,16 +44,49 @@ impl Progress {
     }
 }
 
-/// The form for `upload`, its length known. The file must be as long as `upload.size`.
+/// A body of multipart/form-data (RFC 7578), its length known.
+pub(super) struct Form {
+    pub(super) content_type: String,
+    pub(super) length: u64,
+    pub(super) body: Body,
+}
+
+/// The form for `upload`. The file must be as long as `upload.size`, and have its checksum: one that was damaged is found
+/// before its last byte is sent, so that nothing is stored.
 pub(super) async fn form(upload: &Upload<'_>, progress: &Progress) -> Result<Form, String> {
+    // Nothing in the file can be it by accident: 128 random bits.
+    let boundary = format!("{:032x}", crate::random::u128());
+    let head = head(&boundary, upload)?;
+    let tail = format!("\r\n--{boundary}--\r\n");
+    let length = head.len() as u64 + upload.size + tail.len() as u64;
     let file = open(upload.path, upload.size).await?;
-    let body = Body::wrap_stream(chunks(file, upload.size, progress.clone()));
-    let name = upload.title.map(file_name).filter(|name| !name.is_empty());
-    let part = Part::stream_with_length(body, upload.size)
-        .file_name(name.unwrap_or_else(|| "document".to_owned()))
-        .mime_str(upload.content_type)
-        .map_err(|_| format!("`{}` is not a content type", upload.content_type.escape_debug()))?;
-    Ok(Form::new().part("file", part))
+    let edge = |text: String| stream::iter([Ok(text.into_bytes())]);
+    let file = chunks(file, upload.size, upload.sha256, progress.clone());
+    let body = edge(head).chain(file).chain(edge(tail));
+    let content_type = format!("multipart/form-data; boundary={boundary}");
+    Ok(Form { content_type, length, body: Body::wrap_stream(body) })
+}
+
+/// What stands before the file's bytes: also what DWS is asked to call it. Without a `title`, one that the file has of
+/// itself counts for more than the name of the part.
+fn head(boundary: &str, upload: &Upload<'_>) -> Result<String, String> {
+    let Upload { content_type, document_id, title, .. } = *upload;
+    if !content_type.contains('/') || HeaderValue::from_str(content_type).is_err() {
+        return Err(format!("`{}` is not a content type", content_type.escape_debug()));
+    }
+    let name = shown_title(title);
+    let field = |field: &str, value: &str| {
+        format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n"
+        )
+    };
+    let id = document_id.map_or_else(String::new, |id| field("document_id", id));
+    let title = title.map_or_else(String::new, |_| field("title", &name));
+    let quoted = name.replace('"', "\\\"");
+    Ok(format!(
+        "{id}{title}--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{quoted}\"\r\n\
+         Content-Type: {content_type}\r\n\r\n"
+    ))
 }
 
 async fn open(path: &Path, size: u64) -> Result<File, String> {
@@ -74,57 +109,102 @@ async fn open(path: &Path, size: u64) -> Result<File, String> {
 fn chunks(
     file: File,
     size: u64,
+    sha256: &str,
     progress: Progress,
-) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
-    stream::try_unfold((file, size), move |(file, left)| {
+) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + use<> {
+    let reading =
+        Reading { file, left: size, digest: Context::new(&SHA256), sha256: sha256.into() };
+    stream::try_unfold(reading, move |mut reading| {
         let progress = progress.clone();
         async move {
-            if left == 0 {
+            if reading.left == 0 {
                 return Ok(None);
             }
-            let read = spawn_blocking(move || read_chunk(file, left)).await;
-            let (file, chunk) = read
+            let read = spawn_blocking(move || {
+                let chunk = reading.chunk()?;
+                Ok((reading, chunk))
+            });
+            let (reading, chunk) = read
+                .await
                 .unwrap_or_else(|error| Err(io::Error::other(error)))
                 .inspect_err(|error| drop(progress.0.failure.set(error.to_string())))?;
-            let length = chunk.len() as u64;
-            progress.0.sent.fetch_add(length, Ordering::Relaxed);
-            Ok(Some((chunk, (file, left.saturating_sub(length)))))
+            progress.0.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            Ok(Some((chunk, reading)))
         }
     })
 }
 
-fn read_chunk(mut file: File, left: u64) -> io::Result<(File, Vec<u8>)> {
-    let length = left.min(CHUNK);
-    let mut chunk = Vec::with_capacity(length as usize);
-    (&mut file).take(length).read_to_end(&mut chunk)?;
-    if (chunk.len() as u64) < length {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the spooled file was cut short"));
-    }
-    Ok((file, chunk))
+/// A file on its way, and the checksum of what was read of it.
+struct Reading {
+    file: File,
+    left: u64,
+    digest: Context,
+    /// What the whole file must come to; empty: not known.
+    sha256: Box<str>,
 }
 
-/// `title` as it can stand in a part's header. Readers of multipart disagree on how a backslash is
-/// escaped (RFC 7578 section 4.2 leaves it open), and no control character may end the line.
-fn file_name(title: &str) -> String {
-    title
-        .chars()
-        .filter(|char| !char.is_control())
-        .map(|char| if char == '\\' { '_' } else { char })
-        .take(MAX_NAME_CHARS)
-        .collect()
+impl Reading {
+    fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let length = self.left.min(CHUNK);
+        let mut chunk = Vec::with_capacity(length as usize);
+        (&mut self.file).take(length).read_to_end(&mut chunk)?;
+        if (chunk.len() as u64) < length {
+            let cut = "the spooled file was cut short";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut));
+        }
+        self.left -= length;
+        if !self.sha256.is_empty() {
+            self.digest.update(&chunk);
+            if self.left == 0 && !self.is_whole() {
+                let damaged = "the spooled file is not what was captured: its checksum differs";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, damaged));
+            }
+        }
+        Ok(chunk)
+    }
+
+    fn is_whole(&self) -> bool {
+        use std::fmt::Write as _;
+        let mut found = String::with_capacity(64);
+        for byte in self.digest.clone().finish().as_ref() {
+            // Writing to a string does not fail.
+            let _ = write!(found, "{byte:02x}");
+        }
+        *self.sha256 == *found
+    }
 }
 
 const CHUNK: u64 = 256 * 1024;
-const MAX_NAME_CHARS: usize = 255;
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
+    fn upload<'a>(title: Option<&'a str>, content_type: &'a str) -> Upload<'a> {
+        let document_id = title.map(|_| "01K");
+        Upload { path: Path::new(""), document_id, title, content_type, size: 1, sha256: "" }
+    }
+
     #[test]
-    fn file_names_cannot_break_the_header() {
-        assert_eq!(file_name("Übersicht \"Q3\".pdf"), "Übersicht \"Q3\".pdf");
-        assert_eq!(file_name("a\r\nX-Evil: 1\\.pdf"), "aX-Evil: 1_.pdf");
-        assert_eq!(file_name(&"ü".repeat(1_000)).chars().count(), MAX_NAME_CHARS);
+    fn a_form_is_written_as_others_read_it() {
+        let name = "Übersicht \"Q3\".pdf";
+        assert_eq!(
+            head("b", &upload(Some(name), "application/pdf")).unwrap(),
+            "--b\r\nContent-Disposition: form-data; name=\"document_id\"\r\n\r\n01K\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nÜbersicht \"Q3\".pdf\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"Übersicht \\\"Q3\\\".pdf\"\r\n\
+             Content-Type: application/pdf\r\n\r\n"
+        );
+        assert_eq!(
+            head("b", &upload(None, "image/png")).unwrap(),
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"document\"\r\n\
+             Content-Type: image/png\r\n\r\n"
+        );
+        for odd in ["", "pdf", "application/pdf\r\nX-Evil: 1"] {
+            let error = head("b", &upload(None, odd)).unwrap_err();
+            assert!(error.contains("is not a content type"), "{odd}");
+        }
     }
 }

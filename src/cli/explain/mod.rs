@@ -12,8 +12,9 @@ use http::StatusCode;
 use super::remote::Admin;
 use super::store::{CommandError, exit_code};
 use crate::auth::as_if_signed;
-use crate::config::{Config, nearest};
+use crate::config::Config;
 use crate::explain::{Asked, Case, Document, Explainer, case_of};
+use crate::nearest::nearest;
 use crate::store::{DocumentStore, SledStore, StoreError, sled_path};
 use crate::trail::{Explanation, Wanted};
 

@@ -4,7 +4,7 @@ use super::super::SpoolLimits;
 use super::super::server::{DWS_URL, SDK as SDK_URL, STORE_PATH};
 use super::super::units::written_size;
 use super::locators::SECRET;
-use super::syntax::{FILE_PATH, SDK, SIZE, WEB};
+use super::syntax::{DURATION, FILE_PATH, SDK, SIZE, WEB};
 use super::{Accepts, Section, setting};
 
 pub(super) static DWS: Section = Section {
@@ -21,6 +21,21 @@ pub(super) static DWS: Section = Section {
         setting("api_key", SECRET, "The Viewer API key of your Nutrient account.")
             .required()
             .example("{ env = \"NUTRIENT_DWS_VIEWER_API_KEY\" }"),
+        setting(
+            "upload_idle",
+            Accepts::Text(&DURATION),
+            "For how long an upload may make no progress. One without a clear end is looked for at DWS, and sent again \
+             when it is not found twice, this time twice over apart.",
+        )
+        .default(|| "\"2m\"".to_owned())
+        .example("\"5m\""),
+        setting(
+            "refused_keep",
+            Accepts::Text(&DURATION),
+            "For how long the bytes of documents that DWS refuses are kept, so that `transom outbox retry` can send them again.",
+        )
+        .default(|| "\"7d\"".to_owned())
+        .example("\"1d\""),
     ],
 };
 
@@ -31,6 +46,15 @@ pub(super) static STORE: Section = Section {
         setting("path", Accepts::Text(&FILE_PATH), "The directory; it is made where it is missing.")
             .default(|| format!("\"{STORE_PATH}\""))
             .example("\"/var/lib/transom\""),
+        setting(
+            "hold",
+            Accepts::Text(&DURATION),
+            "The longest that the app's reply to an upload waits until the upload is durable, and that an upload waits \
+             for the spool's disk. After it the reply goes, and the capture goes on; a store that is known to be away is \
+             not waited for.",
+        )
+        .default(|| "\"10s\"".to_owned())
+        .example("\"5s\""),
         setting(
             "spool",
             Accepts::Table(&SPOOL),

@@ -4,19 +4,20 @@
 //! A new kind is a variant of [`Task`], a file here, and a line in [`of`].
 
 mod remove;
+mod settle;
 mod upload;
 
 use super::attempt::Outcome;
 use super::core::Core;
 use super::lane::LaneLimits;
 use super::token_bucket::Rate;
-use crate::store::{BoxFuture, Job, Progress, StoreError, Task};
+use crate::store::{BoxFuture, Job, StoreError, Task};
 
 pub(super) trait JobKind: Sync {
     /// As events call it.
     fn name(&self) -> &'static str;
-    /// Where it waits.
-    fn lane(&self) -> LaneId;
+    /// Where a job with this task waits.
+    fn lane(&self, task: &Task) -> LaneId;
     /// One attempt at a job that is due. `failures`: how often in a row its lane has failed so far.
     fn run<'a>(
         &self,
@@ -24,32 +25,52 @@ pub(super) trait JobKind: Sync {
         job: Job,
         failures: u32,
     ) -> BoxFuture<'a, Result<Outcome, StoreError>>;
-    /// How far a job is whose attempt ended without a word, with the process or with its lease. `now`: in Unix milliseconds.
-    fn interrupted(&self, now: u64) -> Progress;
+    /// What becomes of a job whose attempt ended without a word, with the process or with its lease. `now`: in Unix
+    /// milliseconds.
+    fn interrupted(&self, job: &Job, now: u64) -> Job;
 }
 
 /// The registration of all kinds.
-pub(super) fn of(task: &Task) -> &'static dyn JobKind {
-    match task {
+pub(super) fn of(job: &Job) -> &'static dyn JobKind {
+    match &job.task {
+        Task::Upload { .. } if job.is_unclear() => &settle::SettleJob,
         Task::Upload { .. } => &upload::UploadJob,
         Task::Remove { .. } => &remove::RemoveJob,
     }
 }
 
-/// Uploads and removals wait apart: a full plan stops uploads, and removals are what makes room.
+/// Where a job waits.
+pub(super) fn lane_of(job: &Job) -> LaneId {
+    of(job).lane(&job.task)
+}
+
+/// By sniffed content. Anything else is converted, so that the hash that the backend tells is another file's.
+pub(super) fn is_pdf(content_type: &str) -> bool {
+    content_type == "application/pdf"
+}
+
+/// Uploads and removals wait apart: a full plan stops uploads, and removals are what makes room. So do looks at the
+/// backend, which go on while it takes no uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LaneId {
+    /// Of PDFs.
     Uploads,
+    /// Uploads of what is converted.
+    Conversions,
+    Settlements,
     Removals,
 }
 
 impl LaneId {
-    pub(super) const ALL: [Self; 2] = [Self::Uploads, Self::Removals];
+    pub(super) const ALL: [Self; 4] =
+        [Self::Uploads, Self::Conversions, Self::Settlements, Self::Removals];
 
     /// As events call it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Uploads => "uploads",
+            Self::Conversions => "conversions",
+            Self::Settlements => "settlements",
             Self::Removals => "removals",
         }
     }
@@ -58,8 +79,8 @@ impl LaneId {
     pub(super) fn limits(self) -> LaneLimits {
         let rate = Rate { burst: 100, interval: 20 }; // 50 in a second
         match self {
-            Self::Uploads => LaneLimits { concurrency: 4, rate },
-            Self::Removals => LaneLimits { concurrency: 2, rate },
+            Self::Uploads | Self::Conversions => LaneLimits { concurrency: 4, rate },
+            Self::Settlements | Self::Removals => LaneLimits { concurrency: 2, rate },
         }
     }
 }

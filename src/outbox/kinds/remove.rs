@@ -18,7 +18,7 @@ impl JobKind for RemoveJob {
         "remove"
     }
 
-    fn lane(&self) -> LaneId {
+    fn lane(&self, _: &Task) -> LaneId {
         LaneId::Removals
     }
 
@@ -32,8 +32,8 @@ impl JobKind for RemoveJob {
     }
 
     /// Once more does no harm.
-    fn interrupted(&self, now: u64) -> Progress {
-        Progress::Due { at: now }
+    fn interrupted(&self, job: &Job, now: u64) -> Job {
+        job.released(Progress::Due { at: now })
     }
 }
 
@@ -49,6 +49,7 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     let error = match removed {
         Err(error) if verdict(error.kind) != Verdict::Done => error,
         _ => {
+            core.belongings.note(document_id);
             let batch = Batch { remove_jobs: vec![job.id], ..Batch::default() };
             surely(core, || core.store.finish(&job, batch.clone())).await;
             core.tell_of(&job, JobEvent::Done { reason: Reason::Removed, document_id });

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use super::{JobKind, LaneId};
-use crate::backend::{BackendError, BackendErrorKind, Upload};
+use super::{JobKind, LaneId, is_pdf};
+use crate::backend::{Backend, BackendError, BackendErrorKind, Honours, Upload};
 use crate::events::{JobEvent, ParkedBy};
 use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
-use crate::outbox::conclude::{Ending, conclude, park, retry_later, surely};
+use crate::outbox::conclude::{Ending, conclude, park, retry_later, settle_later, surely};
 use crate::outbox::core::Core;
 use crate::outbox::schedule::Pace;
+use crate::outbox::settlement::MAX_SETTLEMENTS;
 use crate::outbox::verdict::{Verdict, blames_backend};
 use crate::reason::Reason;
 use crate::store::{
-    Applied, Batch, BoxFuture, Document, Job, Progress, StoreError, Task, find_job,
+    Applied, Batch, BoxFuture, Document, Job, Progress, Sent, StoreError, Task, find_job,
 };
 
 pub(super) struct UploadJob;
@@ -24,8 +25,11 @@ impl JobKind for UploadJob {
         "upload"
     }
 
-    fn lane(&self) -> LaneId {
-        LaneId::Uploads
+    fn lane(&self, task: &Task) -> LaneId {
+        match task {
+            Task::Upload { content_type, .. } if !is_pdf(content_type) => LaneId::Conversions,
+            _ => LaneId::Uploads,
+        }
     }
 
     fn run<'a>(
@@ -37,17 +41,41 @@ impl JobKind for UploadJob {
         Box::pin(run(core, job, failures))
     }
 
-    /// The backend may have stored it, so that an operator has to look.
-    fn interrupted(&self, _: u64) -> Progress {
-        Progress::Parked { reason: Reason::OutcomeUnknown }
+    /// The backend may have stored it: it is looked for.
+    fn interrupted(&self, job: &Job, now: u64) -> Job {
+        job.unclear().released(Progress::Due { at: now })
     }
 }
 
 async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError> {
-    let Some(job) = begin(core, job).await? else { return Ok(Outcome::NotAsked) };
-    let Some(sent) = under_lease(core, &job, send(core, &job)).await else {
+    let Task::Upload { sha256, content_type, .. } = &job.task else { return Ok(Outcome::NotAsked) };
+    let backend = core.backend.get();
+    let _apart = match backend.capabilities().honours_ids.surely() {
+        true => None,
+        false => {
+            Some(core.same_bytes.sending(if is_pdf(content_type) { sha256 } else { "" }).await)
+        }
+    };
+    let was_sent = job.sent.is_some();
+    let sent = match next_sent(core, &*backend, &job).await {
+        Ok(sent) => sent,
+        Err(error) => {
+            let wait = next_try(core, Verdict::Retry(Pace::Quick), &error, &job, failures);
+            return Ok(Outcome::Unavailable(wait));
+        }
+    };
+    let Some(job) = begin(core, Job { sent: Some(sent), ..job }).await? else {
         return Ok(Outcome::NotAsked);
     };
+    let attempt = async {
+        match send(core, &*backend, &job).await {
+            Err(error) if was_sent && error.kind == BackendErrorKind::Refused => {
+                refused_again(&*backend, &job, error).await
+            }
+            sent => sent,
+        }
+    };
+    let Some(sent) = under_lease(core, &job, attempt).await else { return Ok(Outcome::NotAsked) };
     let error = match sent {
         Ok(document_id) => {
             conclude(core, &job, Ending::Stored { document_id }).await;
@@ -59,6 +87,7 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     let at = next_try(core, verdict, &error, &job, failures);
     match verdict {
         Verdict::Retry(_) => retry_later(core, &job, at, &error).await,
+        Verdict::Settle => settle_later(core, &job, &error).await,
         Verdict::Park(reason) => park(core, &job, reason, &error.to_string()).await,
         Verdict::Refuse => {
             conclude(core, &job, Ending::Refused { detail: error.detail.clone() }).await;
@@ -72,12 +101,58 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     })
 }
 
+/// What is written down before the first byte. An id is kept for as long as the job goes to the same account: should
+/// an earlier attempt arrive after all, it collides with itself.
+async fn next_sent(core: &Core, backend: &dyn Backend, job: &Job) -> Result<Sent, BackendError> {
+    let Task::Upload { content_type, .. } = &job.task else { return Ok(Sent::default()) };
+    let account = Some(backend.account().to_owned());
+    let former = job.sent.clone().filter(|sent| sent.account == account).unwrap_or_default();
+    let capabilities = backend.capabilities();
+    let has_no_mark = capabilities.honours_ids != Honours::Yes
+        && capabilities.honours_titles != Honours::Yes
+        && !is_pdf(content_type);
+    let before = if has_no_mark { Some(backend.list(None).await?) } else { None };
+    let since = if former.settlements > 0 { former.since } else { core.clock.now() };
+    let document_id = former.document_id.unwrap_or_else(Sent::new_id);
+    Ok(Sent {
+        document_id: Some(document_id),
+        account,
+        since,
+        settlements: former.settlements,
+        excused: former.excused,
+        count: before.as_ref().and_then(|before| before.count),
+        newest: before.as_ref().and_then(|before| before.documents.first()?.created_at),
+        ..Sent::default()
+    })
+}
+
+/// A backend that has the document already refuses another of the same id, in words that are not specified. It may take a
+/// while to say that it has it.
+async fn refused_again(
+    backend: &dyn Backend,
+    job: &Job,
+    refusal: BackendError,
+) -> Result<String, BackendError> {
+    let Some(sent) = &job.sent else { return Err(refusal) };
+    let Some(id) = sent.document_id.clone() else { return Err(refusal) };
+    let may_be_there = (1..MAX_SETTLEMENTS).contains(&sent.settlements);
+    match backend.properties(&id).await {
+        Ok(Some(_)) => Ok(id),
+        Ok(None) if !may_be_there => Err(refusal),
+        _ => Err(BackendError { kind: BackendErrorKind::Unclear, ..refusal }),
+    }
+}
+
 /// Marks the upload as being sent, durably. `None` if it is not to be sent after all.
 async fn begin(core: &Core, job: Job) -> Result<Option<Job>, StoreError> {
     let Task::Upload { spool, size, .. } = &job.task else { return Ok(None) };
     loop {
         let document = core.store.document(job.document).await?;
         let Some(document) = document.filter(|found| found.pending_job() == Some(job.id)) else {
+            if job.may_arrive() {
+                look_for_superseded(core, &job).await?;
+                return Ok(None);
+            }
             if drop_superseded(core, &job).await {
                 return Ok(None);
             }
@@ -125,8 +200,18 @@ async fn park_without_file(
     Ok(true)
 }
 
+/// An earlier attempt may still arrive: it is looked for, so that it can be removed.
+async fn look_for_superseded(core: &Core, job: &Job) -> Result<(), StoreError> {
+    let due = job.unclear().released(Progress::Due { at: core.clock.now() });
+    let batch = Batch { fences: vec![(job.id, job.fence)], ..Batch::default() };
+    core.unsettled.unclear(&due);
+    core.store.apply(Batch { put_jobs: vec![due.clone()], ..batch }).await?;
+    core.hints.offer([&due]);
+    Ok(())
+}
+
 /// `false`: its document waits for it after all.
-async fn drop_superseded(core: &Core, job: &Job) -> bool {
+pub(super) async fn drop_superseded(core: &Core, job: &Job) -> bool {
     if !surely(core, || Box::pin(try_drop(core, job))).await {
         return false;
     }
@@ -159,13 +244,20 @@ async fn check_file(core: &Core, name: &str, size: u64) -> Result<(), String> {
     }
 }
 
-async fn send(core: &Core, job: &Job) -> Result<String, BackendError> {
-    let Task::Upload { spool, title, content_type, size, .. } = &job.task else {
+async fn send(core: &Core, backend: &dyn Backend, job: &Job) -> Result<String, BackendError> {
+    let Task::Upload { spool, title, content_type, size, sha256, .. } = &job.task else {
         return Ok(String::new());
     };
     let path = core.files.path(spool);
-    let upload = Upload { path: &path, title: title.as_deref(), content_type, size: *size };
-    core.backend.get().upload(upload).await
+    let upload = Upload {
+        path: &path,
+        document_id: job.sent.as_ref().and_then(|sent| sent.document_id.as_deref()),
+        title: title.as_deref(),
+        content_type,
+        size: *size,
+        sha256,
+    };
+    backend.upload(upload).await
 }
 
 /// An upload is repeated only when it is certain that DWS did not store it: nothing makes a second
@@ -183,7 +275,7 @@ fn verdict(kind: BackendErrorKind) -> Verdict {
         BackendErrorKind::Refused => Verdict::Refuse,
         BackendErrorKind::File => Verdict::Park(Reason::SpoolLost),
         BackendErrorKind::Unclear | BackendErrorKind::TooWide | BackendErrorKind::Unreadable => {
-            Verdict::Park(Reason::OutcomeUnknown)
+            Verdict::Settle
         }
     }
 }
@@ -202,7 +294,7 @@ mod tests {
                 .all(repeated)
         );
         assert!(![Unclear, Refused, File, TooWide].into_iter().any(repeated));
-        assert_eq!(verdict(Unclear), Verdict::Park(Reason::OutcomeUnknown));
+        assert_eq!(verdict(Unclear), Verdict::Settle);
         assert_eq!(verdict(File), Verdict::Park(Reason::SpoolLost));
         assert_eq!(verdict(Refused), Verdict::Refuse);
     }

@@ -42,17 +42,18 @@ async fn what_was_not_stored_is_repeated_until_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unclear_outcome_is_parked_and_never_repeated() {
+async fn an_unclear_outcome_is_looked_for_and_never_repeated() {
     let mut world = World::new().await;
     world.dws.script_uploads([Act::LoseReply]);
     world.capture(&key("1"), b"one").await;
     world.settle().await;
     tokio::time::sleep(Duration::from_secs(48 * 3600)).await;
-    let jobs = world.jobs().await;
-    assert_eq!(jobs[0].progress, Progress::Parked { reason: Reason::OutcomeUnknown });
-    assert!(jobs[0].last_error.as_ref().unwrap().contains("scripted"));
-    assert_eq!((world.dws.calls(), world.files.names().len()), (1, 1));
-    assert!(world.mapping(&key("1")).await.unwrap().pending_job().is_some());
+    assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");
+    assert_eq!((world.dws.calls(), world.dws.documents().len()), (1, 1));
+    assert_eq!((world.jobs().await, world.files.names()), (vec![], vec![]));
+    let heard = world.heard();
+    assert_eq!(heard[..3], ["upload Queued", "upload Unclear", "uploads opened"]);
+    assert_eq!(heard[3..], ["settle Done"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,18 +149,18 @@ async fn another_dws_is_tried_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_unclear_answers_does_not_park_the_backlog() {
+async fn an_outage_of_unclear_answers_parks_nothing() {
     let mut world = World::new().await;
     world.dws.set_down(Some(BackendErrorKind::Unclear));
     for id in 0..500 {
         world.capture(&key(&id.to_string()), b"x").await;
     }
     tokio::time::sleep(Duration::from_secs(1800)).await;
-    let parked = world.jobs().await.len();
+    assert_eq!(world.jobs().await.len(), 500, "nothing got through");
+    assert!(world.dws.calls() < 100, "{} uploads in half an hour", world.dws.calls());
     world.dws.set_down(None);
     world.settle().await;
-    assert_eq!(parked, 500, "nothing got through");
-    assert!(world.jobs().await.len() < 100, "{} parked in half an hour", world.jobs().await.len());
+    assert_eq!((world.jobs().await.len(), world.dws.documents().len()), (0, 500));
 }
 
 #[tokio::test(start_paused = true)]

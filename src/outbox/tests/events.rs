@@ -42,7 +42,9 @@ async fn what_ends_without_a_delivery_is_told() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     world.restart().await;
     world.dws.set_latency(Duration::ZERO);
-    assert_eq!(world.heard(), ["upload Queued", "upload Parked"], "the process died while it sent");
+    world.settle().await;
+    let told = ["upload Queued", "upload Unclear", "settle Absent", "upload Done"];
+    assert_eq!(world.heard(), told, "the process died while it sent");
     world.dws.script_uploads([Act::Fail(BackendErrorKind::Refused)]);
     world.capture(&key("2"), b"two").await;
     world.settle().await;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::support::{Act, World, key};
 use crate::outbox::attempt::LEASE;
 use crate::outbox::clock::millis;
-use crate::reason::Reason;
 use crate::store::{Applied, Batch, Job, Progress};
 
 /// A job that the backend has put off for an hour, claimed by another process on the same store.
@@ -33,7 +32,7 @@ async fn an_upload_of_hours_keeps_its_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_whose_owner_says_nothing_is_parked_when_its_lease_is_over() {
+async fn an_upload_whose_owner_says_nothing_is_looked_for_when_its_lease_is_over() {
     let mut world = World::new().await;
     world.dws.script_uploads([Act::PutOff]);
     world.capture(&key("1"), b"one").await;
@@ -41,12 +40,13 @@ async fn an_upload_whose_owner_says_nothing_is_parked_when_its_lease_is_over() {
     tokio::time::sleep(LEASE / 2).await;
     assert_eq!(world.jobs().await[0], claimed, "it is the other's until then");
     world.settle().await;
-    let job = &world.jobs().await[0];
-    assert_eq!(job.progress, Progress::Parked { reason: Reason::OutcomeUnknown });
-    assert!(job.fence > claimed.fence && job.attempts == claimed.attempts);
+    assert_eq!(world.delivered(&key("1")).await.unwrap(), b"one");
+    assert_eq!(world.dws.documents().len(), 1);
     let late = world.store.finish(&claimed, Batch::default()).await.unwrap();
     assert_eq!(late, Applied::Fenced, "its end does not count any more");
-    assert_eq!(world.heard().last().unwrap(), "upload Parked");
+    let heard = world.heard();
+    let of_job: Vec<_> = heard.iter().filter(|told| !told.starts_with("uploads")).collect();
+    assert_eq!(of_job[2..], ["upload Unclear", "settle Queued", "settle Absent", "upload Done"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 mod crash;
 mod delivery;
 mod events;
+mod fake;
 mod flaky;
 mod leases;
 mod model;
@@ -11,4 +12,5 @@ mod names;
 #[cfg(feature = "cli")]
 mod parked;
 mod request_path;
+mod settling;
 mod support;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::fake::Heeds;
 use super::flaky::Flaky;
 use super::support::{Act, World, key};
 use crate::backend::BackendErrorKind;
@@ -26,17 +27,21 @@ async fn every_document_is_there_once_with_its_last_bytes() {
     }
 }
 
-/// With crashes and lost replies: what is parked may be missing or left over, and nothing else.
+/// As much with crashes, lost replies, equal bytes and files that are converted, whatever DWS heeds.
 #[tokio::test(start_paused = true)]
-async fn only_what_is_parked_is_in_doubt() {
-    for seed in 0..500 {
+async fn nothing_is_parked_lost_doubled_or_left_over() {
+    for seed in 0..600 {
         let mut history = History::new(seed).await;
+        let (ids, titles) = [(true, true), (false, true), (false, false)][seed as usize % 3];
+        history.world.dws.set_heeds(Heeds { ids, titles, ..Heeds::default() });
+        history.converts = titles && seed % 4 == 0;
+        history.repeats = seed % 5 == 0;
         for _ in 0..25 {
             history.step(true).await;
         }
         history.world.settle().await;
-        let parked = history.world.jobs().await.len();
-        history.check(parked).await;
+        assert_eq!(history.world.jobs().await, [], "seed {seed}: parked");
+        history.check(0).await;
     }
 }
 
@@ -44,6 +49,10 @@ struct History {
     seed: u64,
     random: StdRng,
     world: World,
+    /// Some files are no PDFs.
+    converts: bool,
+    /// Some files have equal bytes.
+    repeats: bool,
     /// What the app has.
     app: BTreeMap<String, Vec<u8>>,
 }
@@ -55,15 +64,20 @@ impl History {
         world.dws.set_latency(Duration::from_millis(
             random.random_range(0..5000) / [1, 100][usize::from(seed.is_multiple_of(2))],
         ));
-        Self { seed, random, world, app: BTreeMap::new() }
+        Self { seed, random, world, converts: false, repeats: false, app: BTreeMap::new() }
     }
 
     async fn step(&mut self, with_doubt: bool) {
         let id = ["a", "b", "c"][self.random.random_range(0..3)];
         match self.random.random_range(0..100) {
             0..35 => {
-                let bytes: [u8; 8] = self.random.random();
-                self.world.capture(&key(id), &bytes).await;
+                let mut bytes: [u8; 8] = self.random.random();
+                if self.repeats {
+                    bytes = [bytes[0] % 2; 8];
+                }
+                let is_pdf = !self.converts || bytes[1].is_multiple_of(2);
+                let content_type = if is_pdf { "application/pdf" } else { "image/png" };
+                self.world.capture_as(&key(id), &bytes, content_type, "scan").await;
                 self.app.insert(id.to_owned(), bytes.to_vec());
             }
             35..50 => {
@@ -91,7 +105,11 @@ impl History {
                 self.world.dws.script_uploads([Act::Fail(kind)]);
                 self.world.dws.script_removals([Act::Fail(kind), Act::LoseReply]);
             }
-            90..95 if with_doubt => self.world.dws.script_uploads([Act::LoseReply]),
+            90..95 if with_doubt => {
+                let late = Act::Late(Duration::from_secs(100));
+                let acts = [Act::LoseReply, Act::LoseReply, Act::Away, late];
+                self.world.dws.script_uploads([acts[self.random.random_range(0..4)]]);
+            }
             95..100 if with_doubt => self.world.restart().await,
             _ => tokio::task::yield_now().await,
         }

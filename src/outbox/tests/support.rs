@@ -1,170 +1,24 @@
 //! A DWS and a spool that live in memory, and an outbox on top of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::backend::{
-    Backend, BackendError, BackendErrorKind, Capabilities, Current, SessionRequest, SessionToken,
-    Upload,
-};
+use aws_lc_rs::digest::{SHA256, digest};
+
+pub(super) use super::fake::{Act, FakeBackend};
+use crate::backend::Current;
 use crate::document::DocumentKey;
 use crate::events::{Event, Events, Listener, Origin};
 use crate::outbox::clock::Clock;
 use crate::outbox::intake::{self, Kept};
 use crate::outbox::remote::Files;
-use crate::outbox::{Circumstances, Known, Outbox, Shared};
+use crate::outbox::{Circumstances, Known, Outbox, Shared, hex};
 use crate::reason::Reason;
-use crate::store::{
-    BoxFuture, Document, DocumentStore, Job, MemoryStore, NameError, Provenance, rename,
-};
+use crate::store::{Document, DocumentStore, Job, MemoryStore, NameError, Provenance, rename};
 use crate::telemetry::Metrics;
-
-/// How DWS is to behave at the next call; when the script is used up it simply works.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Act {
-    Work,
-    /// Nothing is stored or removed.
-    Fail(BackendErrorKind),
-    /// As much, and it asks to be left alone for an hour.
-    PutOff,
-    /// It is stored or removed, and the answer is lost.
-    LoseReply,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct FakeBackend {
-    inner: Mutex<Inner>,
-    files: Arc<FakeFiles>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    documents: BTreeMap<String, Vec<u8>>,
-    uploads: VecDeque<Act>,
-    removals: VecDeque<Act>,
-    down: Option<BackendErrorKind>,
-    latency: Duration,
-    calls: usize,
-    stored: usize,
-}
-
-impl FakeBackend {
-    pub(super) fn script_uploads(&self, acts: impl IntoIterator<Item = Act>) {
-        self.inner.lock().unwrap().uploads.extend(acts);
-    }
-    pub(super) fn script_removals(&self, acts: impl IntoIterator<Item = Act>) {
-        self.inner.lock().unwrap().removals.extend(acts);
-    }
-    pub(super) fn set_down(&self, kind: Option<BackendErrorKind>) {
-        self.inner.lock().unwrap().down = kind;
-    }
-    pub(super) fn set_latency(&self, latency: Duration) {
-        self.inner.lock().unwrap().latency = latency;
-    }
-    pub(super) fn documents(&self) -> BTreeMap<String, Vec<u8>> {
-        self.inner.lock().unwrap().documents.clone()
-    }
-    pub(super) fn calls(&self) -> usize {
-        self.inner.lock().unwrap().calls
-    }
-
-    async fn act(&self, upload: bool) -> Act {
-        let (act, latency) = {
-            let mut inner = self.inner.lock().unwrap();
-            inner.calls += 1;
-            let down = inner.down.map(Act::Fail);
-            let script = if upload { &mut inner.uploads } else { &mut inner.removals };
-            (down.or_else(|| script.pop_front()).unwrap_or(Act::Work), inner.latency)
-        };
-        tokio::time::sleep(latency / 2).await;
-        act
-    }
-
-    /// The second half of a call, after what it does is done.
-    async fn answer<T>(&self, act: Act, answer: T) -> Result<T, BackendError> {
-        let latency = self.inner.lock().unwrap().latency;
-        tokio::time::sleep(latency / 2).await;
-        match act {
-            Act::Work => Ok(answer),
-            Act::Fail(kind) => Err(error(kind)),
-            Act::PutOff => {
-                let retry_after = Some(Duration::from_secs(3600));
-                Err(BackendError { retry_after, ..error(BackendErrorKind::Busy) })
-            }
-            Act::LoseReply => Err(error(BackendErrorKind::Unclear)),
-        }
-    }
-}
-
-fn error(kind: BackendErrorKind) -> BackendError {
-    BackendError { kind, status: None, retry_after: None, detail: "scripted".to_owned() }
-}
-
-impl Backend for FakeBackend {
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            honours_ids: false,
-            honours_titles: false,
-            mints_locally: false,
-            max_size: None,
-            types: &[],
-        }
-    }
-
-    fn session<'a>(
-        &'a self,
-        _: SessionRequest<'a>,
-    ) -> BoxFuture<'a, Result<SessionToken, BackendError>> {
-        Box::pin(async { Err(error(BackendErrorKind::Forbidden)) })
-    }
-
-    fn has_lost<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<bool, BackendError>> {
-        Box::pin(async { Ok(!self.documents().contains_key(document_id)) })
-    }
-
-    fn check(&self) -> BoxFuture<'_, Result<(), BackendError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn data_planes(&self) -> Arc<Vec<String>> {
-        Arc::default()
-    }
-
-    fn upload<'a>(&'a self, upload: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>> {
-        Box::pin(async move {
-            let act = self.act(true).await;
-            let name = upload.path.to_string_lossy().into_owned();
-            let Some(bytes) = self.files.bytes(&name) else {
-                return Err(error(BackendErrorKind::File));
-            };
-            let mut id = String::new();
-            if !matches!(act, Act::Fail(_) | Act::PutOff) {
-                let mut inner = self.inner.lock().unwrap();
-                inner.stored += 1;
-                id = format!("D{}", inner.stored);
-                inner.documents.insert(id.clone(), bytes);
-            }
-            self.answer(act, id).await
-        })
-    }
-
-    fn remove<'a>(&'a self, document_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
-        Box::pin(async move {
-            let act = self.act(false).await;
-            if !matches!(act, Act::Fail(_) | Act::PutOff) {
-                self.inner.lock().unwrap().documents.remove(document_id);
-            }
-            self.answer(act, ()).await
-        })
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct FakeFiles {
@@ -200,6 +54,13 @@ impl Files for FakeFiles {
         let before = files.len();
         files.retain(|name, _| keep(name));
         Ok(before - files.len())
+    }
+    fn put_aside(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<(usize, PathBuf)> {
+        let aside = self.names().iter().filter(|name| !keep(name)).count();
+        Ok((aside, "aside".into()))
+    }
+    fn is_own(&self, _: &str) -> bool {
+        true
     }
 }
 
@@ -239,14 +100,15 @@ impl World {
 
     pub(super) async fn on(store: Arc<dyn DocumentStore>) -> Self {
         let files = Arc::new(FakeFiles::default());
-        let dws = Arc::new(FakeBackend { files: Arc::clone(&files), ..FakeBackend::default() });
+        let clock = Clock::start();
+        let dws = Arc::new(FakeBackend::new(Arc::clone(&files), clock));
         let mut world = Self {
             store,
             files,
             dws,
             metrics: Arc::new(Metrics::new()),
             heard: Arc::default(),
-            clock: Clock::start(),
+            clock,
             outbox: None,
             spooled: 0,
         };
@@ -264,7 +126,7 @@ impl World {
         let events = Events::new(Arc::clone(&self.metrics), vec![Box::new(hearing)]);
         let dws = Arc::new(Current::new(self.dws.clone()));
         let outbox = Outbox::start_with(store, files, dws, events, self.clock).await;
-        self.outbox = Some(outbox.unwrap());
+        self.outbox = Some(outbox);
     }
 
     /// Unix milliseconds, as the outbox counts them.
@@ -299,13 +161,25 @@ impl World {
             title: Some("report.pdf".to_owned()),
             content_type: "application/pdf".to_owned(),
             size: bytes.len() as u64,
-            sha256: String::new(),
+            sha256: hash(bytes),
             provenance: Provenance::default(),
         }
     }
 
     pub(super) async fn capture(&mut self, key: &DocumentKey, bytes: &[u8]) -> Reason {
+        self.capture_as(key, bytes, "application/pdf", "report.pdf").await
+    }
+
+    pub(super) async fn capture_as(
+        &mut self,
+        key: &DocumentKey,
+        bytes: &[u8],
+        content_type: &str,
+        title: &str,
+    ) -> Reason {
         let kept = self.spool(key, bytes);
+        let (content_type, title) = (content_type.to_owned(), Some(title.to_owned()));
+        let kept = Kept { content_type, title, ..kept };
         let core = &self.outbox().shared.core;
         intake::capture(core, vec![kept], Known::Any, &Circumstances::default()).await.unwrap()[0]
     }
@@ -364,6 +238,11 @@ impl World {
         }
         panic!("still due: {:?}", self.jobs().await);
     }
+}
+
+/// As mappings keep it.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
 }
 
 pub(super) fn key(id: &str) -> DocumentKey {
