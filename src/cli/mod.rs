@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod audit;
+mod backfill;
 mod check;
 mod demo;
 mod explain;
@@ -20,7 +21,7 @@ mod target;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -85,15 +86,7 @@ enum Command {
     /// Print a JSON Schema of the configuration file, for editors
     Schema,
     /// Get documents into DWS that the app had before Transom came
-    Backfill(BackfillArgs),
-}
-
-#[derive(Debug, Args)]
-struct BackfillArgs {
-    /// The kind of documents, as under `[documents]`
-    kind: String,
-    /// A file with one id of the app per line; `-` reads standard input
-    ids: PathBuf,
+    Backfill(backfill::BackfillArgs),
 }
 
 impl Cli {
@@ -112,20 +105,13 @@ impl Cli {
             Command::Audit(args) => args.run(),
             Command::Reference(args) => args.run(),
             Command::Schema => reference::schema(),
-            Command::Backfill(_) => not_available("backfill"),
+            Command::Backfill(args) => args.run(),
         }
     }
 }
 
-fn not_available(command: &str) -> ExitCode {
-    eprintln!("transom {command} is not available yet");
-    ExitCode::from(EXIT_UNAVAILABLE)
-}
-
 /// A wrong command line or configuration (EX_USAGE of sysexits).
 pub(crate) const EXIT_USAGE: u8 = 64;
-/// EX_UNAVAILABLE of sysexits.
-const EXIT_UNAVAILABLE: u8 = 69;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -19,3 +19,4 @@ mod testing;
 mod tests;
 pub(crate) mod tls;
 pub(crate) mod upgrade;
+pub(crate) mod way;
