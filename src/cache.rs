@@ -11,10 +11,12 @@ use quick_cache::sync::DefaultLifecycle;
 use quick_cache::{Equivalent, Options, OptionsBuilder, Weighter};
 use tokio::time::Instant;
 
+use crate::random::RandomState;
+
 /// Forgets what was not asked for lately when it holds too much. What is too old is the caller's to judge.
 pub(crate) struct Cache<K, V>(Inner<K, V>);
 
-type Inner<K, V> = quick_cache::sync::Cache<K, V, Weight<K, V>, ahash::RandomState>;
+type Inner<K, V> = quick_cache::sync::Cache<K, V, Weight<K, V>, RandomState>;
 
 #[derive(Clone)]
 struct Weight<K, V>(fn(&K, &V) -> u32);
@@ -145,7 +147,7 @@ fn inner<K: Hash + Eq + Clone, V: Clone>(
     options: Options,
     weight: fn(&K, &V) -> u32,
 ) -> Inner<K, V> {
-    let (hasher, lifecycle) = (ahash::RandomState::new(), DefaultLifecycle::default());
+    let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
     Inner::with_options(options, Weight(weight), hasher, lifecycle)
 }
 

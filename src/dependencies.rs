@@ -9,7 +9,7 @@ use crate::health::State;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Dependency {
-    /// `store`, `spool`, the backend's name (`dws`), `keys` or `audit`; in the `transom` command also `app`, `tls` and
+    /// `store`, `spool`, `outbox`, the backend's name (`dws`), `keys` or `audit`; in the `transom` command also `app`, `tls` and
     /// `config`.
     pub name: &'static str,
     /// How it is.
@@ -35,7 +35,7 @@ pub enum Status {
 
 impl Transom {
     /// The state of what Transom depends on, as it was last seen, for the health endpoint of a service. Sends no
-    /// request. Only the store's being [`Down`](Status::Down) is a reason to send requests elsewhere.
+    /// request. Only the store's being [`Down`](Status::Down), as it has not been there yet, is a reason to send requests elsewhere.
     #[must_use]
     pub fn health(&self) -> Vec<Dependency> {
         self.engine().dependencies()
@@ -44,9 +44,11 @@ impl Transom {
 
 impl Engine {
     pub(crate) fn dependencies(&self) -> Vec<Dependency> {
+        self.metrics.store_failures(self.store.failures());
         let mut dependencies = vec![
-            store(self.store.health()),
+            store(self.store.health(), self.store.is_ready()),
             spool(self.spool.trouble()),
+            outbox(self.metrics.jobs_parked(), self.outbox.is_paused()),
             backend(self.config.backend.name, &self.backend_health.state()),
             keys(self.authenticator.health()),
         ];
@@ -55,10 +57,12 @@ impl Engine {
     }
 }
 
-fn store(health: Result<(), String>) -> Dependency {
+/// One that was there before is expected back: what is to be written waits for it.
+fn store(health: Result<(), String>, was_there: bool) -> Dependency {
     let (status, detail) = match health {
         Ok(()) => (Status::Ok, "takes writes".to_owned()),
-        Err(told) => (Status::Down, told),
+        Err(told) if was_there => (Status::Degraded, told),
+        Err(told) => (Status::Down, format!("no store yet: it {told}")),
     };
     Dependency { name: "store", status, detail }
 }
@@ -70,6 +74,24 @@ fn spool(trouble: Option<String>) -> Dependency {
         Some(told) => (Status::Degraded, told),
     };
     Dependency { name: "spool", status, detail }
+}
+
+/// What is parked waits for a person, and its documents for as long.
+fn outbox(parked: u64, paused: bool) -> Dependency {
+    let told = match (parked, paused) {
+        (0, false) => None,
+        (0, true) => Some("deliveries are paused: `transom outbox resume`".to_owned()),
+        (parked, paused) => {
+            let jobs = if parked == 1 { "job is" } else { "jobs are" };
+            let too = if paused { "; deliveries are paused" } else { "" };
+            Some(format!("{parked} {jobs} parked: see `transom outbox list`{too}"))
+        }
+    };
+    let (status, detail) = match told {
+        None => (Status::Ok, "nothing is parked".to_owned()),
+        Some(told) => (Status::Degraded, told),
+    };
+    Dependency { name: "outbox", status, detail }
 }
 
 fn backend(name: &'static str, state: &State) -> Dependency {

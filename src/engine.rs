@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use tower::Layer;
+use tracing::error;
 
 use crate::audit::Audit;
 use crate::auth::Authenticator;
@@ -16,12 +16,11 @@ use crate::backend::{self, Backend, Current};
 use crate::config::Config;
 use crate::events::Events;
 use crate::health::BackendHealth;
+use crate::in_flight::InFlight;
 use crate::inject::Owned;
-use crate::layer::TransomLayer;
 use crate::mount::Told;
 use crate::outbox::{Outbox, OutboxHandle};
 use crate::private;
-use crate::service::TransomService;
 use crate::session::{Broker, Decisions};
 use crate::source::Sources;
 use crate::spool::Spool;
@@ -38,7 +37,7 @@ pub struct Transom {
     pub(crate) engine: Arc<ArcSwap<Engine>>,
     /// One reload at a time.
     pub(crate) reloading: Arc<Mutex<()>>,
-    told: Told,
+    pub(crate) told: Told,
 }
 
 pub(crate) struct Engine {
@@ -61,6 +60,7 @@ pub(crate) struct Engine {
     pub(crate) watch: Arc<Watch>,
     /// Where work goes on that outlives its request, apart from the runtimes that serve connections.
     pub(crate) background: Handle,
+    pub(crate) in_flight: InFlight,
 }
 
 /// What may become of a request beyond its answer.
@@ -77,11 +77,12 @@ impl Transom {
     /// Opens the store under `[store] path` and starts delivering. Without the feature `store-sled` there is no
     /// such store: what is known and still to be delivered is forgotten with the process.
     ///
-    /// A DWS that can't be reached, or refuses the key, is logged and shown by `/readyz`; it does not stop the
-    /// start, since the app behind us does not need it.
+    /// A DWS that can't be reached, or refuses the key, and a store that can't be opened (a full disk, damage, another
+    /// process that holds it) are logged and shown by `/readyz`; they do not stop the start, since the app behind us needs
+    /// neither. The store is tried again every few seconds; until it opens, requests pass, and what they bring waits.
     ///
     /// # Errors
-    /// The store can't be opened (another process holds it, a full disk), or a key can't be used.
+    /// A key can't be used.
     ///
     /// What goes on in the background does so on the runtime that this is called on; the layer may be used on
     /// any other too.
@@ -93,7 +94,7 @@ impl Transom {
         let open = move || {
             // What is wrong with it is told by the store, which needs it.
             let _ = private::folder(&folder);
-            store::open(&folder)
+            store::start(&folder)
         };
         let folder = config.store.path.clone();
         let store = tokio::task::spawn_blocking(open)
@@ -143,17 +144,21 @@ impl Transom {
         health: impl FnOnce(Arc<dyn Backend>) -> BackendHealth,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let spool = Spool::open(spool_dir).map_err(|error| {
-            StartError(format!("the spool at {} can't be used: {error}", spool_dir.display()))
-        })?;
-        let spool = spool.within(config.store.spool, metrics.clone());
+        let spool = Spool::new(spool_dir).within(config.store.spool, metrics.clone());
+        spool.set_hold(config.store.hold);
+        if let Err(error) = spool.make() {
+            let path = spool_dir.display();
+            error!(
+                "the spool at {path} can't be used: {error}. Uploads pass uncaptured until it can"
+            );
+        }
         let events = Events::new(metrics.clone(), vec![Box::new(Following)]);
         let audit = config.audit.as_ref().map(|audit| Audit::start(audit, events.clone()));
         let audit = audit.transpose().map_err(StartError)?;
         let backend = connect(&config, metrics.clone())?;
         let deliver_to = Arc::new(Current::new(backend.clone()));
         let outbox =
-            Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await?;
+            Outbox::start(store.clone(), spool.clone(), deliver_to.clone(), events.clone()).await;
         let backend_health = Arc::new(health(backend.clone()));
         let broker = Broker::new(backend, metrics.clone(), config.identities.len() > 1);
         let decisions = Decisions::new(&config.app.remember);
@@ -177,36 +182,10 @@ impl Transom {
             backend_health,
             watch: Arc::default(),
             background: Handle::current(),
+            in_flight: InFlight::default(),
         };
         let engine = Arc::new(ArcSwap::from_pointee(engine));
         Ok(Self { engine, reloading: Arc::default(), told: Told::default() })
-    }
-
-    /// `app` with Transom in front: the same as `transom.layer().layer(app)`.
-    ///
-    /// `app` is the whole app, with all of its routes, since Transom asks it for its own word: whether this
-    /// caller may see that document. What recognises callers by request extensions belongs inside of `app`,
-    /// for Transom's own requests carry none but [`ClientInfo`](crate::ClientInfo).
-    ///
-    /// ```no_run
-    /// # use axum::Router;
-    /// # fn mount(transom: &transom::Transom, router: Router) -> Router {
-    /// Router::new().fallback_service(transom.around(router))
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn around<S>(&self, app: S) -> TransomService<S> {
-        self.layer().layer(app)
-    }
-
-    /// The middleware, for a `tower::ServiceBuilder`. Any number of services may carry it, each of them a whole
-    /// app as for [`around`](Self::around).
-    ///
-    /// Not for axum's `Router::layer`, which wraps the routes one by one: a mount like that gives no session, and
-    /// the first request that meets it has an error logged that says so (`layer_misplaced`).
-    #[must_use]
-    pub fn layer(&self) -> TransomLayer {
-        TransomLayer::new(self.engine.clone(), self.told.clone())
     }
 
     /// Lets running deliveries come to an end, for at most `within`. What is not delivered by then
@@ -224,7 +203,9 @@ impl Transom {
     /// Prometheus text of every figure that Transom counts.
     #[must_use]
     pub fn render_metrics(&self) -> String {
-        self.engine().metrics.render()
+        let engine = self.engine();
+        engine.metrics.store_failures(engine.store.failures());
+        engine.metrics.render()
     }
 
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
@@ -251,6 +232,7 @@ impl Engine {
         let authenticator = authenticator.map_err(StartError)?;
         authenticator.ready().await;
         self.spool.set_limits(config.store.spool);
+        self.spool.set_hold(config.store.hold);
         Ok(Self {
             broker: Broker::new(backend, self.metrics.clone(), config.identities.len() > 1),
             decisions: self.decisions.renewed(&config.app.remember),
@@ -269,6 +251,7 @@ impl Engine {
             audit: self.audit.clone(),
             watch: self.watch.clone(),
             background: self.background.clone(),
+            in_flight: self.in_flight.clone(),
         })
     }
 }

@@ -58,6 +58,7 @@ mod extract;
 mod fuzz;
 mod health;
 mod http;
+mod in_flight;
 mod inject;
 mod lane;
 mod layer;
@@ -66,19 +67,23 @@ mod locate;
 #[path = "../tests/support/missing.rs"]
 mod missing;
 mod mount;
+mod nearest;
 mod outbox;
 mod private;
 mod problem;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod proxy;
+mod random;
 mod reading;
 mod reason;
 mod reload;
 mod route;
+mod rules;
 #[cfg(any(feature = "cli", feature = "testing"))]
 mod sandbox;
 mod service;
 mod session;
+mod session_token;
 mod source;
 mod spool;
 mod stamp;
@@ -101,11 +106,12 @@ pub use document::{DocumentKey, InvalidId};
 pub use engine::{StartError, Transom};
 pub use explain::TestOutcome;
 pub use http::ClientInfo;
+pub use lane::ResponseFuture;
 pub use layer::TransomLayer;
 pub use outbox::{OutboxError, OutboxHandle};
 pub use reason::{Reason, Side};
 pub use reload::Reloaded;
-pub use service::{ResponseFuture, TransomService};
+pub use service::TransomService;
 pub use session::ViewerSession;
 pub use telemetry::OutboxFigures;
 

@@ -1,6 +1,6 @@
 //! Folders and files that nobody but the user of this process may read, whatever the umask.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -34,6 +34,22 @@ pub(crate) fn content(dir: &Path) {
             content(&path);
         }
     }
+}
+
+/// A file without a name, which goes with its handle.
+///
+/// # Errors
+/// The system's folder for such files can't be written.
+pub(crate) fn scratch() -> io::Result<File> {
+    let path = std::env::temp_dir().join(format!("transom-{:032x}", crate::random::u128()));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path)?;
+    // The open file stays readable; its name is needed no more.
+    fs::remove_file(&path)?;
+    Ok(file)
 }
 
 #[cfg(unix)]

@@ -51,7 +51,7 @@ pub(crate) fn problem(reason: Reason, request_id: &str) -> Response<Bytes> {
 }
 
 /// A problem reply in the app's stead, or a page where a browser shows it to a person.
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) fn instead_of_the_app(reason: Reason, request_id: &str, shown: bool) -> Response<Bytes> {
     match reason.status() {
         Some(status) if shown => {

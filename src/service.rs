@@ -7,16 +7,14 @@
 //! - *view*: who is asking, may they, the app's own answer, and a session into request or reply.
 //! - *own*: Transom's own addresses.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, Version};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::body::{RequestBody, ResponseBody};
@@ -25,12 +23,14 @@ use crate::config::Action;
 use crate::cookies;
 use crate::engine::{Effects, Engine};
 use crate::events::{Event, Origin};
+use crate::in_flight::UnderWay;
 use crate::inject::Owned;
-use crate::lane::{self, LaneFuture};
+use crate::lane::{self, LaneFuture, ResponseFuture};
 use crate::mount::Mount;
 use crate::reading::has_odd_charset;
 use crate::reason::Reason;
-use crate::route::{Candidate, Captures, Overridden, Rule, effective_of_head};
+use crate::route::{Captures, Overridden, effective_of_head};
+use crate::rules::{Candidate, Rule};
 use crate::telemetry::{Lane, Visit};
 use crate::trail::{Finding, Trail};
 
@@ -104,7 +104,7 @@ where
             if !documents.is_empty() {
                 let fresh = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, fresh);
-                let inner = Cleaned { inner, owned: engine.owned.clone() };
+                let inner = Cleaned::new(inner, &engine);
                 let engine = Guard::into_inner(engine);
                 let future = Box::pin(lane::write(engine, inner, request, documents));
                 return ResponseFuture::Lane { future };
@@ -117,7 +117,7 @@ where
         // The instance that was polled ready is the one to call (tower `Service`, "Be careful when cloning").
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
-        let inner = Cleaned { inner, owned: engine.owned.clone() };
+        let inner = Cleaned::new(inner, &engine);
         let engine = Guard::into_inner(engine);
         let future: LaneFuture<R, S::Error> = match lane {
             Lane::Capture => Box::pin(lane::capture(engine, inner, request)),
@@ -133,6 +133,13 @@ where
 struct Cleaned<S> {
     inner: S,
     owned: Arc<Owned>,
+    _under_way: UnderWay,
+}
+
+impl<S> Cleaned<S> {
+    fn new(inner: S, engine: &Engine) -> Self {
+        Self { inner, owned: engine.owned.clone(), _under_way: engine.in_flight.begin() }
+    }
 }
 
 impl<S: Service<Request<RequestBody<B>>>, B> Service<Request<RequestBody<B>>> for Cleaned<S> {
@@ -280,50 +287,4 @@ fn tell_route<B>(request: &Request<B>, rule: &Rule, why_not: &str) {
             why_not => (Finding::No, format!("{route}: {why_not}")),
         }
     });
-}
-
-pin_project! {
-    /// The reply to come.
-    #[project = ResponseFutureProj]
-    pub enum ResponseFuture<F, R, E>
-    where
-        R: Body<Data = Bytes>,
-        R: Send,
-        R: 'static,
-    {
-        #[doc(hidden)]
-        Pass { #[pin] future: F },
-        #[doc(hidden)]
-        View { #[pin] future: lane::Viewed<F, R, E> },
-        #[doc(hidden)]
-        Lane { future: LaneFuture<R, E> },
-    }
-}
-
-impl<F, R, E> Future for ResponseFuture<F, R, E>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    R: Body<Data = Bytes> + Send + 'static,
-{
-    type Output = Result<Response<ResponseBody<R>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            ResponseFutureProj::Pass { future } => {
-                let reply = ready!(future.poll(cx));
-                Poll::Ready(reply.map(|reply| reply.map(ResponseBody::passed)))
-            }
-            ResponseFutureProj::View { future } => future.poll(cx),
-            ResponseFutureProj::Lane { future } => future.as_mut().poll(cx),
-        }
-    }
-}
-
-impl<F, R, E> std::fmt::Debug for ResponseFuture<F, R, E>
-where
-    R: Body<Data = Bytes> + Send + 'static,
-{
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
 }

@@ -21,7 +21,7 @@ impl Stamp {
     }
 
     /// `None` while there is no such file.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn of(path: &std::path::Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|of| Self::new(&of))
     }

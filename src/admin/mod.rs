@@ -3,9 +3,13 @@
 //! A service, for the admin listener of the `transom` command and for whatever a service that mounts the layer answers
 //! its operators with.
 
+mod lines;
 mod live;
+pub(crate) mod mappings;
 mod operator;
+pub(crate) mod outbox;
 mod page;
+pub(crate) mod status;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,6 +26,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use serde::Serialize;
 use tower::{Layer, Service};
 
 use self::operator::Operator;
@@ -51,8 +56,10 @@ impl Health for Transom {
 }
 
 /// What operators and their probes ask of Transom, as a service without a listener: `GET /healthz`, `/readyz`,
-/// `/metrics` (OpenMetrics 1.0), `/events` (the live feed) and `/trace/{id}`, `POST /trace`, and with
-/// [`explaining`](Self::explaining) `POST /explain`. `transom explain --admin` asks them.
+/// `/metrics` (OpenMetrics 1.0), `/events` (the live feed), `/status`, `/outbox`, `/mappings` and `/trace/{id}`,
+/// `POST /trace`, and with [`explaining`](Self::explaining) `POST /explain`. `POST` below `/outbox` and `/mappings`
+/// changes them, as the commands of the same names do: `transom outbox` and `transom mappings` ask here with
+/// `--admin`, as `transom status` and `transom explain` do.
 ///
 /// What it tells is for operators alone, so that it belongs on an address that clients don't reach. It answers to
 /// IP addresses, to `localhost` and to the names in `[server] admin_hosts` (421 otherwise), since a web page could have
@@ -101,8 +108,9 @@ impl AdminService {
         let Some(operator) = self.operator else { return self };
         let transom = operator.transom.clone();
         let service = move || {
-            let app = Harmless::new(app.clone(), transom.clone());
-            TransomLayer::of(Arc::new(transom.engine().dry_run())).layer(app)
+            let engine = Arc::new(transom.engine().dry_run());
+            let asking = (TransomLayer::of(engine.clone()), Harmless::layer(&engine));
+            asking.layer(app.clone())
         };
         Self {
             operator: Some(Operator { questions: Some(Questions::to(service)), ..operator }),
@@ -115,7 +123,7 @@ impl AdminService {
     }
 
     /// The same with the way of a request that the proxy has. Streams end when `closes` is done.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn asking(
         self,
         questions: Questions,
@@ -150,21 +158,14 @@ impl AdminService {
         reply(status, content_type, body)
     }
 
-    /// Unready only when requests should go elsewhere: without the store nothing can be kept, and a
-    /// draining process takes no more. An app or a DWS that is down is no better behind another process.
     fn readiness(&self) -> (StatusCode, &'static str, String) {
         let dependencies = self.health.dependencies();
-        let down = |name| dependencies.iter().any(|d| d.name == name && d.status == Status::Down);
-        let (status, word) = if self.health.is_draining() {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining")
-        } else if down("store") {
-            (StatusCode::SERVICE_UNAVAILABLE, "unready")
-        } else if dependencies.iter().any(|d| d.status.is_trouble()) {
-            (StatusCode::OK, "degraded")
-        } else {
-            (StatusCode::OK, "ready")
+        let readiness = Readiness::of(&dependencies, self.health.is_draining());
+        let status = match readiness {
+            Readiness::Ready | Readiness::Degraded => StatusCode::OK,
+            Readiness::Unready | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let body = serde_json::json!({ "status": word, "dependencies": dependencies });
+        let body = serde_json::json!({ "status": readiness, "dependencies": dependencies });
         (status, "application/json", format!("{body}\n"))
     }
 
@@ -173,6 +174,33 @@ impl AdminService {
             self.metrics.dependency(dependency.name, !dependency.status.is_trouble());
         }
         (StatusCode::OK, OPEN_METRICS, self.metrics.render())
+    }
+}
+
+/// In one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Readiness {
+    Ready,
+    Degraded,
+    Unready,
+    Draining,
+}
+
+impl Readiness {
+    /// Unready only when requests should go elsewhere: without the store nothing can be kept, and a
+    /// draining process takes no more. An app or a DWS that is down is no better behind another process.
+    fn of(dependencies: &[Dependency], draining: bool) -> Self {
+        let down = |name| dependencies.iter().any(|d| d.name == name && d.status == Status::Down);
+        if draining {
+            Self::Draining
+        } else if down("store") {
+            Self::Unready
+        } else if dependencies.iter().any(|d| d.status.is_trouble()) {
+            Self::Degraded
+        } else {
+            Self::Ready
+        }
     }
 }
 
@@ -207,7 +235,8 @@ where
         if operator::is_ours(request.uri().path())
             && let Some(operator) = self.operator.clone()
         {
-            return Box::pin(async move { Ok(operator.answer(request).await) });
+            let health = Arc::clone(&self.health);
+            return Box::pin(async move { Ok(operator.answer(request, &*health).await) });
         }
         Box::pin(ready(Ok(self.answer(request.method(), request.uri().path()))))
     }

@@ -1,5 +1,5 @@
-//! What the admin listener tells of single requests, `POST /explain`, `POST /trace` and `GET /trace/{id}`, and of what
-//! happens, `GET /events`.
+//! What the admin listener tells of single requests, `POST /explain`, `POST /trace` and `GET /trace/{id}`, of what
+//! happens, `GET /events`, and what the commands ask of a Transom that is running.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -19,7 +19,9 @@ use crate::http::BoxError;
 use crate::http::ClientInfo;
 use crate::trail::{Progress, Wanted};
 
-use super::{AdminBody, Closes, TEXT, live, reply};
+use super::mappings::{self, Removal};
+use super::outbox::{self, Decision};
+use super::{AdminBody, Closes, Health, TEXT, live, reply, status};
 
 /// Explains requests, and tells what happens.
 #[derive(Clone)]
@@ -33,28 +35,99 @@ pub(super) struct Operator {
 
 /// Whether this path is answered here.
 pub(super) fn is_ours(path: &str) -> bool {
-    path == "/events" || path == "/explain" || path == "/trace" || path.starts_with("/trace/")
+    let first = path.trim_start_matches('/').split('/').next();
+    matches!(first, Some("events" | "explain" | "trace" | "status" | "outbox" | "mappings"))
 }
 
-type Answer = Result<Response<AdminBody>, (StatusCode, String)>;
+/// A status other than 200 with a sentence for the operator.
+pub(super) type Answer = Result<Response<AdminBody>, (StatusCode, String)>;
 
 impl Operator {
-    pub(super) async fn answer<B>(self, request: Request<B>) -> Response<AdminBody>
+    pub(super) async fn answer<B>(
+        self,
+        request: Request<B>,
+        health: &dyn Health,
+    ) -> Response<AdminBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path();
-        let answer = match (&parts.method, path.strip_prefix("/trace/")) {
-            (&Method::GET, None) if path == "/events" => {
+        let path = parts.uri.path().trim_start_matches('/');
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        let answer = match (&parts.method, first) {
+            (&Method::GET, "events") if rest.is_empty() => {
                 Ok(live::answer(self.transom.engine().events.feed(), self.closes))
             }
-            (&Method::GET, Some(id)) => self.trace(id, parts.uri.query()).await,
-            (&Method::POST, None) if path == "/explain" => self.explain(&parts, body).await,
-            (&Method::POST, None) if path == "/trace" => self.arm(&parts, body).await,
+            (&Method::GET, "trace") if !rest.is_empty() => {
+                self.trace(rest, parts.uri.query()).await
+            }
+            (&Method::POST, "explain") if rest.is_empty() => self.explain(&parts, body).await,
+            (&Method::POST, "trace") if rest.is_empty() => self.arm(&parts, body).await,
+            (&Method::GET, "status") if rest.is_empty() => {
+                json(StatusCode::OK, &status::of(&self.transom, health).await)
+            }
+            (&Method::GET, "outbox") => self.look_at_outbox(rest).await,
+            (&Method::POST, "outbox") => self.change_outbox(rest, &parts.headers, body).await,
+            (&Method::GET, "mappings") => self.look_at_mappings(rest, parts.uri.query()).await,
+            (&Method::POST, "mappings") => self.change_mappings(rest, &parts.headers, body).await,
             _ => Err((StatusCode::METHOD_NOT_ALLOWED, "not this method\n".to_owned())),
         };
         answer.unwrap_or_else(|(status, told)| reply(status, TEXT, told))
+    }
+
+    async fn look_at_outbox(self, job: &str) -> Answer {
+        let outbox = self.transom.outbox();
+        if job.is_empty() { outbox::list(outbox).await } else { outbox::show(&outbox, job).await }
+    }
+
+    async fn change_outbox<B>(self, path: &str, headers: &HeaderMap, body: B) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        let decision: Decision = read(headers, body).await?;
+        let outbox = self.transom.outbox();
+        match path.split_once('/') {
+            Some((job, what)) => outbox::decide(&outbox, job, what, decision).await,
+            None if path == "pause" => outbox::pause(&outbox, true).await,
+            None if path == "resume" => outbox::pause(&outbox, false).await,
+            None => Err(not_found()),
+        }
+    }
+
+    async fn look_at_mappings(self, path: &str, query: Option<&str>) -> Answer {
+        let store = self.transom.engine().store.clone();
+        let parameter = |wanted: &str| {
+            let mut all = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+            all.find_map(|(name, value)| (name == wanted).then(|| value.into_owned()))
+        };
+        match path {
+            "" => mappings::list(store, parameter("kind")).await,
+            "export" => mappings::export(store).await,
+            path => {
+                let (kind, id) = mappings::named(path).ok_or_else(not_found)?;
+                let key = mappings::key(&kind, &id, parameter("host").as_deref());
+                let key = key.map_err(|error| bad(format!("{id:?} is {error}")))?;
+                mappings::show(&*store, &key).await
+            }
+        }
+    }
+
+    async fn change_mappings<B>(self, path: &str, headers: &HeaderMap, body: B) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        let engine = self.transom.engine();
+        match path {
+            "remove" => {
+                let removal: Removal = read(headers, body).await?;
+                mappings::remove(&self.transom.outbox(), &removal).await
+            }
+            "import" => {
+                no_page(headers, "application/x-ndjson")?;
+                mappings::import(engine.store.clone(), engine.background.clone(), body).await
+            }
+            _ => Err(not_found()),
+        }
     }
 
     async fn explain<B>(self, parts: &Parts, body: B) -> Answer
@@ -101,18 +174,23 @@ impl Operator {
 
 /// The content type and the missing `Origin` tell that no web page asks: a browser on the operator's machine
 /// must not be made to.
+fn no_page(headers: &HeaderMap, content_type: &str) -> Result<(), (StatusCode, String)> {
+    if headers.contains_key(ORIGIN) {
+        return Err((StatusCode::FORBIDDEN, "not for web pages\n".to_owned()));
+    }
+    if headers.get(CONTENT_TYPE).is_none_or(|value| value != content_type) {
+        let told = format!("expected content-type: {content_type}\n");
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, told));
+    }
+    Ok(())
+}
+
 async fn read<T, B>(headers: &HeaderMap, body: B) -> Result<T, (StatusCode, String)>
 where
     T: DeserializeOwned,
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    if headers.contains_key(ORIGIN) {
-        return Err((StatusCode::FORBIDDEN, "not for web pages\n".to_owned()));
-    }
-    if headers.get(CONTENT_TYPE).is_none_or(|value| value != "application/json") {
-        let told = "expected content-type: application/json\n".to_owned();
-        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, told));
-    }
+    no_page(headers, "application/json")?;
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| {
         (StatusCode::PAYLOAD_TOO_LARGE, format!("expected at most {MAX_BODY} bytes\n"))
     })?;
@@ -122,11 +200,15 @@ where
     })
 }
 
-fn bad(told: impl Display) -> (StatusCode, String) {
+pub(super) fn not_found() -> (StatusCode, String) {
+    (StatusCode::NOT_FOUND, "not found\n".to_owned())
+}
+
+pub(super) fn bad(told: impl Display) -> (StatusCode, String) {
     (StatusCode::BAD_REQUEST, format!("{told}\n"))
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     let body = serde_json::to_string(value);
     let body = body.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))?;
     Ok(reply(status, "application/json", format!("{body}\n")))

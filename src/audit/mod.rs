@@ -68,7 +68,7 @@ impl Audit {
             .name("audit".to_owned())
             .spawn(move || writer.run(&received))
             .map_err(|error| format!("no thread can be had for the audit log: {error}"))?;
-        let random: [u8; 32] = rand::random();
+        let random: [u8; 32] = crate::random::bytes();
         let callers = hmac::Key::new(hmac::HMAC_SHA256, key.unwrap_or(&random));
         Ok(Self { jobs, state, every_hand_out: config.every_hand_out, callers: Arc::new(callers) })
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Caller, Refusal, claims, unix_now};
-use crate::config::Identity;
+use crate::auth::Identity;
 
 /// As a request extension: who is taken to have sent it, instead of whom its tokens name.
 #[derive(Clone, Debug)]
@@ -64,8 +64,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::auth::Algorithm;
     use crate::auth::testing;
-    use crate::config::Algorithm;
     use crate::reason::Reason;
 
     fn user(given: Value) -> Result<String, Reason> {

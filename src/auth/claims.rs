@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Refusal;
-use crate::config::Identity;
+use crate::auth::Identity;
 
 /// What the claims of a good token come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::auth::testing;
-    use crate::config::{Algorithm, ClaimPath};
+    use crate::auth::{Algorithm, ClaimPath};
     use crate::reason::Reason;
 
     const NOW: u64 = 1_000_000;

@@ -133,7 +133,7 @@ mod tests {
     use super::super::testing::{self, Pair};
     use super::super::verifier::Verifier;
     use super::*;
-    use crate::config::{Algorithm, Identity, KeySource};
+    use crate::auth::{Algorithm, Identity, KeySource};
 
     #[tokio::test]
     async fn a_changed_file_is_read_again() {

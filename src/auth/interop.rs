@@ -15,7 +15,7 @@ use super::compact::Compact;
 use super::jwt;
 use super::keys::{Demands, KeySet, Verdict};
 use super::testing;
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 use crate::missing::missing;
 
 #[test]

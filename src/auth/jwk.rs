@@ -5,7 +5,7 @@ use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeCo
 use serde::Deserialize;
 
 use super::jwt::{self, Key};
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 /// A key as it is written. Members that don't matter to verification are ignored.
 #[derive(Deserialize)]

@@ -16,7 +16,8 @@ use aws_lc_rs::signature::{
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 
-use crate::config::Algorithm;
+use super::pem::{self, PublicKey};
+use crate::auth::Algorithm;
 
 /// A key that verifies signatures of one kind.
 pub(super) struct Key {
@@ -48,24 +49,22 @@ impl Key {
     /// An RSA, P-256, P-384, P-521 or Ed25519 key as SPKI, PKCS#1 or in an X.509 certificate, of which
     /// nothing but the key is looked at.
     pub(super) fn pem(text: &str) -> Result<Self, &'static str> {
-        let pem = text.as_bytes();
-        let bytes =
-            |key: &DecodingKey| key.try_get_as_bytes().map(<[u8]>::to_vec).unwrap_or_default();
         if text.contains("PRIVATE KEY-----") {
-            Err("this is a private key; only its public half belongs here")
-        } else if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
-            let key = rsa::PublicKey::from_der(&bytes(&key)).map_err(|_| "not a valid RSA key")?;
-            let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(&key);
-            Self::rsa(&n, &e)
-        } else if let Ok(key) = DecodingKey::from_ec_pem(pem) {
-            let point = bytes(&key);
-            Self::p256(&point).or_else(|_| Self::p384(&point)).or_else(|_| Self::p521(&point))
-        } else if let Ok(key) = DecodingKey::from_ed_pem(pem) {
-            Self::ed25519(&bytes(&key))
-        } else {
-            Err(
+            return Err("this is a private key; only its public half belongs here");
+        }
+        match pem::public_key(text) {
+            Some(PublicKey::Rsa(der)) => {
+                let key = rsa::PublicKey::from_der(&der).map_err(|_| "not a valid RSA key")?;
+                let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(&key);
+                Self::rsa(&n, &e)
+            }
+            Some(PublicKey::Ec(point)) => {
+                Self::p256(&point).or_else(|_| Self::p384(&point)).or_else(|_| Self::p521(&point))
+            }
+            Some(PublicKey::Ed25519(public)) => Self::ed25519(&public),
+            None => Err(
                 "not a PEM public key of a kind that is supported (RSA, P-256, P-384, P-521, Ed25519)",
-            )
+            ),
         }
     }
 

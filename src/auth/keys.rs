@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::compact::Compact;
 use super::jwk::Jwk;
 use super::jwt::{self, Key, Kind};
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 /// What an identity asks of its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]

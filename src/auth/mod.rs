@@ -9,6 +9,7 @@ mod cache;
 mod claims;
 mod compact;
 mod file;
+mod identity;
 #[cfg(test)]
 mod interop;
 pub(crate) mod json;
@@ -16,6 +17,7 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod keys;
+mod pem;
 mod places;
 #[cfg(test)]
 mod speed;
@@ -37,11 +39,11 @@ use futures_util::future::join_all;
 use self::cache::{TokenCache, Verified};
 use self::tell::Tell;
 use self::verifier::Verifier;
-use crate::config::Identity;
 use crate::reason::Reason;
 use crate::trail::{Finding, Trail};
 
 pub(crate) use self::assumed::{Assumed, as_if_signed};
+pub(crate) use self::identity::{Algorithm, ClaimPath, Identity, KeySource, TokenPlace};
 pub(crate) use self::verifier::validate;
 
 /// Verifies the app's tokens. One per engine; cheap to share behind an `Arc`.

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
-use crate::config::TokenPlace;
+use crate::auth::TokenPlace;
 use crate::reading::{Parameter, parameter};
 
 /// The token in these places, or `None` if all are empty. It is not looked at, and may be no text.

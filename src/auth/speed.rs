@@ -13,7 +13,7 @@ use serde_json::json;
 use super::testing;
 use super::verifier::Verifier;
 use super::*;
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 #[test]
 #[ignore = "measures; needs an optimised build and a quiet machine"]

@@ -5,7 +5,7 @@ use http::Extensions;
 use serde_json::Value;
 
 use super::{Refusal, claims, places};
-use crate::config::{Identity, TokenPlace};
+use crate::auth::{Identity, TokenPlace};
 use crate::trail::{Finding, Trail};
 
 /// One identity at work on one request.

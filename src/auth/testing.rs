@@ -16,7 +16,7 @@ use jsonwebtoken::EncodingKey;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use serde_json::{Value, json};
 
-use crate::config::{Algorithm, ClaimPath, Identity, KeySource, TokenPlace};
+use crate::auth::{Algorithm, ClaimPath, Identity, KeySource, TokenPlace};
 
 /// A key pair of the kind that an algorithm wants.
 pub(crate) struct Pair {

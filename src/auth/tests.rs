@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::testing::{self, Pair};
 use super::*;
-use crate::config::{Algorithm, KeySource, TokenPlace};
+use crate::auth::{Algorithm, KeySource, TokenPlace};
 
 const NOW: u64 = 1_000_000;
 

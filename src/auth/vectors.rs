@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::compact::Compact;
 use super::jwt;
 use super::keys::{Demands, KeySet, Verdict};
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 /// Where Wycheproof and Transom differ, and why.
 const SIGNATURE_DIFFERENCES: &[(&[u64], &str)] = &[

@@ -15,7 +15,7 @@ use super::jwks::{Address, Jwks, Timing};
 use super::keys::{Demands, KeySet, Verdict};
 use super::tell::{self, Demand, Tell};
 use super::{Caller, Refusal, claims, jwt, places};
-use crate::config::{Algorithm, Identity, KeySource};
+use crate::auth::{Algorithm, Identity, KeySource};
 
 #[derive(Debug)]
 pub(super) struct Verifier {

@@ -15,15 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::HeaderValue;
-use secrecy::SecretString;
 use tracing::debug;
 
 pub(crate) use self::capabilities::{Capabilities, Honours};
 pub(crate) use self::current::Current;
 pub(crate) use self::error::{BackendError, BackendErrorKind};
 pub(crate) use self::title::shown_title;
-use crate::config::{BackendConfig, Permissions};
+use crate::config::BackendConfig;
+pub(crate) use crate::session_token::{Permissions, SessionToken};
 use crate::telemetry::Metrics;
 
 /// A service that stores documents for viewing and mints sessions.
@@ -180,18 +179,4 @@ pub(crate) struct SessionRequest<'a> {
     /// Unix seconds.
     pub(crate) expires: u64,
     pub(crate) user_id: Option<&'a str>,
-}
-
-/// A session that was read back and is no wider than asked.
-#[derive(Debug, Clone)]
-pub(crate) struct SessionToken {
-    pub(crate) jwt: SecretString,
-    /// The same, ready to be sent; marked as sensitive, so that it is never shown.
-    pub(crate) header: HeaderValue,
-    pub(crate) document_id: String,
-    /// Unix seconds, as the token says.
-    pub(crate) expires: u64,
-    pub(crate) permissions: Permissions,
-    /// Where its viewer connects to, for the viewer page's policy.
-    pub(crate) server_url: Option<String>,
 }

@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use super::{MAX_REPLY, longer};
+use super::longer;
+use crate::inject::MAX_REPLY;
 use crate::reason::Reason;
 
 /// How a reply's body ended: its bytes, or why they are not all there.

@@ -227,6 +227,3 @@ pub(crate) fn longer(hint: SizeHint, more: usize) -> SizeHint {
 fn take(bytes: &mut Bytes) -> Option<Frame<Bytes>> {
     (!bytes.is_empty()).then(|| Frame::data(std::mem::take(bytes)))
 }
-
-/// How much of a reply is read for ids and conditions.
-pub(crate) const MAX_REPLY: usize = 1024 * 1024;

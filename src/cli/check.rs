@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::{Action, Config, Identity};
 use crate::proxy::tls::Certificate;
-use crate::route::Rule;
+use crate::rules::Rule;
 
 /// Lists every problem of a configuration, and what it makes of it
 #[derive(Debug, clap::Args)]

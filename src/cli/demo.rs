@@ -14,7 +14,8 @@ use super::EXIT_USAGE;
 use crate::config::{Config, ConfigError, RuntimeModel};
 use crate::demo::{Guide, LegacyApp, ServiceDocument, Watch, sample_pdf};
 use crate::http::downstream::signal::Signals;
-use crate::proxy::start::{RunningProxy, start_proxy_on};
+use crate::proxy::sockets::Sockets;
+use crate::proxy::start::{RunningProxy, start_proxy};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::telemetry::log;
 
@@ -108,7 +109,8 @@ impl Stage {
         let admin = on_port(9090, bind).await.map_err(start("the proxy"))?;
         // One socket was bound, so one runtime serves it.
         config.server.runtime = RuntimeModel::Shared;
-        let proxy = start_proxy_on(config, vec![listener], Some(admin)).await;
+        let proxy =
+            start_proxy(config, Sockets { clients: vec![listener], admin: Some(admin) }).await;
         let proxy = proxy.map_err(start("the proxy"))?;
 
         let sample = scratch.path.join("sample.pdf");
@@ -192,7 +194,7 @@ struct Secrets {
 
 impl Secrets {
     fn new() -> Self {
-        let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let random = || format!("{:032x}{:032x}", crate::random::u128(), crate::random::u128());
         Self { app: random(), backend: random() }
     }
 }
@@ -204,7 +206,7 @@ struct Scratch {
 
 impl Scratch {
     fn create() -> io::Result<Self> {
-        let name = format!("transom-demo-{:016x}", rand::random::<u64>());
+        let name = format!("transom-demo-{:016x}", crate::random::u64());
         let path = std::env::temp_dir().join(name);
         let mut folder = std::fs::DirBuilder::new();
         #[cfg(unix)]

@@ -1,6 +1,6 @@
-//! `transom mappings`: what Transom knows of the app's documents, as JSON lines.
+//! `transom mappings`: what Transom knows of the app's documents.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,17 +8,22 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
+use super::print::{Row, Rows, is_terminal, span};
+use super::remote::{Admin, segment};
 use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
+use super::target::{Target, TargetArgs};
+use crate::admin::mappings::{Removal, Removed, key};
 use crate::document::DocumentKey;
 use crate::outbox::forget;
-use crate::store::transfer::{self, Line, Pass, TransferError};
+use crate::private;
+use crate::store::transfer::{self, Exported, Imported, Line, Pass, TransferError};
 use crate::store::{DocumentStore, now_ms};
 
-/// Lists, moves and removes mappings. Needs the store for itself: stop `transom run` first.
+/// Lists, moves and removes mappings: at the Transom that is running, or in the store when none is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MappingsArgs {
     #[command(flatten)]
-    store: StoreArgs,
+    target: TargetArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,7 +55,7 @@ enum Command {
         /// `-` for standard input.
         file: PathBuf,
     },
-    /// Removes mappings, and their documents at DWS as soon as `transom run` runs again.
+    /// Removes mappings, and their documents at DWS; where none runs, as soon as `transom run` does again.
     Remove {
         kind: String,
         #[arg(required = true)]
@@ -67,26 +72,85 @@ enum Command {
 impl MappingsArgs {
     pub(crate) fn run(self) -> ExitCode {
         exit_code("mappings", async {
-            let Self { store, command } = self;
-            match command {
-                Command::List { kind } => list(&store.open()?, kind.as_deref()).await,
-                Command::Show { kind, id, host } => {
-                    show(&store.open()?, &document_key(&kind, &id, host.as_deref())?).await
-                }
-                Command::Export { file } => export(&store.open()?, &file).await,
-                Command::Import { file } => import(&store.open_or_create()?, &file).await,
-                Command::Remove { kind, ids, keep_document, host } => {
-                    let keys = ids.iter().map(|id| document_key(&kind, id, host.as_deref()));
-                    let keys = keys.collect::<Result<Vec<_>, _>>()?;
-                    remove(&store.open()?, &keys, !keep_document).await
-                }
+            match self.target.find().await? {
+                Target::Running(admin) => self.command.ask(&admin).await,
+                Target::Store(store) => self.command.work_on(&store).await,
             }
         })
     }
 }
 
+impl Command {
+    /// The Transom that is running does it.
+    async fn ask(self, admin: &Admin) -> Result<(), CommandError> {
+        match self {
+            Self::List { kind } => {
+                let wanted = kind.map(|kind| format!("?kind={}", segment(&kind)));
+                let lines =
+                    admin.lines(&format!("/mappings{}", wanted.unwrap_or_default())).await?;
+                Rows::of::<Line>().print_all::<Line>(lines).await.map(drop)
+            }
+            Self::Show { kind, id, host } => {
+                let host = host.map(|host| format!("?host={}", segment(&host)));
+                let (kind, id) = (segment(&kind), segment(&id));
+                let path = format!("/mappings/{kind}/{id}{}", host.unwrap_or_default());
+                show(&admin.get(&path).await?)
+            }
+            Self::Export { file } => export_from(admin, &file).await,
+            Self::Import { file } => {
+                let input = if is_standard(&file) { copy_of_stdin() } else { File::open(&file) };
+                let input = input.map_err(|error| in_file(&file, &error))?;
+                let input = reqwest::Body::from(tokio::fs::File::from_std(input));
+                imported(admin.post_lines("/mappings/import", input).await?);
+                Ok(())
+            }
+            Self::Remove { kind, ids, keep_document, host } => {
+                let removal = Removal { kind, ids, host, keep_document };
+                removal.keys().map_err(CommandError::Usage)?;
+                removed(admin.post("/mappings/remove", &removal).await?)
+            }
+        }
+    }
+
+    async fn work_on(self, store: &StoreArgs) -> Result<(), CommandError> {
+        match self {
+            Self::List { kind } => list(&store.open()?, kind.as_deref()).await,
+            Self::Show { kind, id, host } => {
+                let key = key(&kind, &id, host.as_deref());
+                let key = key.map_err(|error| CommandError::Usage(format!("{id:?} is {error}")))?;
+                find(&store.open()?, &key).await
+            }
+            Self::Export { file } => export(&store.open()?, &file).await,
+            Self::Import { file } => import(&store.open_or_create()?, &file).await,
+            Self::Remove { kind, ids, keep_document, host } => {
+                let removal = Removal { kind, ids, host, keep_document };
+                let keys = removal.keys().map_err(CommandError::Usage)?;
+                remove(&store.open()?, &keys, !keep_document).await
+            }
+        }
+    }
+}
+
+impl Row for Line {
+    const COLUMNS: &'static [&'static str] =
+        &["DOCUMENT", "STATE", "AT DWS", "TITLE", "TYPE", "BYTES", "CHANGED"];
+
+    fn cells(&self) -> Vec<String> {
+        let changed = format!("{} ago", span(now_ms().saturating_sub(self.updated_at)));
+        vec![
+            self.name(),
+            self.state().to_owned(),
+            self.at_backend(),
+            self.title.clone().unwrap_or_default(),
+            self.content_type.clone(),
+            self.size.to_string(),
+            changed,
+        ]
+    }
+}
+
 async fn list(store: &dyn DocumentStore, kind: Option<&str>) -> Result<(), CommandError> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut rows = Rows::of::<Line>();
     let mut after = None;
     loop {
         let page = store.list(after.as_ref(), PAGE).await.map_err(CommandError::failed)?;
@@ -94,21 +158,51 @@ async fn list(store: &dyn DocumentStore, kind: Option<&str>) -> Result<(), Comma
         after = Some(last.key.clone());
         for mapping in page {
             if kind.is_none_or(|kind| kind == mapping.key.kind()) {
-                print_line(&mut out, &Line::from(mapping))?;
+                rows.print(&Line::from(mapping))?;
             }
         }
     }
-    out.flush().map_err(CommandError::failed)
+    rows.finish()
 }
 
-async fn show(store: &dyn DocumentStore, key: &DocumentKey) -> Result<(), CommandError> {
+async fn find(store: &dyn DocumentStore, key: &DocumentKey) -> Result<(), CommandError> {
     match store.get(key).await.map_err(CommandError::failed)? {
-        Some(mapping) => {
-            let mapping = Arc::unwrap_or_clone(mapping);
-            print_line(&mut io::stdout().lock(), &Line::from(mapping))
-        }
+        Some(mapping) => show(&Line::from(Arc::unwrap_or_clone(mapping))),
         None => Err(CommandError::Failed(format!("no mapping for {key}"))),
     }
+}
+
+/// All that is known of it.
+fn show(line: &Line) -> Result<(), CommandError> {
+    if !is_terminal() {
+        return print_line(&mut io::stdout(), line);
+    }
+    println!("{}", serde_json::to_string_pretty(line).map_err(CommandError::failed)?);
+    Ok(())
+}
+
+async fn export_from(admin: &Admin, file: &Path) -> Result<(), CommandError> {
+    let mut lines = admin.lines("/mappings/export").await?;
+    let mut out: BufWriter<Box<dyn Write>> = BufWriter::new(match is_standard(file) {
+        true => Box::new(io::stdout()),
+        false => Box::new(File::create(file).map_err(|error| in_file(file, &error))?),
+    });
+    // The first line is the header.
+    let (mut all, mut exported) = (0, Exported::default());
+    while let Some(line) = lines.next().await? {
+        writeln!(out, "{line}").map_err(|error| in_file(file, &error))?;
+        all += 1;
+        exported.pending += u64::from(transfer::is_pending(line.get()));
+    }
+    out.flush().map_err(|error| in_file(file, &error))?;
+    drop(out);
+    if !is_standard(file) {
+        let written = File::open(file).and_then(|file| file.sync_all());
+        written.map_err(|error| in_file(file, &error))?;
+    }
+    exported.mappings = u64::saturating_sub(all, 1);
+    told(exported);
+    Ok(())
 }
 
 async fn export(store: &dyn DocumentStore, file: &Path) -> Result<(), CommandError> {
@@ -128,7 +222,11 @@ async fn export(store: &dyn DocumentStore, file: &Path) -> Result<(), CommandErr
         exported
     };
     bar.finish_and_clear();
-    let exported = exported.map_err(CommandError::failed)?;
+    told(exported.map_err(CommandError::failed)?);
+    Ok(())
+}
+
+fn told(exported: Exported) {
     eprintln!("exported {} mappings", exported.mappings);
     if exported.pending > 0 {
         eprintln!(
@@ -137,7 +235,6 @@ async fn export(store: &dyn DocumentStore, file: &Path) -> Result<(), CommandErr
             exported.pending
         );
     }
-    Ok(())
 }
 
 async fn import(store: &dyn DocumentStore, file: &Path) -> Result<(), CommandError> {
@@ -149,17 +246,20 @@ async fn import(store: &dyn DocumentStore, file: &Path) -> Result<(), CommandErr
         bar.set_length(all);
         bar.set_position(done);
     };
-    let imported = transfer::import(store, &mut BufReader::new(input), &mut progress).await;
+    let done = transfer::import(store, &mut BufReader::new(input), &mut progress).await;
     bar.finish_and_clear();
-    let imported = imported.map_err(|error| match error {
+    imported(done.map_err(|error| match error {
         TransferError::Bad(..) => CommandError::Failed(format!("{}: {error}", file.display())),
         error => CommandError::failed(error),
-    })?;
-    eprintln!(
-        "imported {} mappings; {} were there already, {} left out as they were still on their way to DWS",
-        imported.added, imported.unchanged, imported.pending
-    );
+    })?);
     Ok(())
+}
+
+fn imported(Imported { added, unchanged, pending }: Imported) {
+    eprintln!(
+        "imported {added} mappings; {unchanged} were there already, {pending} left out as they were still on \
+         their way to DWS"
+    );
 }
 
 async fn remove(
@@ -167,14 +267,19 @@ async fn remove(
     keys: &[DocumentKey],
     remove_documents: bool,
 ) -> Result<(), CommandError> {
-    let mut missing = Vec::new();
+    let mut done = Removed::default();
     for key in keys {
         let forgotten = forget(store, std::slice::from_ref(key), remove_documents, now_ms()).await;
-        if forgotten.map_err(CommandError::failed)?.names == 0 {
-            missing.push(key.to_string());
+        match forgotten.map_err(CommandError::failed)?.names {
+            0 => done.missing.push(key.to_string()),
+            names => done.removed += names,
         }
     }
-    eprintln!("removed {} mappings", keys.len() - missing.len());
+    removed(done)
+}
+
+fn removed(Removed { removed, missing }: Removed) -> Result<(), CommandError> {
+    eprintln!("removed {removed} mappings");
     if missing.is_empty() {
         return Ok(());
     }
@@ -183,22 +288,10 @@ async fn remove(
 
 /// An import reads its input twice.
 fn copy_of_stdin() -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!("transom-import-{}", std::process::id()));
-    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-    let copied = io::copy(&mut io::stdin().lock(), &mut file);
-    // The open file stays readable; its name is needed no more.
-    std::fs::remove_file(&path)?;
-    copied?;
+    let mut file = private::scratch()?;
+    io::copy(&mut io::stdin().lock(), &mut file)?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
-}
-
-fn document_key(kind: &str, id: &str, host: Option<&str>) -> Result<DocumentKey, CommandError> {
-    let key = DocumentKey::new(kind, id).and_then(|key| match host {
-        Some(host) => key.at_host(host.to_ascii_lowercase()),
-        None => Ok(key),
-    });
-    key.map_err(|error| CommandError::Usage(format!("{id:?} is {error}")))
 }
 
 fn in_file(file: &Path, error: &io::Error) -> CommandError {

@@ -7,10 +7,14 @@ mod explain;
 mod guide;
 mod mappings;
 mod outbox;
+mod print;
 mod reference;
+mod remote;
 mod run;
 mod sandbox;
+mod status;
 mod store;
+mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +67,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a local stand-in for the DWS Viewer API, for tests and staging
     Sandbox(sandbox::SandboxArgs),
+    /// Show how Transom is, and what waits for you
+    Status(status::StatusArgs),
     /// Show, export, import or remove what is known about documents
     Mappings(mappings::MappingsArgs),
     /// Show deliveries to DWS that are waiting or parked, and decide on them
@@ -96,6 +102,7 @@ impl Cli {
             Command::Guide(args) => args.run(),
             Command::Demo(args) => args.run(),
             Command::Sandbox(args) => args.run(),
+            Command::Status(args) => args.run(),
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
             Command::Audit(args) => args.run(),

@@ -16,15 +16,15 @@ use crate::store::{SledStore, sled_path};
 pub(crate) struct StoreArgs {
     /// The configuration that names the store.
     #[arg(long, value_name = "FILE", default_value = "config.toml", global = true)]
-    config: PathBuf,
+    pub(super) config: PathBuf,
     /// The store's folder, without reading a configuration.
     #[arg(long, value_name = "FOLDER", global = true)]
-    store: Option<PathBuf>,
+    pub(super) store: Option<PathBuf>,
 }
 
 impl StoreArgs {
     /// Opens the store, which must exist: a mistyped folder is no empty store.
-    pub(crate) fn open(self) -> Result<SledStore, CommandError> {
+    pub(crate) fn open(&self) -> Result<SledStore, CommandError> {
         let folder = self.folder()?;
         let path = sled_path(&folder);
         if !path.join("db").exists() {
@@ -37,13 +37,13 @@ impl StoreArgs {
     }
 
     /// Opens the store, or begins a new one.
-    pub(crate) fn open_or_create(self) -> Result<SledStore, CommandError> {
+    pub(crate) fn open_or_create(&self) -> Result<SledStore, CommandError> {
         SledStore::open(sled_path(&self.folder()?)).map_err(CommandError::failed)
     }
 
-    fn folder(self) -> Result<PathBuf, CommandError> {
-        if let Some(folder) = self.store {
-            return Ok(folder);
+    pub(super) fn folder(&self) -> Result<PathBuf, CommandError> {
+        if let Some(folder) = &self.store {
+            return Ok(folder.clone());
         }
         let config = Config::load_for_proxy(&self.config);
         Ok(config.map_err(|error| CommandError::Usage(error.to_string()))?.store.path)

@@ -13,7 +13,7 @@ use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::{Context, Env, Program};
 use serde_json::Value;
 
-use crate::config::nearest;
+use crate::nearest::nearest;
 
 /// A compiled condition. Cheap to clone.
 #[derive(Clone)]

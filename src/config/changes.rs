@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     fn a_bundle_of_cas_is_followed_too() {
         let text = TEXT.replace("3000\" }", "3000\", tls = { ca = \"ca.pem\" } }");
         let missing = Config::parse(&text, Path::new("/nowhere/config.toml")).unwrap_err();

@@ -42,17 +42,20 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub(crate) use crate::auth::{Algorithm, ClaimPath, Identity, KeySource, TokenPlace};
+pub(crate) use crate::rules::{
+    Action, AppSays, Authorize, Confirm, DeleteRule, Grant, UploadRule, ViewRule,
+};
+pub(crate) use crate::session_token::Permissions;
+pub(crate) use crate::spool::SpoolLimits;
 pub use build::{ConfigBuilder, DeleteRoute, Documents, TokenIssuer, UploadRoute, ViewRoute};
 pub(crate) use changes::Written;
 pub use diagnose::{ConfigError, ConfigWarning};
-pub(crate) use problem::nearest;
 #[cfg(feature = "cli")]
 pub(crate) use reference::Reference;
 pub use reference::ReferenceFormat;
 pub use resolved::Config;
 pub(crate) use resolved::*;
-pub(crate) use spool::SpoolLimits;
-pub(crate) use tenants::serves;
 pub(crate) use tree::sounds_secret;
 #[cfg(feature = "cli")]
 pub(crate) use units::size;
@@ -82,7 +85,7 @@ impl Config {
     }
 
     /// The same for a proxy, which has to know where the app is.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn load_for_proxy(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         Self::parse_as(Deployment::Proxy, &text_of(path)?, path, &process_env)

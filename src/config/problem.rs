@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use crate::nearest::nearest;
+
 /// Bytes of the configuration's text.
 pub(super) type Span = Range<usize>;
 
@@ -113,18 +115,6 @@ pub(super) fn suggestion<'k>(
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("expected {}", alternatives(known)),
     }
-}
-
-/// The known word that is meant, if it is clear which one.
-pub(crate) fn nearest<'k>(
-    written: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<&'k str> {
-    let distance =
-        |known: &str| strsim::osa_distance(&written.to_lowercase(), &known.to_lowercase());
-    let allowed = ((written.chars().count() + 1) / 3).clamp(1, 3);
-    let near = known.into_iter().map(|known| (distance(known), known));
-    near.filter(|(distance, _)| *distance <= allowed).min_by_key(|near| near.0).map(|near| near.1)
 }
 
 /// `` `a`, `b` or `c` ``

@@ -7,18 +7,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::SpoolLimits;
-use crate::condition::Condition;
+use crate::auth::Identity;
 use crate::document::DocumentKey;
-use crate::extract::FileSource;
-use crate::inject::Deliveries;
-use crate::locate::Locator;
 use crate::reason::Reason;
-use crate::route::{IdForm, Outgoing, Pattern, RouteTable};
+use crate::route::{IdForm, Outgoing};
+use crate::rules::{RouteTable, ViewRule};
 
 /// A checked configuration. Load one with [`Config::load`].
 #[derive(Debug)]
@@ -146,7 +144,7 @@ pub(crate) struct AppConfig {
     /// has one; `None` where the configuration is that of a layer, and does not say it.
     pub(crate) url: Option<Uri>,
     /// The Unix socket that it listens on; `None` for TCP.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) socket: Option<PathBuf>,
     pub(crate) tls: AppTls,
     /// HTTP/2 where the app speaks it.
@@ -168,7 +166,7 @@ impl Default for AppConfig {
     fn default() -> Self {
         Self {
             url: None,
-            #[cfg(feature = "server")]
+            #[cfg(feature = "cli")]
             socket: None,
             tls: AppTls::default(),
             http2: false,
@@ -192,7 +190,7 @@ impl AppConfig {
     }
 
     /// Its address as the operator writes it.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn address(&self) -> String {
         let url = self.url.clone().unwrap_or_default();
         let Some(socket) = &self.socket else { return url.to_string() };
@@ -207,10 +205,10 @@ impl AppConfig {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppTls {
     /// The only ones that are believed; `None`: those that browsers believe.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) roots: Option<std::sync::Arc<rustls::RootCertStore>>,
     /// The name in its certificate, where that is not the host of its address.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) server_name: Option<rustls::pki_types::ServerName<'static>>,
 }
 
@@ -254,6 +252,8 @@ impl BackendConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct StoreConfig {
     pub(crate) path: PathBuf,
+    /// The longest that an app's reply waits until what it brought is durable.
+    pub(crate) hold: Duration,
     pub(crate) spool: SpoolLimits,
 }
 
@@ -273,73 +273,6 @@ pub(crate) struct AuditConfig {
     /// Lines outlive the machine too.
     pub(crate) sync: bool,
 }
-
-/// One issuer of the app's own JWTs.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity {
-    pub(crate) name: String,
-    pub(crate) tokens: Vec<TokenPlace>,
-    pub(crate) algorithms: Vec<Algorithm>,
-    pub(crate) key: KeySource,
-    /// Where `key` was read from; it is read again when the file changes.
-    pub(crate) key_file: Option<PathBuf>,
-    /// Keys that a verifier should refuse count all the same: short secrets, RSA from 1024 bits, JWKs
-    /// whose `use` is not `sig`.
-    pub(crate) allow_weak_keys: bool,
-    pub(crate) issuer: Option<String>,
-    /// Empty: not checked.
-    pub(crate) audience: Vec<String>,
-    pub(crate) require: Vec<(String, serde_json::Value)>,
-    pub(crate) leeway: Duration,
-    /// What the header's `typ` must be.
-    pub(crate) typ: Option<String>,
-    /// The longest life that a token may have.
-    pub(crate) max_life: Option<Duration>,
-    pub(crate) user: ClaimPath,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TokenPlace {
-    Bearer,
-    Scheme(String),
-    Cookie(String),
-    Header(HeaderName),
-    Query(String),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    HS256,
-    HS384,
-    HS512,
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    ES512,
-    EdDSA,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum KeySource {
-    /// The raw bytes of a shared secret, already decoded (base64 here only to keep it printable-safe).
-    Secret(secrecy::SecretSlice<u8>),
-    /// A PEM public key.
-    PublicKey(String),
-    JwksUrl(String),
-    /// The JWKS document itself, or one JWK, already read from its file.
-    JwksText(String),
-    /// Where the issuer's own metadata say (OpenID Connect Discovery 1.0, section 4).
-    Discovery,
-}
-
-/// A claim by name, or by JSON pointer when it starts with `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClaimPath(pub(crate) String);
 
 /// One `[documents.<name>]`.
 #[derive(Debug)]
@@ -403,149 +336,6 @@ pub(crate) enum Reads {
     About,
     /// Their validators and their length.
     Bytes,
-}
-
-/// What a rule does once it matched.
-#[derive(Debug)]
-pub(crate) enum Action {
-    Upload(UploadRule),
-    Delete(DeleteRule),
-    View(Arc<ViewRule>),
-}
-
-impl Action {
-    pub(crate) fn ids(&self) -> &[Locator] {
-        match self {
-            Self::Upload(upload) => &upload.id,
-            Self::Delete(delete) => &delete.id,
-            Self::View(view) => &view.id,
-        }
-    }
-
-    /// Those of a view only until it is shared.
-    pub(super) fn ids_mut(&mut self) -> impl Iterator<Item = &mut Locator> {
-        let ids = match self {
-            Self::Upload(upload) => Some(&mut upload.id),
-            Self::Delete(delete) => Some(&mut delete.id),
-            Self::View(view) => Arc::get_mut(view).map(|view| &mut view.id),
-        };
-        ids.into_iter().flatten()
-    }
-}
-
-/// `upload`, and `replace` with `only_known`.
-#[derive(Debug)]
-pub(crate) struct UploadRule {
-    pub(crate) only_known: bool,
-    pub(crate) file: FileSource,
-    /// The first that yields counts.
-    pub(crate) id: Vec<Locator>,
-    /// `None`: any 2xx, and 3xx too when a header locator with a pattern matched.
-    pub(crate) accepted: Option<Condition>,
-    pub(crate) confirm: Confirm,
-    pub(crate) max_size: u64,
-    /// Content types by sniffing; see `extract::sniff`.
-    pub(crate) types: Vec<String>,
-    /// What is remembered of an upload, by name, for `document.attributes`.
-    pub(crate) attributes: Vec<(String, Condition)>,
-}
-
-#[derive(Debug)]
-pub(crate) struct DeleteRule {
-    pub(crate) id: Vec<Locator>,
-    pub(crate) prefix: bool,
-    /// `None`: any 2xx.
-    pub(crate) accepted: Option<Condition>,
-    pub(crate) confirm: Confirm,
-}
-
-/// Whether the app is looked at before its reply to a write counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Confirm {
-    /// Where the reply proves little.
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct ViewRule {
-    /// As in the file, for messages and the audit log.
-    pub(crate) name: String,
-    /// Its `name`, else its number among the views of its kind, from 0: what `?view=` calls it. Letters, digits, `-`
-    /// and `_`.
-    pub(crate) view: String,
-    pub(crate) id: Vec<Locator>,
-    pub(crate) session: Deliveries,
-    pub(crate) authorize: Authorize,
-    /// Names of the identities that count; empty: all.
-    pub(crate) identity: Vec<String>,
-    pub(crate) allow: Option<Condition>,
-    pub(crate) permissions: Permissions,
-    pub(crate) grant: Vec<Grant>,
-    pub(crate) ttl: Duration,
-    pub(crate) wait: Duration,
-    /// Its route is where the app serves the document's bytes, so that its reply tells of them.
-    pub(crate) serves_bytes: bool,
-}
-
-impl ViewRule {
-    /// Whether nothing but the path says which document is meant. Elsewhere, what the app found may be another one
-    /// than Transom did.
-    pub(super) fn names_document_in_path(&self, route: &Pattern) -> bool {
-        let captures = self.id.iter().map(Locator::capture);
-        captures.into_iter().all(|name| name.is_some_and(|name| route.is_in_path(name)))
-    }
-}
-
-/// Who has to say yes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Authorize {
-    pub(crate) token: bool,
-    pub(crate) app: AppSays,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AppSays {
-    /// The app is not asked (`authorize = ["token"]`).
-    NotAsked,
-    /// The view's own 2xx, or the probe where that comes too late.
-    Reply,
-    /// Always the probe.
-    Probe,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Grant {
-    pub(crate) when: Option<Condition>,
-    pub(crate) permissions: Permissions,
-}
-
-/// A set of DWS permissions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Permissions {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) download: bool,
-}
-
-impl Permissions {
-    /// The names that DWS knows, in a fixed order.
-    pub(crate) fn names(self) -> Vec<&'static str> {
-        [(self.read, "read"), (self.write, "write"), (self.download, "download")]
-            .into_iter()
-            .filter_map(|(set, name)| set.then_some(name))
-            .collect()
-    }
-
-    pub(crate) fn union(self, other: Self) -> Self {
-        Self {
-            read: self.read || other.read,
-            write: self.write || other.write,
-            download: self.download || other.download,
-        }
-    }
 }
 
 /// One `[[test]]`.

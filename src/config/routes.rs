@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::problem::{Problem, Problems};
 use super::rules::Placed;
 use super::{Action, AppConfig, Kind};
-use crate::route::{Fold, Overlap, Relation, RouteTable, Rule};
+use crate::route::{Fold, Overlap, Relation};
+use crate::rules::{RouteTable, Rule};
 
 /// The table of all rules; reports those of which one hides the other.
 pub(super) fn table(

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::locate::{ids, locators};
-use super::problem::{Problem, Span, nearest};
+use super::problem::{Problem, Span};
 use super::tree::{Table, Value};
 use super::units::size;
 use super::view::{self, view};
@@ -11,7 +11,9 @@ use super::{Action, Confirm, DeleteRule, Identity, UploadRule, VIEWABLE_TYPES, V
 use crate::condition::Condition;
 use crate::extract::{self, FileSource, Takes};
 use crate::inject::Pointer;
-use crate::route::{Pattern, Rule, split_method};
+use crate::nearest::nearest;
+use crate::route::{Pattern, split_method};
+use crate::rules::Rule;
 
 /// A rule and where its route is written.
 pub(super) struct Placed {

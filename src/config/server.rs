@@ -31,7 +31,7 @@ impl Default for ServerConfig {
             trusted_proxies: Vec::new(),
             proxy_protocol: Vec::new(),
             prefix: "/.transom".to_owned(),
-            drain: Duration::from_secs(60),
+            drain: Duration::from_secs(20),
             limits: ServerLimits::default(),
             tls: None,
             access_log: None,
@@ -174,12 +174,14 @@ pub(super) fn backend(root: &Table<'_>) -> Option<BackendConfig> {
 pub(super) fn store(root: &Table<'_>) -> StoreConfig {
     let table = root.get("store").and_then(|value| value.table("`[store]`"));
     let path = table.as_ref().and_then(|table| table.get("path")).and_then(|value| value.text());
+    let hold = table.as_ref().and_then(|table| table.get("hold"));
+    let hold = hold.and_then(|value| value.parse(duration)).unwrap_or(HOLD);
     let limits = table.as_ref().and_then(|table| table.get("spool")).map(|value| spool(&value));
     if let Some(table) = table {
         table.finish();
     }
     let path = root.reader.directory.join(path.unwrap_or(STORE_PATH));
-    StoreConfig { path, spool: limits.unwrap_or_default() }
+    StoreConfig { path, hold, spool: limits.unwrap_or_default() }
 }
 
 pub(super) fn viewer(root: &Table<'_>) -> ViewerConfig {
@@ -299,5 +301,7 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(60);
 /// Needs a kernel that spreads connections over sockets with `SO_REUSEPORT`.
 const PER_CORE_WORKS: bool = cfg!(target_os = "linux");
 pub(super) const DWS_URL: &str = "https://api.nutrient.io/viewer";
+/// The default of `[store] hold`.
+const HOLD: Duration = Duration::from_secs(10);
 pub(super) const STORE_PATH: &str = "transom-data";
 pub(super) const SDK: &str = "https://cdn.cloud.nutrient.io/pspdfkit-web@1.22.0/nutrient-viewer.js";

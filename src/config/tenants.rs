@@ -6,7 +6,7 @@ use super::problem::{Problem, Severity};
 use super::tree::Table;
 use super::{AppConfig, Kind};
 use crate::document::DocumentKey;
-use crate::reading::{host, is_among, written};
+use crate::reading::{host, written};
 use crate::reason::{Because, Reason};
 
 impl Kind {
@@ -29,11 +29,6 @@ impl Kind {
         let host = host(headers, uri).ok_or(Reason::HostUnclear)?;
         key.at_host(host).because(Reason::HostUnclear, "naming a document by host")
     }
-}
-
-/// Whether rules for these hosts (for all, if there are none) are for this request.
-pub(crate) fn serves(hosts: &[String], headers: &HeaderMap, uri: &Uri) -> bool {
-    hosts.is_empty() || host(headers, uri).is_some_and(|host| is_among(&host, hosts))
 }
 
 /// `hosts = ["a.example"]`

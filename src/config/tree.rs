@@ -11,7 +11,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Accepts, FILE, Role, Section, Setting};
-use super::problem::{Problem, Problems, Span, alternatives, nearest, suggestion};
+use super::problem::{Problem, Problems, Span, alternatives, suggestion};
+use crate::nearest::nearest;
 
 /// What reading needs besides the tree itself.
 pub(super) struct Reader<'a> {
@@ -33,7 +34,7 @@ pub(super) enum Deployment {
     /// The same, in text that a builder made of calls, so that no secret in it lies in a file.
     LayerInCode,
     /// In front of the app, which `[app] url` names.
-    #[cfg(any(test, feature = "server"))]
+    #[cfg(any(test, feature = "cli"))]
     Proxy,
 }
 

@@ -39,13 +39,13 @@ pub(super) fn connection(table: &Table<'_>, app: &mut AppConfig) {
     }
 }
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 fn behind(socket: PathBuf, prefix: Uri) -> AppConfig {
     AppConfig { socket: Some(socket), ..AppConfig::at(prefix) }
 }
 
 /// The service around the layer reaches the app in its own way.
-#[cfg(not(feature = "server"))]
+#[cfg(not(feature = "cli"))]
 fn behind(_: PathBuf, prefix: Uri) -> AppConfig {
     AppConfig::at(prefix)
 }
@@ -77,7 +77,7 @@ fn without_query(text: &str, uri: Uri) -> Result<Uri, String> {
     Ok(uri)
 }
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 fn tls(table: Table<'_>) -> AppTls {
     let directory = table.reader.directory;
     let roots = table.get("ca").and_then(|value| {
@@ -96,7 +96,7 @@ fn tls(table: Table<'_>) -> AppTls {
 }
 
 /// The service around the layer reaches the app in its own way.
-#[cfg(not(feature = "server"))]
+#[cfg(not(feature = "cli"))]
 fn tls(table: Table<'_>) -> AppTls {
     for key in ["ca", "server_name"] {
         table.get(key).and_then(|value| value.text());
@@ -105,7 +105,7 @@ fn tls(table: Table<'_>) -> AppTls {
     AppTls::default()
 }
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 fn roots(path: &Path) -> Result<rustls::RootCertStore, String> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
@@ -126,7 +126,7 @@ fn roots(path: &Path) -> Result<rustls::RootCertStore, String> {
 /// `sockaddr_un` has room for this and a zero byte, on Linux; on BSDs and macOS for 4 bytes less.
 const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-#[cfg(all(test, unix, feature = "server"))]
+#[cfg(all(test, unix, feature = "cli"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Config;

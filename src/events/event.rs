@@ -12,6 +12,10 @@ use crate::telemetry::OutboxFigures;
 #[non_exhaustive]
 pub(crate) enum Event<'a> {
     /// The app never gets a request, since it could read it differently.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "only the proxy reads heads itself")
+    )]
     Refused { reason: Reason, peer: Option<SocketAddr> },
     /// A file of an upload rests in the journal, or gave way to another of the same upload.
     Captured { document: &'a DocumentKey, bytes: u64, rule: &'a str, reason: Reason },

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{AuditEvent, Event, Listener, Origin};
+use super::{AuditEvent, Event, JobEvent, Listener, Origin};
 use crate::telemetry::Metrics;
 
 pub(super) struct Counting(pub(super) Arc<Metrics>);
@@ -15,6 +15,7 @@ impl Listener for Counting {
         }
         match *event {
             Event::JobsCounted(figures) => self.0.outbox(figures),
+            Event::Job { what: JobEvent::Parked { .. }, .. } => self.0.job_parked(),
             Event::Audit(AuditEvent::Lines { lines, written }) => self.0.audit(written, lines),
             _ => {}
         }

@@ -25,7 +25,7 @@ fn what_is_told_once_reaches_every_listener() {
     let event = Event::SessionDecided { document: None, reason: Reason::DeniedByApp };
     events.tell(&event, &Origin::at(&extensions, &headers));
     assert_eq!(*heard.lock().expect("no test panics with it"), [Reason::DeniedByApp]);
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     assert_eq!(visit.decision(), Some(Reason::DeniedByApp));
     let line = "transom_outcomes_total{step=\"session\",reason=\"denied_by_app\"} 1\n";
     assert!(metrics.render().contains(line));
@@ -43,11 +43,11 @@ fn what_is_only_asked_about_reaches_one_listener_and_is_not_counted() {
     events.tell(&event, &Origin::at(&extensions, &headers));
     assert_eq!(*heard.lock().expect("no test panics with it"), [Reason::SessionGiven]);
     assert!(reader.next().now_or_never().is_none(), "nothing of it is in the live feed");
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     assert_eq!(visit.decision(), None);
 }
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 #[test]
 fn a_refusal_is_told_without_a_word_to_the_access_log() {
     let (metrics, heard) = (Arc::new(Metrics::new()), Arc::default());

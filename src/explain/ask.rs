@@ -11,11 +11,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::{Either, Empty, Full};
 use serde::{Deserialize, Serialize};
-use tower::{Service, ServiceExt};
+use tower::layer::layer_fn;
+use tower::{Layer, Service, ServiceExt};
 
 use super::pretend::stand_in;
 use crate::body::RequestBody;
-use crate::engine::Transom;
+use crate::engine::Engine;
 use crate::events::{Event, Listener, Origin};
 use crate::http::ClientInfo;
 use crate::lane::Probe;
@@ -112,12 +113,13 @@ impl Questions {
 #[derive(Clone)]
 pub(crate) struct Harmless<S> {
     inner: S,
-    transom: Transom,
+    engine: Arc<Engine>,
 }
 
 impl<S> Harmless<S> {
-    pub(crate) fn new(inner: S, transom: Transom) -> Self {
-        Self { inner, transom }
+    pub(crate) fn layer(engine: &Arc<Engine>) -> impl Layer<S, Service = Self> + use<S> {
+        let engine = Arc::clone(engine);
+        layer_fn(move |inner| Self { inner, engine: Arc::clone(&engine) })
     }
 }
 
@@ -138,9 +140,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody<B>>) -> Self::Future {
-        let engine = self.transom.engine();
         // The session is none, and the app need not hear of it.
-        engine.owned.strip(request.headers_mut());
+        self.engine.owned.strip(request.headers_mut());
         request.extensions_mut().remove::<ViewerSession>();
         let decided = Trail::of(request.extensions()).and_then(|trail| trail.told().decision);
         let probe = request.extensions().get::<Probe>().is_some();
@@ -155,7 +156,7 @@ where
                 (Finding::Told, format!("{} {told}", request.method()))
             });
         }
-        let app = stand_in(&engine.config, &request, http::StatusCode::OK);
+        let app = stand_in(&self.engine.config, &request, http::StatusCode::OK);
         Box::pin(std::future::ready(Ok(app.reply(&request).map(Either::Right))))
     }
 }

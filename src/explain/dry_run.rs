@@ -42,6 +42,7 @@ impl Engine {
             backend_health: self.backend_health.clone(),
             watch: self.watch.clone(),
             background: self.background.clone(),
+            in_flight: self.in_flight.clone(),
         }
     }
 }

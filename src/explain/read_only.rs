@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::document::DocumentKey;
 use crate::store::{
-    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, StoreError,
+    Applied, Batch, BoxFuture, DocId, Document, DocumentStore, Job, JobId, Mapping, Progress,
+    StoreError,
 };
 
 /// Reads from another store, or knows every document; writes nothing.
@@ -48,9 +49,18 @@ impl DocumentStore for Store {
         Box::pin(ready(Ok(Vec::new())))
     }
 
-    /// No job of another store is done from here.
-    fn jobs(&self, _: Option<JobId>, _: usize) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
-        Box::pin(ready(Ok(Vec::new())))
+    /// Those that wait for an operator: no job of another store is done from here.
+    fn jobs(
+        &self,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
+        let Self::Read(store) = self else { return Box::pin(ready(Ok(Vec::new()))) };
+        Box::pin(async move {
+            let mut jobs = store.jobs(after, limit).await?;
+            jobs.retain(|job| matches!(job.progress, Progress::Parked { .. }));
+            Ok(jobs)
+        })
     }
 
     fn next_job(&self) -> JobId {

@@ -126,7 +126,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Self {
-        let name = format!("transom-explain-{:016x}", rand::random::<u64>());
+        let name = format!("transom-explain-{:016x}", crate::random::u64());
         Self(std::env::temp_dir().join(name))
     }
 }

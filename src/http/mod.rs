@@ -4,23 +4,23 @@
 //! Nothing here knows a configuration, a reason code or a metric. Parameters come as plain structs, and what
 //! happens is told to a trait that a room above implements.
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) mod causes;
 mod client;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) mod downstream;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) mod guard;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) mod headers;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod http2;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) mod interim;
 pub(crate) mod nominated;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) mod upstream;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod write;
 
 pub use client::ClientInfo;

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::ExposeSecret;
 
 use super::delivery::{Asks, Delivery, IntoHead, Occupied, Reads, Way};
-use crate::backend::SessionToken;
+use crate::session_token::SessionToken;
 use crate::store::now_ms;
 
 pub(super) const WAY: Way =

@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 
 use super::pointer::Pointer;
 use super::splice::Edit;
-use crate::backend::SessionToken;
 use crate::coding::ask_for_identity;
 use crate::reason::Reason;
+use crate::session_token::SessionToken;
 use crate::viewer::Page;
 
 /// One way in which a session reaches its user. The variant is the moment; each is one of the files of this folder.

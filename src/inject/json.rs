@@ -6,10 +6,10 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
+use super::MAX_REPLY;
 use super::delivery::{Asks, Delivery, IntoBody, Reads, Way};
 use super::pointer::Pointer;
 use super::splice::{Edit, SpliceError};
-use crate::body::MAX_REPLY;
 use crate::coding;
 use crate::reason::Reason;
 

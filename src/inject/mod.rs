@@ -28,3 +28,6 @@ pub(crate) use splice::Edit;
 /// Every way, as messages list them.
 pub(crate) const WAYS: &[Way] =
     &[request_header::WAY, response_header::WAY, cookie::WAY, json::WAY, page::WAY];
+
+/// How much of a reply is read for ids and conditions.
+pub(crate) const MAX_REPLY: usize = 1024 * 1024;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName};
 
 use super::delivery::{Asks, Delivery, IntoHead, Occupied, Reads, Way};
-use crate::backend::SessionToken;
+use crate::session_token::SessionToken;
 
 pub(super) const WAY: Way = Way {
     key: "response_header",

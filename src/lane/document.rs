@@ -52,14 +52,14 @@ pub(crate) struct Sought<'a> {
 ///
 /// # Errors
 /// `document_changed` where the app may have other bytes and there is no `source`; `document_unknown`,
-/// `document_lost`, `document_pending`, and those of [`fetch`].
+/// `document_lost`, `document_pending`, `document_parked`, and those of [`fetch`].
 pub(super) async fn known<S: Inner<B>, B: Send + 'static>(
     sought: Sought<'_>,
     inner: &mut S,
 ) -> Result<Arc<Mapping>, Reason> {
     let Sought { engine, key, .. } = sought;
     if engine.effects == Effects::None {
-        return on_record(engine, key).await;
+        return on_record(sought).await;
     }
     match engine.outbox.mapping(key).await? {
         Some(mapping)
@@ -73,9 +73,13 @@ pub(super) async fn known<S: Inner<B>, B: Send + 'static>(
 }
 
 /// The mapping as it is. What would have to be fetched from the app is not there.
-async fn on_record(engine: &Engine, key: &DocumentKey) -> Result<Arc<Mapping>, Reason> {
+async fn on_record(sought: Sought<'_>) -> Result<Arc<Mapping>, Reason> {
+    let Sought { engine, key, .. } = sought;
     match engine.outbox.mapping(key).await? {
-        Some(mapping) if !needs_look(engine, &mapping) => Ok(mapping),
+        Some(mapping) if !needs_look(engine, &mapping) => {
+            refuse_parked(sought, &mapping).await?;
+            Ok(mapping)
+        }
         found => Err(without(found.as_deref())),
     }
 }
@@ -180,13 +184,14 @@ fn needs_look(engine: &Engine, mapping: &Mapping) -> bool {
         || engine.outbox.is_in_doubt(mapping)
 }
 
-/// Waits for DWS.
+/// Waits for DWS, unless only an operator can get the document there.
 async fn wait_for(
     sought: Sought<'_>,
     mapping: Arc<Mapping>,
     left: Duration,
 ) -> Result<Arc<Mapping>, Reason> {
     let Sought { engine, rule, key, waiting, .. } = sought;
+    refuse_parked(sought, &mapping).await?;
     let wait = match waiting {
         Waiting::Alone => left,
         // A view waits only for a document that was sent less than `wait` ago: a DWS that is down must
@@ -199,7 +204,18 @@ async fn wait_for(
     if wait.is_zero() {
         return Ok(mapping);
     }
-    engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)
+    let mapping = engine.outbox.settled(key, wait).await?.ok_or(Reason::DocumentUnknown)?;
+    refuse_parked(sought, &mapping).await?;
+    Ok(mapping)
+}
+
+async fn refuse_parked(sought: Sought<'_>, mapping: &Mapping) -> Result<(), Reason> {
+    let Some(job) = sought.engine.outbox.parked(mapping).await? else { return Ok(()) };
+    Trail::step(&sought.parts.extensions, "outbox", || {
+        let told = "is parked: see `transom outbox show`, then retry, bind or drop it";
+        (Finding::No, format!("job {} {told}", job.0))
+    });
+    Err(Reason::DocumentParked)
 }
 
 /// What the app has of a document that is new, lost or in doubt.

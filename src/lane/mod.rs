@@ -4,7 +4,9 @@ mod behalf;
 mod capture;
 mod document;
 mod fetch;
+mod future;
 mod grant;
+mod looked_at;
 mod own;
 mod policy;
 mod probe;
@@ -14,6 +16,7 @@ mod view;
 mod writing;
 
 pub(crate) use capture::capture;
+pub use future::ResponseFuture;
 pub(crate) use own::{is_own, own};
 pub(crate) use probe::Probe;
 pub(crate) use view::{Viewed, view};

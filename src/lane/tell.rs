@@ -5,6 +5,7 @@ use http::{Extensions, HeaderMap, HeaderName};
 use serde_json::Value;
 
 use super::behalf::CREDENTIALS;
+use super::looked_at::looked_at;
 use super::view::OwnWord;
 use crate::auth::{Caller, Refusal, places};
 use crate::condition::Condition;
@@ -15,7 +16,7 @@ use crate::extract::FilePart;
 use crate::reason::Reason;
 use crate::session::Variables;
 use crate::store::{Document, DocumentState, Mapping, now_ms};
-use crate::trail::{Finding, Trail, looked_at};
+use crate::trail::{Finding, Trail};
 
 pub(super) fn caller(
     engine: &Engine,
@@ -124,6 +125,9 @@ pub(super) fn document(
                 "{key} was written at the app since, or changed there by itself; see `source`"
             );
             (Finding::No, told)
+        }
+        Err(Reason::DocumentParked) => {
+            (Finding::No, format!("{key} is kept, and waits for an operator; see `outbox`"))
         }
         Err(Reason::DocumentUnknown) => {
             let kind = engine.config.kind_of(key).map(|kind| &**kind);

@@ -12,7 +12,7 @@ use tracing::debug;
 use crate::auth::Caller;
 use crate::config::UploadRule;
 use crate::engine::Engine;
-use crate::route::Rule;
+use crate::rules::Rule;
 use crate::store::{Provenance, Uploader};
 
 /// The owner of an upload's token, looked for beside the upload so that it never waits for keys, and at

@@ -19,7 +19,7 @@ use crate::mount::Misplaced;
 use crate::outbox::WriteUnderWay;
 use crate::problem::NotSent;
 use crate::reading::{host, is_among};
-use crate::route::Candidate;
+use crate::rules::Candidate;
 use crate::session::{Answer, judge};
 use crate::trail::Trail;
 

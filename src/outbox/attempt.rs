@@ -161,7 +161,8 @@ pub(super) fn next_try(
         _ => Pace::Quick,
     };
     let failures = if blames_backend(error.kind) { failures } else { job.attempts };
-    let wait = delay(pace, failures.saturating_add(1), error.retry_after, rand::random());
+    let wait =
+        delay(pace, failures.saturating_add(1), error.retry_after, crate::random::fraction());
     core.clock.now().saturating_add(millis(wait))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::belongings::{Belongings, SameBytes};
@@ -10,6 +10,8 @@ use super::clock::Clock;
 use super::hints::Hints;
 use super::intake::Failure;
 use super::kinds;
+use super::patience::MAX_WAITING;
+use super::pause::{PAUSED, Pause};
 use super::refusals::Refusals;
 use super::remote::Files;
 use super::unsettled::Unsettled;
@@ -31,8 +33,12 @@ pub(super) struct Core {
     pub(super) same_bytes: SameBytes,
     pub(super) unsettled: Unsettled,
     pub(super) refusals: Refusals,
+    /// Whether an operator has stopped deliveries.
+    pub(super) pause: Pause,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
+    /// Places for steps that wait for the store.
+    pub(super) waiting: Semaphore,
 }
 
 impl Core {
@@ -43,6 +49,7 @@ impl Core {
         events: Events,
         clock: Clock,
     ) -> Self {
+        let pause = Pause::at(files.path(PAUSED));
         Self {
             store,
             files,
@@ -51,11 +58,13 @@ impl Core {
             clock,
             hints: Hints::default(),
             writes: Writes::default(),
+            pause,
             belongings: Belongings::default(),
             same_bytes: SameBytes::default(),
             unsettled: Unsettled::default(),
             refusals: Refusals::default(),
             settled: Notify::new(),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::core::Core;
 use super::intake::{Failure, MAX_CONFLICTS};
+use super::patience::Patience;
 use super::{Outbox, Shared};
 use crate::document::DocumentKey;
 use crate::reason::Reason;
@@ -34,6 +36,8 @@ struct Named {
     in_body: bool,
     /// It was in doubt for another reason.
     before: Option<Before>,
+    /// Told when the mark is made; `None` if there is none.
+    marked: Option<watch::Receiver<bool>>,
 }
 
 /// An earlier doubt.
@@ -67,7 +71,8 @@ impl Outbox {
             named.is_known = !matches!(found, Ok(Ok(None)));
             named.document = found.ok().and_then(|found| Some(found.ok()??.id));
             if named.is_known {
-                named.before = self.mark(&named.key, named.which(), named.mark, true).await;
+                let (before, marked) = self.mark(&named.key, named.which(), named.mark, true).await;
+                (named.before, named.marked) = (before, Some(marked));
             }
         });
         join_all(marks).await;
@@ -85,30 +90,51 @@ impl Outbox {
         Some(mark)
     }
 
-    /// Since when the document was in doubt before.
-    async fn mark(&self, key: &DocumentKey, which: Which, mark: u64, open: bool) -> Option<Before> {
+    /// Since when the document was in doubt before, and what is told when the mark is made.
+    async fn mark(
+        &self,
+        key: &DocumentKey,
+        which: Which,
+        mark: u64,
+        open: bool,
+    ) -> (Option<Before>, watch::Receiver<bool>) {
         let (core, key) = (self.shared.core.clone(), key.clone());
         core.writes.is_unmarked(&key);
+        // A store that is known to be away is not waited for.
+        let at_most = core.store.health().map_or(Duration::ZERO, |()| MARK_AT_MOST);
+        let (made, is_made) = watch::channel(false);
         let marking = self.shared.background.spawn(async move {
             let mut before = None;
-            let marked = amend(&core, &which, |mapping| {
-                let unconfirmed = mapping.doubt.as_ref().and_then(|d| d.unconfirmed.clone());
-                let earlier = mapping.doubt.as_ref().filter(|doubt| core.writes.counts(doubt.mark));
-                before = earlier.map(|doubt| Before { since: doubt.since, open: doubt.open });
-                let doubt = Doubt { unconfirmed, open, ..Doubt::new(core.clock.now(), mark) };
-                Some(Document { doubt: Some(doubt), ..mapping.clone() })
-            });
-            match marked.await {
-                Ok(_) => core.writes.is_marked(&key),
+            let mut patience = Patience::new(&core, "doubt");
+            let marked = loop {
+                let marking = amend(&core, &which, |mapping| {
+                    let unconfirmed = mapping.doubt.as_ref().and_then(|d| d.unconfirmed.clone());
+                    let earlier =
+                        mapping.doubt.as_ref().filter(|doubt| core.writes.counts(doubt.mark));
+                    before = earlier.map(|doubt| Before { since: doubt.since, open: doubt.open });
+                    let doubt = Doubt { unconfirmed, open, ..Doubt::new(core.clock.now(), mark) };
+                    // Nothing may have come of the write meanwhile.
+                    let marked = || Document { doubt: Some(doubt), ..mapping.clone() };
+                    core.writes.counts(mark).then(marked)
+                });
+                let Err(failure) = marking.await else { break Ok(()) };
+                if let Err(failure) = patience.outlast(failure).await {
+                    break Err(failure);
+                }
+            };
+            match marked {
+                Ok(()) => core.writes.is_marked(&key),
                 Err(error) => {
                     tracing::warn!(document = %key, %error, "a document is in doubt, and the store could not take it down");
                 }
             }
+            made.send_replace(true);
             before
         });
         // What is not known in time may have been so.
         let unknown = Some(Before { since: self.shared.core.clock.now(), open: true });
-        timeout(MARK_AT_MOST, marking).await.map_or(unknown, |marked| marked.unwrap_or(unknown))
+        let before = timeout(at_most, marking).await;
+        (before.map_or(unknown, |marked| marked.unwrap_or(unknown)), is_made)
     }
 
     /// Whether the app may have other bytes than this document's. A write by any of its names counts.
@@ -133,7 +159,7 @@ impl Outbox {
     /// Ends a doubt of just this mark.
     pub(crate) async fn lift(&self, key: &DocumentKey, mark: u64) -> Result<(), Reason> {
         let key = key.clone();
-        self.finish(move |core| async move {
+        self.finish_in_time(move |core| async move {
             let which = Which::Named(key);
             let lifted = amend(&core, &which, |document| {
                 (document.mark() == Some(mark))
@@ -152,7 +178,7 @@ impl Outbox {
         validators: Validators,
     ) -> Result<(), Reason> {
         let found = found.clone();
-        self.finish(move |core| async move {
+        self.finish_in_time(move |core| async move {
             let which = Which::Known(found.id);
             let unconfirmed = amend_with_jobs(&core, &which, |document| {
                 let now =
@@ -187,7 +213,7 @@ impl Outbox {
 
     /// Gives up bytes that the app turned out not to have accepted. A known document stays in doubt.
     pub(crate) async fn withdraw(&self, job: JobId) -> Result<(), Reason> {
-        self.finish(move |core| async move {
+        self.finish_in_time(move |core| async move {
             let withdrawn = async {
                 match find_job(&*core.store, job).await? {
                     Some(job) => withdraw(&core, &job).await,
@@ -295,9 +321,13 @@ impl WriteUnderWay {
             if named.before.is_some() || core.writes.overlap(&named.key, true) {
                 continue;
             }
-            let (which, mark) = (named.which(), named.mark);
+            let (which, mark, marked) = (named.which(), named.mark, named.marked.clone());
             core.writes.is_void(mark, true);
             self.shared.background.spawn(async move {
+                if let Some(mut marked) = marked {
+                    // One that was given up is not made either.
+                    let _ = marked.wait_for(|made| *made).await;
+                }
                 let lifted = amend(&core, &which, |document| {
                     let own = document.doubt.as_ref().is_some_and(|doubt| doubt.mark == mark);
                     own.then(|| Document { doubt: None, ..document.clone() })
@@ -351,6 +381,16 @@ impl Circumstances {
         Self { validators, ..self }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_upload() -> Self {
+        Self { began: Some(JobId(0)), ..Self::default() }
+    }
+
+    /// Of bytes that nothing but a request brought.
+    pub(super) fn are_of_upload(&self) -> bool {
+        self.began.is_some()
+    }
+
     /// Whether the document was put in doubt by something else than the upload of this job, after the app was looked
     /// at.
     pub(super) fn is_foreign(&self, document: &Document, job: JobId) -> bool {
@@ -384,7 +424,15 @@ impl Circumstances {
 
 impl Named {
     fn new(key: DocumentKey, mark: u64) -> Self {
-        Self { key, document: None, mark, is_known: true, in_body: false, before: None }
+        Self {
+            key,
+            document: None,
+            mark,
+            is_known: true,
+            in_body: false,
+            before: None,
+            marked: None,
+        }
     }
 
     /// The document itself where it is known: it may have been renamed since.

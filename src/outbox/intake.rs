@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::doubt::Circumstances;
+use super::patience::Patience;
 use crate::document::DocumentKey;
 use crate::events::JobEvent;
 use crate::reason::Reason;
@@ -47,8 +48,25 @@ pub(super) async fn capture(
     known: Known,
     by: &Circumstances,
 ) -> Result<Vec<Reason>, Reason> {
-    let (jobs, unused) = plan_jobs(core, &files);
-    let written = write_captures(core, &files, &jobs, known, by).await;
+    let (mut jobs, mut unused) = plan_jobs(core, &files);
+    let mut tried = None;
+    let mut patience = Patience::new(core, "capture");
+    let written = loop {
+        match write_captures(core, &files, &mut jobs, &mut tried, known, by).await {
+            // What Transom fetched it can fetch again.
+            Err(failure) if by.are_of_upload() => {
+                if let Err(failure) = patience.outlast(failure).await {
+                    break Err(failure);
+                }
+            }
+            ended => break ended,
+        }
+    };
+    let late = files
+        .iter()
+        .zip(&jobs)
+        .filter(|(file, job)| job.is_none() && !unused.contains(&file.spool));
+    unused.extend(late.map(|(file, _)| file.spool.clone()).collect::<Vec<_>>());
     match written {
         Ok(Written { batch, replaced, superseded }) => {
             core.queued(&batch.put_jobs);
@@ -199,6 +217,7 @@ fn plan_jobs(core: &Core, files: &[Kept]) -> (Vec<Option<JobId>>, Vec<String>) {
     (jobs, unused)
 }
 
+#[derive(Clone)]
 struct Written {
     batch: Batch,
     /// Documents that were known already.
@@ -207,51 +226,97 @@ struct Written {
     superseded: Vec<Job>,
 }
 
+/// `tried`: what an earlier call has tried to write, if it is not known whether that was written.
 async fn write_captures(
+    core: &Core,
+    files: &[Kept],
+    jobs: &mut [Option<JobId>],
+    tried: &mut Option<Written>,
+    known: Known,
+    by: &Circumstances,
+) -> Result<Written, Failure> {
+    if let Some(written) = tried {
+        if is_written(core, &written.batch).await? {
+            return Ok(written.clone());
+        }
+        drop_late(core, files, jobs).await?;
+    }
+    for _ in 0..MAX_CONFLICTS {
+        let written = plan_captures(core, files, jobs, known, by).await?;
+        let applied = core.store.apply(written.batch.clone()).await;
+        *tried = matches!(applied, Ok(Applied::Done) | Err(_)).then(|| written.clone());
+        if applied? == Applied::Done {
+            return Ok(written);
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// Whether this batch of captures is in the store, or was: a job may have ended by now.
+async fn is_written(core: &Core, batch: &Batch) -> Result<bool, StoreError> {
+    for job in &batch.put_jobs {
+        let document = core.store.document(job.document).await?;
+        if find_job(&*core.store, job.id).await?.is_some()
+            || document.is_some_and(|document| document.captured_by == job.id)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// While these waited for the store, later bytes may have been journalled for the same documents.
+async fn drop_late(
+    core: &Core,
+    files: &[Kept],
+    jobs: &mut [Option<JobId>],
+) -> Result<(), StoreError> {
+    for (file, job) in files.iter().zip(jobs) {
+        let known = core.store.get(&file.key).await?;
+        *job = job.filter(|job| known.is_none_or(|known| known.captured_by < *job));
+    }
+    Ok(())
+}
+
+async fn plan_captures(
     core: &Core,
     files: &[Kept],
     jobs: &[Option<JobId>],
     known: Known,
     by: &Circumstances,
 ) -> Result<Written, Failure> {
-    for _ in 0..MAX_CONFLICTS {
-        let mut written =
-            Written { batch: Batch::default(), replaced: Vec::new(), superseded: Vec::new() };
-        for (file, job) in files.iter().zip(jobs) {
-            let Some(job) = *job else { continue };
-            let mapping = core.store.get(&file.key).await?;
-            known.check(mapping.as_deref())?;
-            if let Some(known) = &mapping {
-                if known.is_document() {
-                    written.replaced.push(file.key.clone());
-                }
-                for unneeded in unneeded_uploads(&*core.store, known).await? {
-                    written.batch.remove_jobs.push(unneeded.id);
-                    written.superseded.push(unneeded);
-                }
+    let mut written =
+        Written { batch: Batch::default(), replaced: Vec::new(), superseded: Vec::new() };
+    for (file, job) in files.iter().zip(jobs) {
+        let Some(job) = *job else { continue };
+        let mapping = core.store.get(&file.key).await?;
+        known.check(mapping.as_deref())?;
+        if let Some(known) = &mapping {
+            if known.is_document() {
+                written.replaced.push(file.key.clone());
             }
-            let mut file = file.clone();
-            if let Some(before) = mapping.as_ref().filter(|_| known != Known::Any) {
-                file.provenance = before.provenance.clone().after_replacement(file.provenance);
-            }
-            let fetched = matches!(known, Known::Never | Known::At(..));
-            if let Some(before) = mapping.as_ref().filter(|_| fetched) {
-                file.title = before.title.clone().or(file.title);
-            }
-            let now = core.clock.now();
-            let doubt =
-                by.leave_doubt(core, &file.key, mapping.as_ref().map(|known| &known.document));
-            let doubt = doubt.then(|| Doubt::new(now, job.0));
-            add_capture(&mut written.batch, file, mapping.as_deref(), job, now, doubt);
-            if let Some(put) = written.batch.put.last_mut() {
-                put.validators = by.validators.clone();
+            for unneeded in unneeded_uploads(&*core.store, known).await? {
+                written.batch.remove_jobs.push(unneeded.id);
+                written.superseded.push(unneeded);
             }
         }
-        if core.store.apply(written.batch.clone()).await? == Applied::Done {
-            return Ok(written);
+        let mut file = file.clone();
+        if let Some(before) = mapping.as_ref().filter(|_| known != Known::Any) {
+            file.provenance = before.provenance.clone().after_replacement(file.provenance);
+        }
+        let fetched = matches!(known, Known::Never | Known::At(..));
+        if let Some(before) = mapping.as_ref().filter(|_| fetched) {
+            file.title = before.title.clone().or(file.title);
+        }
+        let now = core.clock.now();
+        let doubt = by.leave_doubt(core, &file.key, mapping.as_ref().map(|known| &known.document));
+        let doubt = doubt.then(|| Doubt::new(now, job.0));
+        add_capture(&mut written.batch, file, mapping.as_deref(), job, now, doubt);
+        if let Some(put) = written.batch.put.last_mut() {
+            put.validators = by.validators.clone();
         }
     }
-    Err(Failure::Contended)
+    Ok(written)
 }
 
 fn add_capture(

@@ -8,6 +8,7 @@
 
 mod attempt;
 mod belongings;
+mod bind;
 mod breaker;
 mod clock;
 mod conclude;
@@ -18,7 +19,10 @@ mod hints;
 mod intake;
 mod kinds;
 mod lane;
+mod line;
 mod parked;
+mod patience;
+mod pause;
 mod recover;
 mod refusals;
 mod remote;
@@ -42,29 +46,37 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+#[cfg(feature = "cli")]
+pub(crate) use self::bind::bind;
 use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::doubt::{Circumstances, WriteUnderWay};
 pub use self::handle::OutboxHandle;
+#[cfg(feature = "cli")]
+pub(crate) use self::handle::figures;
+use self::intake::Kept;
 pub(crate) use self::intake::Known;
 #[cfg(feature = "cli")]
 pub(crate) use self::intake::forget;
 #[cfg(not(feature = "cli"))]
 use self::intake::forget;
-use self::intake::{Failure, Kept};
+pub(crate) use self::line::JobLine;
 pub use self::parked::OutboxError;
 #[cfg(feature = "cli")]
 pub(crate) use self::parked::{discard, retry};
+use self::patience::{ANSWER_AT_MOST, Patience};
+#[cfg(feature = "cli")]
+pub(crate) use self::pause::{PAUSED, Pause};
 use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
 use crate::backend::Current;
 use crate::document::DocumentKey;
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, StoreNeed};
 use crate::reason::{Because, Reason};
 use crate::spool::{Spool, SpooledFile};
 use crate::store::{
-    DocumentState, DocumentStore, Mapping, Progress, Provenance, StoreError, find_job,
+    DocumentState, DocumentStore, Job, JobId, Mapping, Progress, Provenance, find_job,
 };
 
 /// The journal's face to the request path, and its worker. Cheap to clone.
@@ -83,13 +95,14 @@ struct Shared {
 
 impl Outbox {
     /// Takes up what a crash left unclear, sweeps the spool, and starts the worker on the current
-    /// runtime. Nothing may be spooled before this resolves: the sweep would take it.
+    /// runtime. Nothing may be spooled before this resolves: the sweep would take it. If the store is away, the worker does
+    /// as much when it is there, and leaves what was spooled since.
     pub(crate) async fn start(
         store: Arc<dyn DocumentStore>,
         spool: Spool,
         backend: Arc<Current>,
         events: Events,
-    ) -> Result<Self, StoreError> {
+    ) -> Self {
         Self::start_with(store, Arc::new(spool), backend, events, Clock::start()).await
     }
 
@@ -99,16 +112,27 @@ impl Outbox {
         backend: Arc<Current>,
         events: Events,
         clock: Clock,
-    ) -> Result<Self, StoreError> {
+    ) -> Self {
         let core = Arc::new(Core::new(store, files, backend, events, clock));
-        recover::recover(&core).await.map_err(|failure| match failure {
-            Failure::Store(error) => error,
-            other => StoreError::Io(other.to_string()),
-        })?;
-        let (stop, stopped) = watch::channel(false);
-        let worker = tokio::spawn(Worker::new(Arc::clone(&core)).run(stopped));
+        let recovered = recover::recover(&core, false).await;
+        if let Err(error) = &recovered {
+            core.tell(&Event::StoreFailed { need: StoreNeed::Reading, error });
+        }
+        let (stop, mut stopped) = watch::channel(false);
+        let worker = tokio::spawn({
+            let core = Arc::clone(&core);
+            async move {
+                if recovered.is_err() {
+                    tokio::select! {
+                        () = recover::recover_late(&core) => {}
+                        _ = stopped.wait_for(|stopped| *stopped) => return,
+                    }
+                }
+                Worker::new(core).run(stopped).await;
+            }
+        });
         let worker = Mutex::new(Some(worker));
-        Ok(Self { shared: Arc::new(Shared { core, stop, worker, background: Handle::current() }) })
+        Self { shared: Arc::new(Shared { core, stop, worker, background: Handle::current() }) }
     }
 
     /// Makes captured files durable, all of them in one batch or none: mappings pending, jobs due.
@@ -116,7 +140,8 @@ impl Outbox {
     /// loses nothing.
     ///
     /// Returns `captured` or `replaced` per document, or `superseded` for a file that a later one
-    /// of the same call replaces. A caller that goes away does not interrupt it.
+    /// replaces. A caller that goes away does not interrupt it. An upload is not given up because the store is away: this
+    /// resolves when it is back.
     pub(crate) async fn capture(
         &self,
         files: Vec<(DocumentKey, SpooledFile)>,
@@ -124,11 +149,13 @@ impl Outbox {
         known: Known,
         by: Circumstances,
     ) -> Result<Vec<Reason>, Reason> {
-        self.finish(move |core| async move {
+        let is_upload = by.are_of_upload();
+        let capture = move |core: Arc<Core>| async move {
             let kept = keep(&core, files, &provenance).await?;
             intake::capture(&core, kept, known, &by).await
-        })
-        .await
+        };
+        // What Transom fetched it can fetch again.
+        if is_upload { self.finish(capture).await } else { self.finish_in_time(capture).await }
     }
 
     /// The app deleted these: names go, with the last one the document, and removals of their DWS documents rest in the journal.
@@ -183,11 +210,20 @@ impl Outbox {
         to: DocumentState,
     ) -> Result<bool, Reason> {
         let key = key.clone();
-        self.finish(move |core| async move {
+        self.finish_in_time(move |core| async move {
             let turned = intake::turn(&core, &key, &from, &to).await;
             turned.map_err(|failure| core.reason("turn", &failure))
         })
         .await
+    }
+
+    /// The job that this document waits for, if that waits for an operator.
+    pub(crate) async fn parked(&self, mapping: &Mapping) -> Result<Option<JobId>, Reason> {
+        let Some(id) = mapping.pending_job() else { return Ok(None) };
+        let job = find_job(&*self.shared.core.store, id).await;
+        let job = job.map_err(|error| self.shared.core.reason("parked", &error.into()))?;
+        let is_parked = |job: &Job| matches!(job.progress, Progress::Parked { .. });
+        Ok(job.filter(is_parked).map(|job| job.id))
     }
 
     /// The document, waiting up to `wait` for one that is pending to become ready or refused.
@@ -235,6 +271,11 @@ impl Outbox {
         }
     }
 
+    /// Whether an operator has stopped deliveries.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.shared.core.pause.is_on()
+    }
+
     /// Whether [`stop`](Self::stop) was called.
     pub(crate) fn is_stopped(&self) -> bool {
         *self.shared.stop.borrow()
@@ -247,6 +288,18 @@ impl Outbox {
         async move { _ = stop.wait_for(|stopped| *stopped).await }
     }
 
+    /// The same for a caller that can do without: it goes on by itself then.
+    async fn finish_in_time<T: Send + 'static, F>(
+        &self,
+        work: impl FnOnce(Arc<Core>) -> F,
+    ) -> Result<T, Reason>
+    where
+        F: Future<Output = Result<T, Reason>> + Send + 'static,
+    {
+        timeout(ANSWER_AT_MOST, self.finish(work)).await.unwrap_or(Err(Reason::StoreUnavailable))
+    }
+
+    /// To its end, also where the caller goes away.
     async fn finish<T: Send + 'static, F>(
         &self,
         work: impl FnOnce(Arc<Core>) -> F,
@@ -314,8 +367,16 @@ async fn delete(core: &Core, key: DocumentKey, prefix: bool) -> Result<usize, Re
 }
 
 async fn delete_page(core: &Core, keys: &[DocumentKey]) -> Result<usize, Reason> {
-    let forgotten = forget(&*core.store, keys, true, core.clock.now()).await;
-    let forgotten = forgotten.map_err(|failure| core.reason("delete", &failure))?;
+    let mut patience = Patience::new(core, "delete");
+    let forgotten = loop {
+        match forget(&*core.store, keys, true, core.clock.now()).await {
+            Ok(forgotten) => break forgotten,
+            Err(failure) => {
+                let outlasted = patience.outlast(failure).await;
+                outlasted.map_err(|failure| core.reason("delete", &failure))?;
+            }
+        }
+    };
     core.queued(&forgotten.removals);
     core.remove_files(forgotten.files).await;
     core.settled.notify_waiters();

@@ -100,12 +100,29 @@ pub enum OutboxError {
     /// It, or its document, is another one by now.
     #[error("the document of job {} changed meanwhile; look at it again", .0.0)]
     Changed(JobId),
+    /// DWS has no document of this id.
+    #[error("DWS has no document {0:?}")]
+    NoDocument(String),
+    /// The id belongs to another document already.
+    #[error("{document_id} is the DWS document of {other} already")]
+    Taken {
+        /// DWS's id.
+        document_id: String,
+        /// The kind and the app's id.
+        other: String,
+    },
+    /// DWS could not be asked.
+    #[error("DWS can't be asked now: {0}")]
+    Backend(String),
+    /// What is to outlive the process could not be written down.
+    #[error("this can't be kept beyond the next restart: {0}")]
+    NotKept(#[from] std::io::Error),
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
+pub(super) async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
     match find_job(store, id).await? {
         Some(job) if matches!(job.progress, Progress::Parked { .. } | Progress::Refused { .. }) => {
             Ok(job)

@@ -6,8 +6,10 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::attempt::Outcome;
+use super::conclude::STORE_PAUSE;
 use super::core::Core;
 use super::doubt::withdraw;
 use super::intake::Failure;
@@ -17,9 +19,9 @@ use crate::reason::Reason;
 use crate::store::{Applied, Batch, Job, Progress, StoreError};
 
 /// Asks the kind of each job that was being sent what its end without a word means, and sweeps the spool. Leases of
-/// before do not count: a store of this process has no other owner. To be
-/// done before anything is captured: a file that is still being spooled would be swept too.
-pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
+/// before do not count: a store of this process has no other owner. `late`: something may have been captured before, so
+/// that what this process has spooled stays.
+pub(super) async fn recover(core: &Core, late: bool) -> Result<(), Failure> {
     let hasher = RandomState::new();
     let mut needed = HashSet::new();
     let mut after = None;
@@ -45,8 +47,16 @@ pub(super) async fn recover(core: &Core) -> Result<(), Failure> {
             core.store.apply(batch).await?;
         }
     }
-    sweep(core, hasher, needed).await;
+    sweep(core, hasher, needed, late).await;
     Ok(())
+}
+
+/// The same for a start at which the store was away: as soon as it is there.
+pub(super) async fn recover_late(core: &Core) {
+    while let Err(error) = recover(core, true).await {
+        tracing::debug!(%error, "what the last process left is not looked at yet");
+        sleep(STORE_PAUSE).await;
+    }
 }
 
 /// What its kind makes of a job whose attempt ended without a word.
@@ -79,13 +89,26 @@ pub(super) async fn take_over(core: &Core, job: &Job) -> Result<Outcome, StoreEr
 
 /// Names are kept as hashes: an outage may have left a hundred thousand. Two that share one leave a
 /// file too many, never one too few.
-async fn sweep(core: &Core, hasher: RandomState, needed: HashSet<u64>) {
+async fn sweep(core: &Core, hasher: RandomState, needed: HashSet<u64>, late: bool) {
     let files = Arc::clone(&core.files);
-    let swept =
-        spawn_blocking(move || files.sweep(&|name| needed.contains(&hasher.hash_one(name))));
-    match swept.await {
-        Ok(Ok(0)) | Err(_) => {}
-        Ok(Ok(count)) => tracing::info!(count, "swept spool files that no delivery needs"),
+    let is_whole = core.store.is_whole();
+    let sweep = move || {
+        let keep =
+            |name: &str| needed.contains(&hasher.hash_one(name)) || (late && files.is_own(name));
+        match is_whole {
+            true => Ok((files.sweep(&keep)?, None)),
+            false => files.put_aside(&keep).map(|(count, aside)| (count, Some(aside))),
+        }
+    };
+    match spawn_blocking(sweep).await {
+        Ok(Ok((0, _))) | Err(_) => {}
+        Ok(Ok((count, None))) => tracing::info!(count, "swept spool files that no delivery needs"),
+        Ok(Ok((count, Some(aside)))) => tracing::warn!(
+            count,
+            "the store has lost something, so that files of which it knows nothing were moved to {} rather than \
+             removed: they may be uploads that never reached DWS",
+            aside.display()
+        ),
         Ok(Err(error)) => tracing::warn!(%error, "the spool could not be swept"),
     }
 }

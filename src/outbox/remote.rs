@@ -11,6 +11,10 @@ pub(super) trait Files: Send + Sync + 'static {
     fn size(&self, name: &str) -> io::Result<u64>;
     fn remove(&self, name: &str) -> io::Result<()>;
     fn sweep(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<usize>;
+    /// As `sweep`, but that the files go to the folder that is returned.
+    fn put_aside(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<(usize, PathBuf)>;
+    /// Whether this process has written it.
+    fn is_own(&self, name: &str) -> bool;
 }
 
 impl Files for Spool {
@@ -28,5 +32,13 @@ impl Files for Spool {
 
     fn sweep(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<usize> {
         self.sweep(keep)
+    }
+
+    fn put_aside(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<(usize, PathBuf)> {
+        self.put_aside(keep)
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        self.is_own(name)
     }
 }

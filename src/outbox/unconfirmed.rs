@@ -5,6 +5,7 @@ use super::Outbox;
 use super::core::Core;
 use super::doubt::Circumstances;
 use super::intake::{Failure, Kept, Known, MAX_CONFLICTS, new_job, unneeded_uploads};
+use super::patience::Patience;
 use crate::document::DocumentKey;
 use crate::reason::Reason;
 use crate::spool::SpooledFile;
@@ -42,7 +43,19 @@ impl Outbox {
             let mut kept = super::keep(&core, files, &provenance).await?.into_iter();
             while let Some(file) = kept.next() {
                 let spool = file.spool.clone();
-                match propose(&core, file, known, &by).await {
+                let (id, mut tried) = (core.store.next_job(), None);
+                let mut patience = Patience::new(&core, "propose");
+                let proposed = loop {
+                    match propose(&core, file.clone(), known, &by, id, &mut tried).await {
+                        Ok(proposal) => break Ok(proposal),
+                        Err(failure) => {
+                            if let Err(failure) = patience.outlast(failure).await {
+                                break Err(failure);
+                            }
+                        }
+                    }
+                };
+                match proposed {
                     Ok(proposal) => proposals.push(proposal),
                     Err(failure) => {
                         let own = (!failure.leaves_doubt()).then_some(spool);
@@ -80,7 +93,7 @@ impl Outbox {
         by: Circumstances,
     ) -> Result<Reason, Reason> {
         let key = key.clone();
-        self.finish(move |core| async move {
+        self.finish_in_time(move |core| async move {
             let confirmed = confirm(&core, &key, job, &by).await;
             confirmed.map_err(|failure| core.reason("confirm", &failure))
         })
@@ -93,9 +106,16 @@ async fn propose(
     file: Kept,
     known: Known,
     by: &Circumstances,
+    id: JobId,
+    tried: &mut Option<Proposal>,
 ) -> Result<Proposal, Failure> {
+    // An earlier try may have been written although the store failed.
+    if let Some(proposal) = tried.take()
+        && find_job(&*core.store, id).await?.is_some()
+    {
+        return Ok(proposal);
+    }
     let own_mark = by.sole_mark(&file.key);
-    let id = core.store.next_job();
     for _ in 0..MAX_CONFLICTS {
         let mapping = core.store.get(&file.key).await?;
         known.check(mapping.as_deref())?;
@@ -141,10 +161,12 @@ async fn propose(
         let task = Task::Upload { key: key.clone(), spool, title, content_type, size, sha256 };
         batch.put_jobs.push(new_job(id, document.id, task, Progress::Unconfirmed, now));
         batch.put.push(document);
+        let sha256 = file.sha256.clone();
+        let proposal = Proposal { key, job: id, sha256, is_known, changes_nothing, is_sole };
+        *tried = Some(proposal.clone());
         if core.store.apply(batch).await? == Applied::Done {
             core.remove_files(superseded).await;
-            let sha256 = file.sha256;
-            return Ok(Proposal { key, job: id, sha256, is_known, changes_nothing, is_sole });
+            return Ok(proposal);
         }
     }
     Err(Failure::Contended)

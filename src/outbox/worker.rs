@@ -159,6 +159,9 @@ impl Worker {
     }
 
     fn start_due(&mut self) {
+        if self.core.pause.is_on() {
+            return;
+        }
         let now = self.core.clock.now();
         while now >= self.paused_until {
             let next = LaneId::ALL.into_iter().filter(|lane| self.is_open(*lane));
@@ -223,7 +226,8 @@ impl Worker {
         if now < self.paused_until {
             return self.paused_until;
         }
-        let lanes = self.lanes.iter().map(|lane| lane.wakes_at(now));
+        let lanes = self.lanes.iter().filter(|_| !self.core.pause.is_on());
+        let lanes = lanes.map(|lane| lane.wakes_at(now));
         let figures = self.changed.then_some(self.figures_at);
         let probe = self.probe_at.filter(|_| self.probe.is_empty());
         let times = lanes.chain([figures, probe]).flatten();

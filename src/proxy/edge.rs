@@ -13,8 +13,10 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use ipnet::IpNet;
 use pin_project_lite::pin_project;
-use tower::Service;
+use tower::layer::layer_fn;
+use tower::{Layer, Service};
 
+use crate::engine::Engine;
 use crate::events::{Event, Events, Origin};
 use crate::http::guard::head;
 use crate::http::nominated;
@@ -29,40 +31,48 @@ use crate::http::downstream::client_body::{ClientBody, CountBytes, Struck};
 use crate::http::downstream::expect::{Expectation, Held};
 use crate::http::downstream::{Limit, Limits};
 
-use super::limits::LimitSetting;
+use super::limits::{LimitSetting, limits};
 
 /// Gives a request its id, and lets its headers say only what the app will be told too: nothing that
 /// `Connection` names, and about the client what this hop saw. Refuses what the app could read differently.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge<S> {
     inner: S,
-    shared: Arc<Shared>,
+    shared: Arc<Parameters>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    trusted_proxies: Vec<IpNet>,
-    limits: Limits,
-    metrics: Arc<Metrics>,
-    events: Events,
-    access_log: bool,
+pub(super) struct Parameters {
+    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) events: Events,
+    pub(super) access_log: bool,
 }
 
 impl<S> Edge<S> {
-    pub(crate) fn new(
-        inner: S,
-        trusted_proxies: Vec<IpNet>,
-        limits: Limits,
-        metrics: Arc<Metrics>,
-        events: Events,
+    /// As `engine` is configured. `access_log`: there is one.
+    pub(crate) fn layer(
+        engine: &Engine,
         access_log: bool,
-    ) -> Self {
-        let shared = Shared { trusted_proxies, limits, metrics, events, access_log };
-        Self { inner, shared: Arc::new(shared) }
+    ) -> impl Layer<S, Service = Self> + use<S> {
+        let server = &engine.config.server;
+        Self::layer_with(Parameters {
+            trusted_proxies: server.trusted_proxies.clone(),
+            limits: limits(&engine.config),
+            metrics: engine.metrics.clone(),
+            events: engine.events.clone(),
+            access_log,
+        })
+    }
+
+    pub(super) fn layer_with(parameters: Parameters) -> impl Layer<S, Service = Self> + use<S> {
+        let shared = Arc::new(parameters);
+        layer_fn(move |inner| Self { inner, shared: Arc::clone(&shared) })
     }
 }
 
-impl Shared {
+impl Parameters {
     /// Notes what the access log tells of any request.
     fn visit(
         &self,
@@ -151,7 +161,7 @@ struct Exchange {
     peer: Option<SocketAddr>,
     request_id: HeaderValue,
     struck: Struck,
-    shared: Arc<Shared>,
+    shared: Arc<Parameters>,
 }
 
 impl Exchange {

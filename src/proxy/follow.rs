@@ -13,7 +13,7 @@ use crate::config::{Config, ConfigError};
 use crate::dependencies::{Dependency, Status};
 use crate::stamp::Stamp;
 
-use super::stack::Stacks;
+use super::reload::Stacks;
 use crate::http::downstream::signal::{Hangups, Shutdown};
 
 /// A configuration file, and the secrets that it names.

@@ -14,7 +14,8 @@ use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
-use tower::Service;
+use tower::layer::layer_fn;
+use tower::{Layer, Service};
 
 use crate::config::AppLimits;
 use crate::http::BoxError;
@@ -78,8 +79,10 @@ impl Shared {
 }
 
 impl<S> Gate<S> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    /// Gates that count together.
+    pub(crate) fn layer(shared: &Arc<Shared>) -> impl Layer<S, Service = Self> + use<S> {
+        let shared = Arc::clone(shared);
+        layer_fn(move |inner| Self { inner, shared: Arc::clone(&shared) })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::dependencies::{Dependency, Status};
 use crate::http::downstream::signal::Shutdown;
 
 use super::follow;
-use super::stack::Stacks;
+use super::reload::Stacks;
 use crate::proxy::tls::Certificate;
 
 /// The engine and the way to the app.

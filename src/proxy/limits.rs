@@ -2,9 +2,14 @@
 
 use std::net::SocketAddr;
 
-use crate::config::ServerLimits;
-use crate::http::downstream::{ClientLimits, Limit};
+use crate::config::{Config, ServerLimits};
+use crate::http::downstream::{ClientLimits, Limit, Limits};
 use crate::telemetry::Metrics;
+
+/// What `config` holds clients to.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits { of_clients: config.server.limits.into(), drain: config.server.drain }
+}
 
 /// A limit that struck; its name is the setting that changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,11 @@ mod gate;
 mod health;
 mod limits;
 mod observer;
+mod reload;
+pub(crate) mod sockets;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tls;
+pub(crate) mod upgrade;

@@ -4,10 +4,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::forward::Forwarder;
 use crate::Transom;
@@ -19,36 +20,24 @@ use super::access_log::AccessLog;
 use super::descriptors;
 use super::follow::{self, Follower};
 use super::health::ProxyHealth;
+use super::limits::limits;
 use super::observer::ConnectionLog;
-use super::stack::{self, Stack, Stacks};
+use super::reload::Stacks;
+use super::sockets::Sockets;
+use super::stack::Stack;
 use crate::http::downstream::signal::{self, Hangups, Shutdown, Trigger};
 use crate::http::downstream::workers::{self, Workers};
 use crate::http::downstream::{Entrance, Limits, serve};
 use crate::proxy::tls::{Certificate, TlsError};
 
-/// Starts everything that `config` describes: listeners, engine, admin.
-pub(crate) async fn start_proxy(config: Config) -> Result<RunningProxy, StartProxyError> {
-    let sockets = match config.server.runtime {
-        RuntimeModel::PerCore => config.server.workers,
-        RuntimeModel::Shared => 1,
-    };
-    // Listeners first: a second process on the same address must not get as far as the store.
-    let listeners = listen("server.listen", config.server.listen, sockets)?;
-    let admin_listener = match config.server.admin {
-        Some(address) => listen("server.admin", address, 1)?.pop(),
-        None => None,
-    };
-    start_proxy_on(config, listeners, admin_listener).await
-}
-
-/// The same on these listeners, whatever `config` says of addresses.
-pub(crate) async fn start_proxy_on(
+/// Starts everything that `config` describes on these sockets, whatever it says of addresses.
+pub(crate) async fn start_proxy(
     mut config: Config,
-    listeners: Vec<StdListener>,
-    admin_listener: Option<StdListener>,
+    sockets: Sockets,
 ) -> Result<RunningProxy, StartProxyError> {
+    let Sockets { clients: listeners, admin: admin_listener } = sockets;
     descriptors::fit(&mut config);
-    let (limits, runtime) = (stack::limits(&config), config.server.runtime);
+    let (limits, runtime) = (limits(&config), config.server.runtime);
     let access_log = config.server.access_log.clone();
     let address = local_address(&listeners)?;
     let admin_address =
@@ -164,23 +153,47 @@ impl RunningProxy {
         tokio::spawn(follower.run(hangups, self.proxy_stops.clone()));
     }
 
-    /// Lets requests and deliveries finish for as long as `server.drain` allows them together. The admin
-    /// listener answers to the end.
+    /// Lets requests finish for as long as `server.drain` allows, and deliveries for a moment: those that are cut
+    /// go on at the next start. The admin listener answers to the end.
     pub(crate) async fn stop(mut self) {
-        let started = Instant::now();
         self.stop_proxy.pull();
-        match &mut self.proxy {
-            Serving::Workers(workers) => workers.drained().await,
-            Serving::Tasks(tasks) => {
-                for task in tasks.drain(..) {
-                    ended("proxy", task).await;
-                }
+        self.proxy.drained().await;
+        self.stacks.transom.stop(DELIVERY_AT_MOST).await;
+        self.tell_what_is_left().await;
+        self.stop_admin.pull();
+        self.end().await;
+    }
+
+    /// Makes room for another process on the same sockets and the same store. Returns when nothing that needs the
+    /// store is under way, after `server.drain` at the latest; other requests go on, for as long as that allows.
+    pub(crate) async fn release(self) -> Released {
+        let drain = self.stacks.entrance.limits().drain;
+        self.stop_proxy.pull();
+        self.stop_admin.pull();
+        let transom = self.stacks.transom.clone();
+        let in_flight = transom.engine().in_flight.clone();
+        if timeout(drain, in_flight.none()).await.is_err() {
+            let requests = in_flight.count();
+            tracing::warn!(requests, "uploads or views did not end in time, and lose the store");
+        }
+        transom.stop(DELIVERY_AT_MOST).await;
+        transom.engine().store.close().await;
+        Released(self)
+    }
+
+    async fn tell_what_is_left(&self) {
+        let outbox = self.stacks.transom.outbox();
+        // Nothing but the log waits for it.
+        if let Ok(Ok(left)) = timeout(COUNT_AT_MOST, outbox.figures()).await {
+            let (deliveries, parked) = (left.due + left.sending, left.parked);
+            if deliveries > 0 {
+                tracing::info!(deliveries, parked, "what is left goes on at the next start");
             }
         }
-        let drain = self.stacks.entrance.limits().drain;
-        let left = drain.saturating_sub(started.elapsed()).max(LEAST_FOR_DELIVERY);
-        self.stacks.transom.stop(left).await;
-        self.stop_admin.pull();
+    }
+
+    /// What has no part in an answer any more.
+    async fn end(self) {
         if let Some(admin) = self.admin {
             ended("admin", admin).await;
         }
@@ -194,11 +207,37 @@ impl RunningProxy {
     }
 }
 
+/// A proxy that has given up its store, and still answers what it had begun with.
+pub(crate) struct Released(RunningProxy);
+
+impl Released {
+    /// Waits until all is answered, or `server.drain` over.
+    pub(crate) async fn drained(mut self) {
+        self.0.proxy.drained().await;
+        self.0.end().await;
+    }
+}
+
+impl Serving {
+    async fn drained(&mut self) {
+        match self {
+            Self::Workers(workers) => workers.drained().await,
+            Self::Tasks(tasks) => {
+                for task in tasks.drain(..) {
+                    ended("proxy", task).await;
+                }
+            }
+        }
+    }
+}
+
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartProxyError {
     #[error("{setting} = \"{address}\" can't be listened on: {}", remedy(.error))]
     Listen { setting: &'static str, address: SocketAddr, error: io::Error },
+    #[error("an inherited socket can't be used: {0}")]
+    Inherited(io::Error),
     #[error("connections to the app can't be set up: {0}")]
     App(String),
     #[error("connections can't be served: {0}")]
@@ -211,7 +250,7 @@ pub(crate) enum StartProxyError {
     Engine(String),
 }
 
-fn listen(
+pub(super) fn listen(
     setting: &'static str,
     address: SocketAddr,
     sockets: usize,
@@ -248,5 +287,6 @@ async fn ended(name: &str, task: JoinHandle<()>) {
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// Probes and operators are few.
 const ADMIN_CONNECTIONS: usize = 64;
-/// Cutting a delivery off leaves its outcome unknown, so it gets a moment even after a slow drain.
-const LEAST_FOR_DELIVERY: Duration = Duration::from_secs(5);
+/// Cutting a delivery off leaves its outcome unknown, so it gets a moment; not more, since DWS may hang.
+const DELIVERY_AT_MOST: Duration = Duration::from_secs(5);
+const COUNT_AT_MOST: Duration = Duration::from_secs(1);

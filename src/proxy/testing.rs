@@ -13,12 +13,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tower::ServiceBuilder;
 
 use super::forward::Forwarder;
 use crate::config::{AppConfig, AppLimits, TlsConfig};
 use crate::telemetry::Metrics;
 
-use super::edge::Edge;
+use super::edge::{Edge, Parameters};
 use super::gate::{self, Gate};
 use super::observer::ConnectionLog;
 use super::tls::Certificate;
@@ -68,9 +69,15 @@ impl Proxy {
     ) -> Self {
         let (forwarder, of_app) = (Forwarder::new(app).unwrap(), app.limits);
         let metrics = Arc::new(Metrics::new());
-        let gate = Gate::new(forwarder, gate::Shared::new(of_app, Arc::clone(&metrics)));
-        let events = Events::new(Arc::clone(&metrics), vec![]);
-        let edge = Edge::new(gate, vec![], limits, Arc::clone(&metrics), events, true);
+        let edge = Edge::layer_with(Parameters {
+            trusted_proxies: vec![],
+            limits,
+            metrics: Arc::clone(&metrics),
+            events: Events::new(Arc::clone(&metrics), vec![]),
+            access_log: true,
+        });
+        let gate = Gate::layer(&gate::Shared::new(of_app, Arc::clone(&metrics)));
+        let edge = ServiceBuilder::new().layer(edge).layer(gate).service(forwarder);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let observer = ConnectionLog { metrics: Arc::clone(&metrics), access_log: None };

@@ -96,6 +96,16 @@ reasons! {
             "It was uploaded a moment ago. This page shows it as soon as it is ready.",
         )
         .explain("the document is still on its way to DWS: `transom outbox list` tells how it stands"),
+    /// The document is kept, and is not at DWS until an operator has decided about its upload.
+    DocumentParked = "document_parked" => Row::failure(Side::Us)
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .title("Somebody has to decide how the document gets to the viewer service")
+        .page(
+            "This document can't be shown yet",
+            "It is kept safely, and its way to the viewer has to be mended by hand. You can still get it from the \
+             application itself.",
+        )
+        .explain("its upload is parked: `transom outbox list` tells why, and `transom outbox` settles it"),
     /// The app may have other bytes than DWS by now, and they can't be had: there is no `source`.
     DocumentChanged = "document_changed" => Row::failure(Side::App)
         .status(StatusCode::CONFLICT)

@@ -17,12 +17,12 @@ impl Pattern {
             })
     }
 
-    pub(super) fn asks_query(&self) -> bool {
+    pub(crate) fn asks_query(&self) -> bool {
         !self.query.is_empty()
     }
 
     /// Whether some reader could find another value than Transom for what this route looks at in the query.
-    pub(super) fn is_query_unclear(&self, query: Option<&str>) -> bool {
+    pub(crate) fn is_query_unclear(&self, query: Option<&str>) -> bool {
         self.query.iter().any(|part| match parameter(query, &part.key) {
             Parameter::Missing => false,
             Parameter::Value(value) => part.value.mistakes(&value),
@@ -31,7 +31,7 @@ impl Pattern {
     }
 
     /// Whether a field of a form says something else than the query for what this route looks at there.
-    pub(super) fn are_fields_unclear(
+    pub(crate) fn are_fields_unclear(
         &self,
         query: Option<&str>,
         fields: &[(String, String)],
@@ -47,7 +47,7 @@ impl Pattern {
 
     /// Whether the path is this route's but for a number that is written as no number should be: `007`, or in the
     /// digits of another script.
-    pub(super) fn mistakes_number(&self, path: &str) -> bool {
+    pub(crate) fn mistakes_number(&self, path: &str) -> bool {
         let mut mistaken = false;
         let fits = self.walk(path, |segment, raw| match (segment, segment.name()) {
             (_, None) => segment.accepts(raw, self.fold.case),
@@ -63,7 +63,7 @@ impl Pattern {
     }
 
     /// Whether the path is this route's, whatever the query says.
-    pub(super) fn is_path(&self, path: &str) -> bool {
+    pub(crate) fn is_path(&self, path: &str) -> bool {
         self.walk(path, |segment, raw| match segment.name() {
             None => segment.accepts(raw, self.fold.case),
             Some(_) => segment.value(raw, self.fold_values).is_some(),
@@ -71,7 +71,7 @@ impl Pattern {
     }
 
     /// Captures that are `digits`.
-    pub(super) fn numbers(&self) -> Vec<Arc<str>> {
+    pub(crate) fn numbers(&self) -> Vec<Arc<str>> {
         let query = self.query.iter().map(|part| &part.value);
         let number = |segment: &Segment| match segment {
             Segment::One { name, class: Class::Digits } => Some(name.clone()),
@@ -81,7 +81,7 @@ impl Pattern {
     }
 
     /// Without the types of its captures.
-    pub(super) fn untyped(mut self) -> Self {
+    pub(crate) fn untyped(mut self) -> Self {
         let query = self.query.iter_mut().map(|part| &mut part.value);
         for segment in self.segments.iter_mut().chain(query) {
             if let Segment::One { class: class @ Class::Digits, .. } = segment {

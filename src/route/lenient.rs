@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 
 /// Every other reading of this path, percent-encoded again; none, without allocating, for a plain path.
 /// `encoded_is_data`: a rule takes the path as it is.
-pub(super) fn readings(path: &str, encoded_is_data: bool) -> Vec<String> {
+pub(crate) fn readings(path: &str, encoded_is_data: bool) -> Vec<String> {
     if !is_doubtful(path) {
         return Vec::new();
     }

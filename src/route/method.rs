@@ -99,7 +99,7 @@ fn is_path_overridden(headers: &HeaderMap, uri: &Uri) -> bool {
 }
 
 /// The paths that headers name instead of the request's own.
-pub(super) fn overriding_paths(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub(crate) fn overriding_paths(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let named = headers.iter().filter(|(name, _)| is_one_of(name, &PATH_HEADERS));
     named.filter_map(|(_, value)| value.to_str().ok())
 }

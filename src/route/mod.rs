@@ -1,55 +1,24 @@
-//! Which rules govern a request: patterns, their order of precedence, and templates for the
-//! requests that Transom itself makes.
+//! Routes: patterns of requests, their order of precedence, and templates for the requests that Transom itself
+//! makes.
 //!
 //! `matchit` can't express typed captures, rests in the middle, query parts or ties by condition.
 
 mod doubts;
 mod ids;
-mod lenient;
-mod meant;
+pub(crate) mod lenient;
 mod method;
 mod outgoing;
 mod overlap;
 mod pattern;
-mod precedence;
-mod table;
-#[cfg(test)]
-mod unclear;
+pub(crate) mod precedence;
 
-use std::sync::Arc;
-
-use http::{HeaderMap, Method, Uri};
-
-use crate::condition::Condition;
-use crate::config::{Action, serves};
+use http::Method;
 
 pub(crate) use ids::IdForm;
-pub(crate) use method::{Overridden, effective, effective_of_head};
+pub(crate) use method::{Overridden, effective, effective_of_head, overriding_paths};
 pub(crate) use outgoing::Outgoing;
-pub(crate) use overlap::{Overlap, Relation};
-pub(crate) use pattern::{Captures, Fold, Pattern};
-pub(crate) use table::{Candidate, RouteTable};
-
-/// A rule of the configuration, bound to its route.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    /// Its place in the file, for logs: `documents.files.upload[0]`.
-    pub(crate) name: String,
-    /// Index into `Config::kinds`.
-    pub(crate) kind: usize,
-    /// It is for these hosts only; empty: for all.
-    pub(crate) hosts: Arc<[String]>,
-    pub(crate) method: Method,
-    pub(crate) pattern: Pattern,
-    pub(crate) when: Option<Condition>,
-    pub(crate) action: Action,
-}
-
-impl Rule {
-    pub(crate) fn serves(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        serves(&self.hosts, headers, uri)
-    }
-}
+pub(crate) use overlap::{Overlap, Relation, relation};
+pub(crate) use pattern::{Captures, Fold, Pattern, Segment};
 
 /// Splits `METHOD /path` and reads the method. The error is a sentence for the operator.
 pub(crate) fn split_method(text: &str) -> Result<(Method, &str), String> {

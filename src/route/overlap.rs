@@ -26,7 +26,7 @@ pub(crate) enum Relation {
 
 /// How two routes relate, and a request that hits both. `None` when nothing hits both, or when
 /// one is a special case of the other, which is what precedence is for.
-pub(super) fn relation(a: &Pattern, b: &Pattern) -> Option<(Relation, String)> {
+pub(crate) fn relation(a: &Pattern, b: &Pattern) -> Option<(Relation, String)> {
     let path = meet(a, b)?;
     let query = meet_queries(&a.query, &b.query)?;
     let (wide, narrow) = (covers(a, b), covers(b, a));

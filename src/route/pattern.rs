@@ -8,19 +8,19 @@ use crate::reading::{Parameter, decode, parameter};
 /// The path and query part of a route: `/path/{name}/{id:digits}/{*rest}?key={name}&key=literal`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
-    pub(super) segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     /// The path ends in `/` (`/` itself does not count).
-    pub(super) trailing_slash: bool,
-    pub(super) query: Vec<QueryPart>,
-    pub(super) fold: Fold,
+    pub(crate) trailing_slash: bool,
+    pub(crate) query: Vec<QueryPart>,
+    pub(crate) fold: Fold,
     /// The app takes captures that differ in case for the same.
-    pub(super) fold_values: bool,
+    pub(crate) fold_values: bool,
     text: String,
 }
 
 /// One piece of a path between slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     /// Decoded text.
     Literal(String),
     One {
@@ -35,14 +35,14 @@ pub(super) enum Segment {
 
 /// `key=value` of a query part; never a `Segment::Rest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct QueryPart {
-    pub(super) key: String,
-    pub(super) value: Segment,
+pub(crate) struct QueryPart {
+    pub(crate) key: String,
+    pub(crate) value: Segment,
 }
 
 /// What a capture accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Any,
     Digits,
     Uuid,
@@ -113,7 +113,7 @@ impl Pattern {
     }
 
     /// As if the app saw neither case nor trailing slashes; what is captured stays the same.
-    pub(super) fn loosened(mut self) -> Self {
+    pub(crate) fn loosened(mut self) -> Self {
         self.fold = Fold { case: true, trailing_slash: true, ..self.fold };
         self
     }
@@ -129,12 +129,12 @@ impl Pattern {
     }
 
     /// The key of the query part that captures this.
-    pub(super) fn key_of(&self, name: &str) -> Option<&str> {
+    pub(crate) fn key_of(&self, name: &str) -> Option<&str> {
         let captures = |part: &&QueryPart| part.value.name().is_some_and(|known| **known == *name);
         self.query.iter().find(captures).map(|part| part.key.as_str())
     }
 
-    pub(super) fn class_of(&self, name: &str) -> Option<Class> {
+    pub(crate) fn class_of(&self, name: &str) -> Option<Class> {
         let query = self.query.iter().map(|part| &part.value);
         self.segments.iter().chain(query).find_map(|segment| match segment {
             Segment::One { name: known, class } if **known == *name => Some(*class),
@@ -172,7 +172,7 @@ impl Pattern {
     }
 
     /// The same of the path alone, whatever the query says.
-    pub(super) fn path_captures(&self, path: &str) -> Option<Captures> {
+    pub(crate) fn path_captures(&self, path: &str) -> Option<Captures> {
         let mut captures = Captures::default();
         let captured = self.walk(path, |segment, raw| {
             let Some(name) = segment.name() else { return segment.accepts(raw, self.fold.case) };
@@ -185,7 +185,7 @@ impl Pattern {
 
     /// Pairs each segment with its raw text (several segments for a rest) until `visit` says no.
     /// Whether every segment was paired and nothing was left over.
-    pub(super) fn walk(&self, path: &str, mut visit: impl FnMut(&Segment, &str) -> bool) -> bool {
+    pub(crate) fn walk(&self, path: &str, mut visit: impl FnMut(&Segment, &str) -> bool) -> bool {
         let Some(mut left) = self.stem(path) else { return false };
         let is_rest = |segment: &Segment| matches!(segment, Segment::Rest { .. });
         let head = self.segments.iter().position(is_rest).unwrap_or(self.segments.len());
@@ -286,7 +286,7 @@ impl Segment {
         Ok(if rest { Self::Rest { name } } else { Self::One { name, class } })
     }
 
-    pub(super) fn name(&self) -> Option<&Arc<str>> {
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
         match self {
             Self::Literal(_) => None,
             Self::One { name, .. } | Self::Rest { name } => Some(name),
@@ -294,7 +294,7 @@ impl Segment {
     }
 
     /// Whether a literal is there.
-    pub(super) fn accepts(&self, raw: &str, fold_case: bool) -> bool {
+    pub(crate) fn accepts(&self, raw: &str, fold_case: bool) -> bool {
         // Most segments of most requests end here, without a look at each byte.
         if !raw.contains('%') {
             return self.accepts_text(raw, fold_case);
@@ -303,7 +303,7 @@ impl Segment {
     }
 
     /// What is captured of this raw text, if it is accepted.
-    pub(super) fn value(&self, raw: &str, fold_case: bool) -> Option<String> {
+    pub(crate) fn value(&self, raw: &str, fold_case: bool) -> Option<String> {
         let mut value = if let Self::Rest { .. } = self {
             let segments = raw.split('/').map(decode::segment);
             segments.collect::<Option<Vec<_>>>()?.join("/")
@@ -324,7 +324,7 @@ impl Segment {
         }
     }
 
-    pub(super) fn accepts_text(&self, text: &str, fold_case: bool) -> bool {
+    pub(crate) fn accepts_text(&self, text: &str, fold_case: bool) -> bool {
         match self {
             Self::Literal(literal) if fold_case => literal.eq_ignore_ascii_case(text),
             Self::Literal(literal) => literal == text,
@@ -366,7 +366,7 @@ impl QueryPart {
 }
 
 impl Class {
-    pub(super) fn accepts(self, text: &str) -> bool {
+    pub(crate) fn accepts(self, text: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Digits => {

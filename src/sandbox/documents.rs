@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -231,7 +230,7 @@ impl Drop for Partial {
 /// An id as DWS makes them: 26 characters of Crockford's base32, 48 bits of time before 80 random ones.
 pub(super) fn new_id() -> String {
     let millis = clock::unix_now().as_millis();
-    let value = millis << 80 | rand::rng().random::<u128>() >> 48;
+    let value = millis << 80 | crate::random::u128() >> 48;
     (0..26)
         .rev()
         .filter_map(|place| CROCKFORD.get((value >> (5 * place) & 31) as usize))

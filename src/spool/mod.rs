@@ -1,5 +1,6 @@
 //! The directory where captured bytes rest until DWS has them.
 
+mod limits;
 mod usage;
 mod writer;
 
@@ -8,13 +9,16 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+pub(crate) use self::limits::SpoolLimits;
 use self::usage::{Claim, Usage, counted};
 pub(crate) use self::writer::Writer;
-use crate::config::SpoolLimits;
+use crate::private;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
@@ -27,11 +31,29 @@ pub(crate) struct Spool {
     usage: Arc<Usage>,
     /// Whose files are written through this handle.
     client: Option<IpAddr>,
+    /// How the names of this process's files begin.
+    own: u64,
+    was_made: Arc<AtomicBool>,
 }
 
 impl Spool {
     /// Opens (creating) the directory, for this user alone.
+    #[cfg(test)]
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        let spool = Self::new(dir);
+        spool.make()?;
+        Ok(spool)
+    }
+
+    /// The spool in this directory, which is made when there is something to write at the latest.
+    pub(crate) fn new(dir: &Path) -> Self {
+        let usage = Arc::new(Usage::new(SpoolLimits::default(), None));
+        let (own, was_made) = (crate::random::u64(), Arc::default());
+        Self { dir: dir.into(), usage, client: None, own, was_made }
+    }
+
+    pub(crate) fn make(&self) -> io::Result<()> {
+        let dir = &*self.dir;
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -42,8 +64,8 @@ impl Spool {
         }
         #[cfg(not(unix))]
         builder.create(dir)?;
-        let usage = Arc::new(Usage::new(SpoolLimits::default(), None));
-        Ok(Self { dir: dir.into(), usage, client: None })
+        self.was_made.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The same within these limits, shown by `metrics`.
@@ -54,6 +76,15 @@ impl Spool {
     /// From now on, for all handles.
     pub(crate) fn set_limits(&self, limits: SpoolLimits) {
         self.usage.set_limits(limits);
+    }
+
+    /// The longest that an upload waits for the disk.
+    pub(crate) fn set_hold(&self, hold: Duration) {
+        self.usage.set_hold(hold);
+    }
+
+    fn hold(&self) -> Duration {
+        self.usage.hold()
     }
 
     /// A handle for what this client sends; `None` where its address is not known.
@@ -79,6 +110,32 @@ impl Spool {
     /// Removes every file of ours that `keep` does not know: leftovers of a crash. Returns how many.
     /// Only for a start, as it would also remove what is being captured.
     pub(crate) fn sweep(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<usize> {
+        self.clear(keep, &|name| remove(&self.path(name)))
+    }
+
+    /// The same, but that they go to a folder beside the spool, which is returned with their number.
+    pub(crate) fn put_aside(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<(usize, PathBuf)> {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let mut name = self.dir.file_name().unwrap_or_default().to_os_string();
+        name.push(format!("-aside-{}", since_1970.map_or(0, |time| time.as_secs())));
+        let aside = self.dir.with_file_name(name);
+        let moved = self.clear(keep, &|name| {
+            private::folder(&aside)?;
+            fs::rename(self.path(name), aside.join(name))
+        })?;
+        Ok((moved, aside))
+    }
+
+    /// Whether this process has written the file.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        name.starts_with(&format!("{:016x}", self.own))
+    }
+
+    fn clear(
+        &self,
+        keep: &dyn Fn(&str) -> bool,
+        clear: &dyn Fn(&str) -> io::Result<()>,
+    ) -> io::Result<usize> {
         let (mut removed, mut kept) = (0, 0);
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
@@ -88,7 +145,7 @@ impl Spool {
             if keep(name) {
                 kept += entry.metadata().map_or(0, |file| file.len());
             } else {
-                remove(&self.path(name))?;
+                clear(name)?;
                 removed += 1;
             }
         }
@@ -113,11 +170,15 @@ impl Spool {
 
     /// A new file under a name that nobody can guess.
     fn create(&self) -> io::Result<Unkept> {
-        let name = format!("{:032x}", rand::random::<u128>());
+        let name = format!("{:016x}{:016x}", self.own, crate::random::u64());
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // One that could not be made at the start.
+        if !self.was_made.load(Ordering::Relaxed) {
+            self.make()?;
+        }
         let file = options.open(self.path(&name))?;
         let claim = Some(Claim::new(self.usage.clone(), self.client));
         Ok(Unkept { spool: self.clone(), name, file: Some(file), claim })

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use crate::config::SpoolLimits;
+use super::SpoolLimits;
 use crate::reason::Reason;
 use crate::telemetry::Metrics;
 
@@ -18,6 +18,8 @@ pub(super) struct Usage {
     held: Mutex<Held>,
     /// So many bytes may be written until the free space is looked at again.
     unlooked: AtomicU64,
+    /// In milliseconds.
+    hold: AtomicU64,
     trouble: Mutex<Trouble>,
     metrics: Option<Arc<Metrics>>,
 }
@@ -43,13 +45,22 @@ impl Usage {
     pub(super) fn new(limits: SpoolLimits, metrics: Option<Arc<Metrics>>) -> Self {
         let held = Held { limits, unaccepted: 0, kept: 0, clients: HashMap::new() };
         let (held, trouble) = (Mutex::new(held), Mutex::default());
-        Self { held, unlooked: AtomicU64::new(0), trouble, metrics }
+        Self { held, unlooked: AtomicU64::new(0), hold: AtomicU64::new(HOLD), trouble, metrics }
     }
 
     pub(super) fn set_limits(&self, limits: SpoolLimits) {
         self.held().limits = limits;
         // The reserve may be another.
         self.unlooked.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_hold(&self, hold: Duration) {
+        let hold = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
+        self.hold.store(hold, Ordering::Relaxed);
+    }
+
+    pub(super) fn hold(&self) -> Duration {
+        Duration::from_millis(self.hold.load(Ordering::Relaxed))
     }
 
     /// What a start found.
@@ -170,6 +181,9 @@ impl Usage {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Where it is not set.
+const HOLD: u64 = 10_000;
 
 /// The bytes of one file that the app has not taken yet; given back on drop.
 #[derive(Debug)]

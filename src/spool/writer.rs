@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Sleep, sleep};
 
 use super::{Spool, SpooledFile, Unkept};
 use crate::reason::Reason;
@@ -38,6 +39,8 @@ pub(crate) struct Writer {
     batch: Batch,
     /// Bytes of all batches so far.
     collected: usize,
+    /// Until when the disk may take to write a batch while the next one is full.
+    stalls: Option<Pin<Box<Sleep>>>,
 }
 
 impl Writer {
@@ -48,6 +51,7 @@ impl Writer {
             disk: Disk::Idle(Box::new(files)),
             batch: Batch::default(),
             collected: 0,
+            stalls: None,
         }
     }
 
@@ -79,10 +83,17 @@ impl Writer {
         self.batch.steps.push(Step::Discard);
     }
 
-    /// Waits until there is room for more.
+    /// Waits until there is room for more. A disk that hangs is given up.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.batch_is_full() {
-            ready!(self.poll_disk(cx));
+            if self.poll_disk(cx).is_pending() {
+                let hold = self.spool.hold();
+                let stalls = self.stalls.get_or_insert_with(|| Box::pin(sleep(hold)));
+                ready!(stalls.as_mut().poll(cx));
+                let error = io::Error::new(io::ErrorKind::TimedOut, "the disk takes no writes");
+                self.disk = Disk::Failed(self.spool.gave_up(&error));
+            }
+            self.stalls = None;
             self.start();
         }
         Poll::Ready(())

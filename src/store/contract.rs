@@ -131,6 +131,16 @@ pub trait DocumentStore: Send + Sync + 'static {
     fn is_ready(&self) -> bool {
         true
     }
+    /// Finishes the writes under way and gives up what another process needs to open it. It answers
+    /// [`StoreError::Stopped`] afterwards.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    /// Whether all is there that was ever written, as far as is known. If not, files that no job needs are moved aside
+    /// rather than removed: a job that is lost may have needed them.
+    fn is_whole(&self) -> bool {
+        true
+    }
     /// How often its disk, or what it is kept in otherwise, has failed since it was made.
     fn failures(&self) -> u64 {
         0

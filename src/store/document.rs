@@ -20,7 +20,7 @@ impl DocId {
     /// One that no other document has.
     #[must_use]
     pub fn random() -> Self {
-        Self(rand::random())
+        Self(crate::random::u128())
     }
 
     /// As stores keep it.

@@ -34,7 +34,6 @@ mod sled_thread;
 mod sled_trees;
 #[cfg(feature = "store-sled")]
 mod sled_writer;
-#[cfg(feature = "cli")]
 pub(crate) mod transfer;
 mod validators;
 
@@ -56,15 +55,15 @@ pub use sled_store::SledStore;
 pub use validators::Validators;
 pub(crate) use validators::{Compared, Observed};
 
-/// The store under `store.path`.
+/// The store under `store.path`, which opens as soon as it can.
 #[cfg(feature = "store-sled")]
-pub(crate) fn open(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
-    SledStore::open(sled_path(folder)).map(|store| Arc::new(store) as _)
+pub(crate) fn start(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
+    SledStore::start(sled_path(folder)).map(|store| Arc::new(store) as _)
 }
 
 /// Without a store of its own, Transom forgets its documents with the process.
 #[cfg(not(feature = "store-sled"))]
-pub(crate) fn open(_: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
+pub(crate) fn start(_: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
     tracing::warn!(
         "documents are kept in memory alone and forgotten with this process: build with the feature \
          `store-sled`, or start with a store of your own (Transom::start_with)"

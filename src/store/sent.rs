@@ -1,6 +1,5 @@
 //! What an upload was sent as.
 
-use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 /// An upload as it was sent, written down before its first byte, so that it can be found at DWS whatever becomes of the
@@ -50,7 +49,7 @@ impl Sent {
     /// An id that looks as those of DWS do: 26 characters of Crockford's base32, of 128 random bits.
     #[must_use]
     pub fn new_id() -> String {
-        let bits: u128 = rand::rng().random();
+        let bits = crate::random::u128();
         let digit = |place: u32| CROCKFORD.get((bits >> (5 * place) & 31) as usize).copied();
         (0..26).rev().filter_map(digit).map(char::from).collect()
     }

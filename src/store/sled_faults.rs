@@ -1,4 +1,5 @@
 //! What a disk may do to the store, for tests.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -96,7 +96,9 @@ impl Life {
     pub(super) fn health(&self) -> Result<(), String> {
         let trouble = self.trouble.load();
         if !trouble.is_empty() {
-            return Err(format!("takes no writes, and is tried again every few seconds: {trouble}"));
+            return Err(format!(
+                "takes no writes, and is tried again every few seconds: {trouble}"
+            ));
         }
         let since = self.busy_since.load(Ordering::Relaxed);
         let busy = Duration::from_millis(now_ms().saturating_sub(since));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use sled::IVec;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -30,8 +31,8 @@ use crate::document::DocumentKey;
 pub struct SledStore {
     life: Arc<Life>,
     readers: Arc<Semaphore>,
-    /// `None` only while dropping.
-    writes: Option<mpsc::Sender<Write>>,
+    /// `None` once it is closed.
+    writes: ArcSwapOption<mpsc::Sender<Write>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -74,7 +75,12 @@ impl SledStore {
             .spawn(move || thread.run())
             .map_err(|error| StoreError::Io(format!("no thread for the store: {error}")))?;
         let readers = Arc::new(Semaphore::new(MAX_READERS));
-        Ok(Self { life, readers, writes: Some(writes), thread: Some(thread) })
+        Ok(Self {
+            life,
+            readers,
+            writes: ArcSwapOption::from_pointee(writes),
+            thread: Some(thread),
+        })
     }
 
     /// Reads off the async threads. The permit goes with the read, so that reads which hang can't
@@ -97,14 +103,15 @@ impl SledStore {
     }
 
     async fn write(&self, batch: Batch) -> Result<Applied, StoreError> {
-        let writes = self.writes.as_ref().ok_or_else(ended)?;
         let (reply, answer) = oneshot::channel();
+        let writes = self.writes.load_full().ok_or_else(ended)?;
         writes.try_send(Write { batch, reply }).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Stopped(format!(
                 "{MAX_WAITING} writes wait for the store, which is as many as may"
             )),
             TrySendError::Closed(_) => ended(),
         })?;
+        drop(writes);
         answer.await.map_err(|_| StoreError::Io("the store's thread ended".to_owned()))?
     }
 }
@@ -171,6 +178,21 @@ impl DocumentStore for SledStore {
         self.life.failures()
     }
 
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.writes.store(None);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+        let life = Arc::clone(&self.life);
+        Box::pin(async move {
+            let ended =
+                tokio::task::spawn_blocking(move || life.wait_for(Stage::Ended, CLOSE_AT_MOST));
+            if !ended.await.unwrap_or_default() {
+                tracing::error!("the store's disk does not answer; the store is left as it is");
+            }
+        })
+    }
+
     fn next_job(&self) -> JobId {
         self.life.next_job()
     }
@@ -178,7 +200,7 @@ impl DocumentStore for SledStore {
 
 impl Drop for SledStore {
     fn drop(&mut self) {
-        self.writes.take();
+        self.writes.store(None);
         let Some(thread) = self.thread.take() else { return };
         thread.thread().unpark();
         if self.life.wait_for(Stage::Ended, CLOSE_AT_MOST) {
@@ -218,9 +240,9 @@ const MAX_READERS: usize = 16;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-#[path = "sled_tests.rs"]
-pub(super) mod tests;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
 #[path = "sled_failing_tests.rs"]
 mod failing_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "sled_tests.rs"]
+pub(super) mod tests;

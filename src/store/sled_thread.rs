@@ -46,7 +46,16 @@ struct Waiting {
 
 impl StoreThread {
     pub(super) fn new(path: PathBuf, life: Arc<Life>, writes: mpsc::Receiver<Write>) -> Self {
-        Self { path, life, writes, writer: None, revision: 0, durable: 0, told: None, distrusted: false }
+        Self {
+            path,
+            life,
+            writes,
+            writer: None,
+            revision: 0,
+            durable: 0,
+            told: None,
+            distrusted: false,
+        }
     }
 
     /// Takes over a store that was just opened.

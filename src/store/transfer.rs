@@ -4,7 +4,9 @@
 //! their own, apart from how records rest on disk.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+#[cfg(any(test, feature = "cli"))]
+use std::io::Write;
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,14 +19,14 @@ use crate::document::DocumentKey;
 
 /// Writes every mapping. `progress` is told after each page how many there are and how many are
 /// done, and by which [`Pass`]. Returns how many were still on their way to DWS: an import leaves those out.
+#[cfg(any(test, feature = "cli"))]
 pub(crate) async fn export(
     store: &dyn DocumentStore,
     out: &mut dyn Write,
     progress: &mut dyn FnMut(Pass, u64, u64),
 ) -> Result<Exported, TransferError> {
     let count = count(store).await?;
-    let header = Header { format: FORMAT.to_owned(), version: VERSION, count };
-    write_line(out, &header)?;
+    write_line(out, &Header::new(count))?;
     let mut exported = Exported::default();
     let mut after = None;
     loop {
@@ -40,6 +42,12 @@ pub(crate) async fn export(
     }
     out.flush()?;
     Ok(exported)
+}
+
+/// The first line of an export, with its end.
+pub(crate) async fn header(store: &dyn DocumentStore) -> Result<String, StoreError> {
+    let header = serde_json::to_string(&Header::new(count(store).await?));
+    Ok(header.unwrap_or_default() + "\n")
 }
 
 /// Reads the whole file, and writes what it holds only if every line is good and contradicts
@@ -120,6 +128,7 @@ pub(crate) enum Pass {
     Writing,
 }
 
+#[cfg(feature = "cli")]
 impl Pass {
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -130,6 +139,7 @@ impl Pass {
 }
 
 /// What an export wrote.
+#[cfg(any(test, feature = "cli"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exported {
     pub(crate) mappings: u64,
@@ -138,7 +148,7 @@ pub(crate) struct Exported {
 }
 
 /// What an import did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Imported {
     pub(crate) added: u64,
     /// Were there already, just so.
@@ -263,6 +273,7 @@ async fn count(store: &dyn DocumentStore) -> Result<u64, StoreError> {
     }
 }
 
+#[cfg(any(test, feature = "cli"))]
 fn write_line(out: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, line)?;
     out.write_all(b"\n")
@@ -324,6 +335,12 @@ struct Header {
     count: u64,
 }
 
+impl Header {
+    fn new(count: u64) -> Self {
+        Self { format: FORMAT.to_owned(), version: VERSION, count }
+    }
+}
+
 /// A mapping as operators read and write it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -348,12 +365,12 @@ pub(crate) struct Line {
     /// DWS's words when refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    title: Option<String>,
-    content_type: String,
-    size: u64,
+    pub(crate) title: Option<String>,
+    pub(crate) content_type: String,
+    pub(crate) size: u64,
     sha256: String,
     created_at: u64,
-    updated_at: u64,
+    pub(crate) updated_at: u64,
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     provenance: Provenance,
     #[serde(default, skip_serializing_if = "Validators::is_empty")]
@@ -371,6 +388,42 @@ enum State {
     Refused,
     Lost,
     Unconfirmed,
+}
+
+#[cfg(feature = "cli")]
+impl Line {
+    /// Kind, id and tenant, for people.
+    pub(crate) fn name(&self) -> String {
+        let host = self.host.as_ref().map(|host| format!("@{host}")).unwrap_or_default();
+        format!("{}/{}{host}", self.kind, self.id)
+    }
+
+    /// In one word.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.state {
+            State::Pending => "pending",
+            State::Ready => "ready",
+            State::Refused => "refused",
+            State::Lost => "lost",
+            State::Unconfirmed => "unconfirmed",
+        }
+    }
+
+    /// DWS's id, or where else to look.
+    pub(crate) fn at_backend(&self) -> String {
+        match (&self.document_id, self.job) {
+            (Some(document_id), _) => document_id.clone(),
+            (None, Some(job)) => format!("(job {job})"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// Whether a line of an export waits for the journal, so that an import leaves it out.
+#[cfg(feature = "cli")]
+pub(crate) fn is_pending(line: &str) -> bool {
+    let line = serde_json::from_str(line).map_err(|_| String::new());
+    line.and_then(|line: Line| Mapping::try_from(line)).is_ok_and(|mapping| waits(&mapping))
 }
 
 impl From<Mapping> for Line {

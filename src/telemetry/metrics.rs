@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 use super::listeners::ListenerMetrics;
 use crate::reason::{Reason, Step};
 
@@ -21,7 +21,7 @@ use crate::reason::{Reason, Step};
 pub(crate) struct Metrics {
     registry: Registry,
     requests: [Counter; Lane::ALL.len()],
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(super) listeners: ListenerMetrics,
     outcomes: Family<OutcomeLabels, Counter>,
     outcome: Outcomes,
@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     audit_lines: [Counter; 2],
     spool: [Gauge; 2],
     spool_given_up: Family<ReasonLabels, Counter>,
+    store_failures: Counter,
 }
 
 /// Which way a request went.
@@ -107,9 +108,10 @@ impl Metrics {
         let audit_lines = Family::<ResultLabels, Counter>::default();
         let spool = Family::<StateLabels, Gauge>::default();
         let spool_given_up = Family::<ReasonLabels, Counter>::default();
+        let store_failures = Counter::default();
 
         registry.register("requests", "Requests, by the lane they took", requests.clone());
-        #[cfg(feature = "server")]
+        #[cfg(feature = "cli")]
         let listeners = ListenerMetrics::new(&mut registry);
         registry.register(
             "outcomes",
@@ -188,12 +190,17 @@ impl Metrics {
             "Uploads that passed uncaptured for want of room or of a disk, by reason code",
             spool_given_up.clone(),
         );
+        registry.register(
+            "store_failures",
+            "How often the store's disk failed, after which the store is opened again",
+            store_failures.clone(),
+        );
 
         Self {
             registry,
             requests: Lane::ALL
                 .map(|lane| requests.get_or_create_owned(&LaneLabels { lane: lane.name() })),
-            #[cfg(feature = "server")]
+            #[cfg(feature = "cli")]
             listeners,
             outcome: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
             outcomes,
@@ -219,6 +226,7 @@ impl Metrics {
             spool: ["unaccepted", "kept"]
                 .map(|state| spool.get_or_create_owned(&StateLabels { state })),
             spool_given_up,
+            store_failures,
         }
     }
 
@@ -241,6 +249,16 @@ impl Metrics {
     pub(crate) fn captured(&self, bytes: u64) {
         self.captured_files.inc();
         self.captured_bytes.inc_by(bytes);
+    }
+
+    /// One more is parked than were counted last.
+    pub(crate) fn job_parked(&self) {
+        self.outbox.parked.inc();
+    }
+
+    /// As they were counted last, with those parked since.
+    pub(crate) fn jobs_parked(&self) -> u64 {
+        u64::try_from(self.outbox.parked.get()).unwrap_or_default()
     }
 
     /// `transom_outbox_jobs{state="due|sending|parked"}`, `transom_outbox_oldest_seconds`
@@ -316,6 +334,11 @@ impl Metrics {
         for (gauge, bytes) in self.spool.iter().zip([unaccepted, kept]) {
             gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
+    }
+
+    /// `transom_store_failures_total`: so many since the start.
+    pub(crate) fn store_failures(&self, all: u64) {
+        self.store_failures.inner().fetch_max(all, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// `transom_spool_given_up_total{reason="spool_full|spool_failed"}`

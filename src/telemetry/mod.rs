@@ -1,6 +1,6 @@
 //! Metrics, logs and request ids.
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod listeners;
 #[cfg(feature = "cli")]
 pub(crate) mod log;
@@ -11,7 +11,7 @@ mod rfc3339;
 mod visit;
 
 pub(crate) use crate::reason::Step;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) use listeners::InFlight;
 pub(crate) use log_file::LogFile;
 pub use metrics::OutboxFigures;

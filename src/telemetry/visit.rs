@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 use std::{
     net::IpAddr,
     sync::{OnceLock, atomic::AtomicU64},
 };
 
 use http::Extensions;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 use http::HeaderValue;
 
 use super::Lane;
@@ -21,7 +21,7 @@ pub(crate) struct Visit(Arc<Notes>);
 
 #[derive(Debug, Default)]
 struct Notes {
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     connection: Connection,
     /// By place in [`Lane::ALL`], of which the first is *pass*.
     lane: AtomicU8,
@@ -30,7 +30,7 @@ struct Notes {
 }
 
 /// What the listener notes.
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 #[derive(Debug, Default)]
 struct Connection {
     client: OnceLock<IpAddr>,
@@ -57,7 +57,7 @@ impl Visit {
 }
 
 /// For the listener, which writes the line.
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 impl Visit {
     pub(crate) fn came(&self, client: Option<IpAddr>, request_id: &HeaderValue) {
         if let Some(client) = client {
@@ -96,7 +96,7 @@ impl Visit {
 
 const _: () = assert!(Reason::ALL.len() < u8::MAX as usize);
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(all(test, feature = "cli"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;

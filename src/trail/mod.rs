@@ -1,6 +1,5 @@
 //! What the lanes tell about one request, step by step, to a [`Trail`] that travels with it.
 
-mod values;
 mod watch;
 
 use std::borrow::Cow;
@@ -10,12 +9,11 @@ use http::{Extensions, Request};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch::Sender;
 
-pub(crate) use self::values::looked_at;
 pub(crate) use self::watch::{Progress, Wanted, Watch};
 
-use crate::config::Permissions;
 use crate::events::{Event, Listener, Origin};
 use crate::reason::Reason;
+use crate::session_token::Permissions;
 use crate::telemetry::Visit;
 
 /// Travels with a request that is to be explained, as an extension. A request without one costs a look at its

@@ -125,7 +125,7 @@ impl Watch {
             traces.remove(gives_way);
         }
         // Not a number that can be guessed: a trail is for whoever asked for it.
-        let id = format!("{:016x}", rand::random::<u64>());
+        let id = format!("{:016x}", crate::random::u64());
         let until = Instant::now() + within;
         traces.push(Trace { id: id.clone(), client, sought: Some(sought), until, told });
         self.count(&traces);

@@ -9,7 +9,7 @@ use url::Url;
 
 /// 128 random bits for one reply.
 pub(super) fn nonce() -> String {
-    BASE64_STANDARD.encode(rand::random::<[u8; 16]>())
+    BASE64_STANDARD.encode(crate::random::bytes::<16>())
 }
 
 /// The policy of the viewer page. `sdk` is an address or a path of our own origin; `data_planes` are

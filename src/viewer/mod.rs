@@ -5,7 +5,7 @@ mod html;
 mod navigation;
 mod page;
 mod refusal;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod shown;
 mod texts;
 
@@ -13,8 +13,8 @@ mod texts;
 pub(crate) use html::escape;
 pub(crate) use navigation::{is_ahead, is_navigation};
 pub(crate) use page::Page;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) use refusal::instead_of_the_app;
 pub(crate) use refusal::refusal;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) use shown::Shown;

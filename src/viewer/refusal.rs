@@ -16,7 +16,7 @@ pub(crate) fn refusal(reason: Reason, prefix: &str, request_id: &str) -> Respons
 }
 
 /// The same in the app's stead, for an app that does not answer or was not asked.
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) fn instead_of_the_app(
     reason: Reason,
     status: StatusCode,

@@ -113,9 +113,11 @@ async fn what_can_not_be_settled_is_told_to_the_operator() {
     let mut world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     world.dws.fault("list", json!({ "fault": "status", "status": 403 })).await;
     world.dws.fault("upload", json!({ "fault": "reset_after", "times": 1 })).await;
-    world.upload_as("ann", "a.pdf").await;
+    let id = world.upload_as("ann", "a.pdf").await;
     world.counted("deliver", "outcome_unknown").await;
     assert_eq!(world.dws.documents().await.len(), 1, "stored once, and not sent again");
+    let (status, problem) = world.session_as("ann", &id).await;
+    assert_eq!((status, problem["code"].as_str()), (503, Some("document_parked")));
     world.stop().await;
     let config = world.config_path.display().to_string();
     let listed = process::run(&["outbox", "--config", &config, "list"]).await;
@@ -126,8 +128,8 @@ async fn what_can_not_be_settled_is_told_to_the_operator() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_same_store_is_told_so() {
     let world = World::usual().start(Form::Binary).await;
-    let config = world.config_path.display().to_string();
-    let second = process::run(&["mappings", "--config", &config, "list"]).await;
+    let store = world.dir().join("data").display().to_string();
+    let second = process::run(&["mappings", "--store", &store, "list"]).await;
     assert_eq!(second.status.code(), Some(1));
     let text = String::from_utf8(second.stderr).unwrap();
     assert!(text.contains("another process"), "{text}");
@@ -230,7 +232,7 @@ async fn the_bytes_of_a_refused_document_are_kept_and_can_be_sent_again() {
         String::from_utf8(process::run(&all).await.stdout).unwrap()
     };
     let listed: serde_json::Value = serde_json::from_str(&run(&["list"]).await).unwrap();
-    assert_eq!(listed["progress"]["progress"], "refused", "{listed}");
+    assert_eq!(listed["state"], "refused", "{listed}");
     run(&["retry", &listed["id"].to_string()]).await;
     world.start_again().await;
     world.session_in_the_end("ann", &id).await;

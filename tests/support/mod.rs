@@ -315,9 +315,22 @@ impl World {
 
     /// SIGHUP. Binary form only.
     pub async fn hang_up(&self) {
+        self.signal("HUP").await;
+    }
+
+    /// Binary form only.
+    pub async fn signal(&self, name: &str) {
         match &self.transom {
-            Running::Process(process) => process.signal("HUP").await,
+            Running::Process(process) => process.signal(name).await,
             _ => panic!("only the binary takes signals"),
+        }
+    }
+
+    /// Waits until the binary has ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        match &mut self.transom {
+            Running::Process(process) => process.ended().await,
+            _ => panic!("only the binary has a process that ends"),
         }
     }
 

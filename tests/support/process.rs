@@ -68,10 +68,12 @@ impl Process {
 
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM").await;
-        tokio::time::timeout(Duration::from_secs(60), self.child.wait())
-            .await
-            .expect("an end")
-            .unwrap()
+        self.ended().await
+    }
+
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
+        ended.expect("an end").unwrap()
     }
 
     pub async fn signal(&self, name: &str) {

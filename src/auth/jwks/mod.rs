@@ -25,7 +25,7 @@ use self::fetch::{Fetched, Fetcher, Origin};
 use self::stored::Stored;
 use super::compact::Compact;
 use super::keys::{Demands, KeySet, Verdict};
-use crate::config::Algorithm;
+use crate::auth::Algorithm;
 
 /// Fetches until it is dropped.
 #[derive(Debug)]
@@ -239,7 +239,7 @@ impl Shared {
         match fetched {
             Ok(fetched) => {
                 tracing::debug!(identity, "keys fetched");
-                refresh_after(fetched.max_age).mul_f64(rand::random_range(0.9..1.0))
+                refresh_after(fetched.max_age).mul_f64(0.9 + 0.1 * crate::random::fraction())
             }
             Err(error) => {
                 let known = state.keys().is_some();
@@ -249,7 +249,7 @@ impl Shared {
                     last_good_set_serves = known,
                     "keys can't be fetched"
                 );
-                self.timing.floor.mul_f64(rand::random_range(1.0..1.1))
+                self.timing.floor.mul_f64(1.0 + 0.1 * crate::random::fraction())
             }
         }
     }

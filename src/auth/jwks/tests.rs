@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::auth::testing::{self, Pair};
 use crate::auth::verifier::Verifier;
-use crate::config::{Identity, KeySource};
+use crate::auth::{Identity, KeySource};
 use crate::reason::Reason;
 
 #[tokio::test]

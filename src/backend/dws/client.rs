@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
@@ -80,7 +80,9 @@ impl DwsClient {
         let progress = Progress::default();
         let file_error = |detail| BackendError::new(BackendErrorKind::File, None, detail);
         let form = upload::form(&upload, &progress).await.map_err(file_error)?;
-        let request = self.uploads.post(format!("{}/documents", self.url)).multipart(form);
+        let request = self.uploads.post(format!("{}/documents", self.url));
+        let request = request.header(CONTENT_TYPE, form.content_type);
+        let request = request.header(CONTENT_LENGTH, form.length).body(form.body);
         let reply = tokio::select! {
             reply = self.stored(request, &upload) => reply,
             () = progress.stalled(self.times.upload_idle) => Err(BackendError::new(

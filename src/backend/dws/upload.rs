@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http::HeaderValue;
 use reqwest::Body;
-use reqwest::multipart::{Form, Part};
 use tokio::task::spawn_blocking;
 
 use super::Upload;
@@ -44,27 +44,49 @@ impl Progress {
     }
 }
 
-/// The form for `upload`, its length known. The file must be as long as `upload.size`, and have its checksum: one that
-/// was damaged is found before its last byte is sent, so that nothing is stored.
-///
-/// What DWS is asked to call it stands before the file. Without a `title`, one that the file has of itself counts for
-/// more than the name of the part.
+/// A body of multipart/form-data (RFC 7578), its length known.
+pub(super) struct Form {
+    pub(super) content_type: String,
+    pub(super) length: u64,
+    pub(super) body: Body,
+}
+
+/// The form for `upload`. The file must be as long as `upload.size`, and have its checksum: one that was damaged is found
+/// before its last byte is sent, so that nothing is stored.
 pub(super) async fn form(upload: &Upload<'_>, progress: &Progress) -> Result<Form, String> {
+    // Nothing in the file can be it by accident: 128 random bits.
+    let boundary = format!("{:032x}", crate::random::u128());
+    let head = head(&boundary, upload)?;
+    let tail = format!("\r\n--{boundary}--\r\n");
+    let length = head.len() as u64 + upload.size + tail.len() as u64;
     let file = open(upload.path, upload.size).await?;
-    let body = Body::wrap_stream(chunks(file, upload.size, upload.sha256, progress.clone()));
-    let mut form = Form::new();
-    if let Some(id) = upload.document_id {
-        form = form.text("document_id", id.to_owned());
+    let edge = |text: String| stream::iter([Ok(text.into_bytes())]);
+    let file = chunks(file, upload.size, upload.sha256, progress.clone());
+    let body = edge(head).chain(file).chain(edge(tail));
+    let content_type = format!("multipart/form-data; boundary={boundary}");
+    Ok(Form { content_type, length, body: Body::wrap_stream(body) })
+}
+
+/// What stands before the file's bytes: also what DWS is asked to call it. Without a `title`, one that the file has of
+/// itself counts for more than the name of the part.
+fn head(boundary: &str, upload: &Upload<'_>) -> Result<String, String> {
+    let Upload { content_type, document_id, title, .. } = *upload;
+    if !content_type.contains('/') || HeaderValue::from_str(content_type).is_err() {
+        return Err(format!("`{}` is not a content type", content_type.escape_debug()));
     }
-    let name = shown_title(upload.title);
-    if upload.title.is_some() {
-        form = form.text("title", name.clone());
-    }
-    let part = Part::stream_with_length(body, upload.size)
-        .file_name(name)
-        .mime_str(upload.content_type)
-        .map_err(|_| format!("`{}` is not a content type", upload.content_type.escape_debug()))?;
-    Ok(form.part("file", part))
+    let name = shown_title(title);
+    let field = |field: &str, value: &str| {
+        format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n"
+        )
+    };
+    let id = document_id.map_or_else(String::new, |id| field("document_id", id));
+    let title = title.map_or_else(String::new, |_| field("title", &name));
+    let quoted = name.replace('"', "\\\"");
+    Ok(format!(
+        "{id}{title}--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{quoted}\"\r\n\
+         Content-Type: {content_type}\r\n\r\n"
+    ))
 }
 
 async fn open(path: &Path, size: u64) -> Result<File, String> {
@@ -153,3 +175,36 @@ impl Reading {
 }
 
 const CHUNK: u64 = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn upload<'a>(title: Option<&'a str>, content_type: &'a str) -> Upload<'a> {
+        let document_id = title.map(|_| "01K");
+        Upload { path: Path::new(""), document_id, title, content_type, size: 1, sha256: "" }
+    }
+
+    #[test]
+    fn a_form_is_written_as_others_read_it() {
+        let name = "Übersicht \"Q3\".pdf";
+        assert_eq!(
+            head("b", &upload(Some(name), "application/pdf")).unwrap(),
+            "--b\r\nContent-Disposition: form-data; name=\"document_id\"\r\n\r\n01K\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nÜbersicht \"Q3\".pdf\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"Übersicht \\\"Q3\\\".pdf\"\r\n\
+             Content-Type: application/pdf\r\n\r\n"
+        );
+        assert_eq!(
+            head("b", &upload(None, "image/png")).unwrap(),
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"document\"\r\n\
+             Content-Type: image/png\r\n\r\n"
+        );
+        for odd in ["", "pdf", "application/pdf\r\nX-Evil: 1"] {
+            let error = head("b", &upload(None, odd)).unwrap_err();
+            assert!(error.contains("is not a content type"), "{odd}");
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! `transom explain`: what would become of a request, and why.
 
-mod remote;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -10,11 +9,12 @@ use std::sync::Arc;
 use clap::Args;
 use http::StatusCode;
 
-use self::remote::Admin;
+use super::remote::Admin;
 use super::store::{CommandError, exit_code};
 use crate::auth::as_if_signed;
-use crate::config::{Config, nearest};
+use crate::config::Config;
 use crate::explain::{Asked, Case, Document, Explainer, case_of};
+use crate::nearest::nearest;
 use crate::store::{DocumentStore, SledStore, StoreError, sled_path};
 use crate::trail::{Explanation, Wanted};
 

@@ -47,6 +47,15 @@ pub(super) static STORE: Section = Section {
             .default(|| format!("\"{STORE_PATH}\""))
             .example("\"/var/lib/transom\""),
         setting(
+            "hold",
+            Accepts::Text(&DURATION),
+            "The longest that the app's reply to an upload waits until the upload is durable, and that an upload waits \
+             for the spool's disk. After it the reply goes, and the capture goes on; a store that is known to be away is \
+             not waited for.",
+        )
+        .default(|| "\"10s\"".to_owned())
+        .example("\"5s\""),
+        setting(
             "spool",
             Accepts::Table(&SPOOL),
             "How much uploads on their way to DWS may take. Beyond it they still reach the app, and are not captured \

@@ -473,7 +473,7 @@ fn what_is_registered_is_in_the_table() {
 fn editors_learn_what_the_reference_says() {
     let schema = Config::schema();
     let drain = &schema["$defs"]["server"]["properties"]["drain"];
-    assert_eq!(drain["default"], json!("60s"));
+    assert_eq!(drain["default"], json!("20s"));
     assert_eq!(drain["description"], json!("How long requests in flight may take after SIGTERM."));
     let runtime = &schema["$defs"]["server"]["properties"]["runtime"];
     assert_eq!(runtime["enum"], json!(["per_core", "shared"]));

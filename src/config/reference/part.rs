@@ -1,7 +1,7 @@
 //! A part of the reference, by the names that operators give it.
 
 use super::{Chapter, Reference, plain};
-use crate::config::nearest;
+use crate::nearest::nearest;
 
 impl Reference {
     /// The part that is asked for: a section (`server.limits`) with those within, a key, or a chapter of the grammar.

@@ -17,7 +17,7 @@ fn a_key_is_told_with_type_default_meaning_and_example() {
   drain
       How long requests in flight may take after SIGTERM.
       type      duration
-      default   \"60s\"
+      default   \"20s\"
       example   drain = \"30s\"
       since     0.1
 

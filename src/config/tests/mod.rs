@@ -75,7 +75,7 @@ fn defaults() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.admin.unwrap().to_string(), "127.0.0.1:9090");
     assert_eq!(config.server.prefix, "/.transom");
-    assert_eq!(config.server.drain, Duration::from_secs(60));
+    assert_eq!(config.server.drain, Duration::from_secs(20));
     assert!(config.server.trusted_proxies.is_empty() && config.server.workers > 0);
     assert!(
         config.app.rewrite_origin

@@ -109,6 +109,26 @@ impl Hangups {
     }
 }
 
+/// SIGUSR2: another version of the program is to go on.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Upgrades(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Upgrades {
+    /// From now on SIGUSR2 does not end the process.
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::user_defined2()).map(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Ctrl-C.
 #[cfg(not(unix))]
 #[derive(Debug)]

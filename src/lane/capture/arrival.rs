@@ -19,7 +19,7 @@ use crate::lane::uploader::Uploading;
 use crate::lane::writing::caller;
 use crate::outbox::{Circumstances, WriteUnderWay};
 use crate::reason::{Class, Reason};
-use crate::route::Candidate;
+use crate::rules::Candidate;
 use crate::telemetry::{Step, request_id};
 use crate::trail::Trail;
 

@@ -11,7 +11,7 @@ use tracing::debug;
 use super::arrival::Arrival;
 use super::look::{self, Deletion, Look};
 use crate::auth::Caller;
-use crate::body::{MAX_REPLY, ReplyEnd};
+use crate::body::ReplyEnd;
 use crate::coding::decode;
 use crate::condition::Condition;
 use crate::config::{Action, DeleteRule, Kind, UploadRule};
@@ -19,6 +19,7 @@ use crate::document::DocumentKey;
 use crate::engine::Engine;
 use crate::events::Event;
 use crate::extract::{FilePart, Seen, is_form};
+use crate::inject::MAX_REPLY;
 use crate::lane::tell;
 use crate::lane::uploader::provenance;
 use crate::locate::{
@@ -26,7 +27,8 @@ use crate::locate::{
 };
 use crate::outbox::Known;
 use crate::reason::Reason;
-use crate::route::{Candidate, Captures, Rule, effective};
+use crate::route::{Captures, effective};
+use crate::rules::{Candidate, Rule};
 use crate::session::{Answer, Refusal, judge};
 use crate::spool::SpooledFile;
 use crate::telemetry::Step;

@@ -11,7 +11,7 @@ use crate::extract::{BeforeEnd, Named};
 use crate::lane::writing::key;
 use crate::locate::{Locator, RequestFacts};
 use crate::outbox::WriteUnderWay;
-use crate::route::Candidate;
+use crate::rules::Candidate;
 
 /// The write of the documents that a body names, from the moment that its end comes by.
 #[derive(Clone, Default)]

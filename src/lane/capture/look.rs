@@ -20,7 +20,7 @@ use crate::lane::probe::{Validation, Word, observe, probe, probe_afresh};
 use crate::locate::{ReplyFacts, reply_value};
 use crate::outbox::{Known, Proposal, WriteUnderWay, hex};
 use crate::reason::Reason;
-use crate::route::Candidate;
+use crate::rules::Candidate;
 use crate::store::{Compared, Mapping, Provenance, Validators};
 use crate::telemetry::Step;
 

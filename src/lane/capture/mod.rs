@@ -72,10 +72,17 @@ where
     let answered = Answered { status: head.status, headers: head.headers.clone(), refused };
     let settle = move |end| async move {
         // In a task of its own: neither a client that leaves nor a slow store undoes half of it.
+        // A store that is known to be away is not waited for; the capture does.
+        let hold = engine.store.health().map_or(Duration::ZERO, |()| engine.config.store.hold);
         let background = engine.background.clone();
+        let metrics = engine.metrics.clone();
         let settled = background.spawn(settle(engine, inner, arrival, answered, end));
-        if tokio::time::timeout(HOLD_AT_MOST, settled).await.is_err() {
-            warn!(code = %Reason::StoreUnavailable, "the reply was released before its capture was durable");
+        if tokio::time::timeout(hold, settled).await.is_err() {
+            metrics.limit("store.hold");
+            warn!(
+                code = %Reason::StoreUnavailable,
+                "a reply goes before its capture is durable, which is done as soon as the disk allows it"
+            );
         }
     };
     if body.is_end_stream() {
@@ -138,6 +145,3 @@ async fn settle<S: Inner<B>, B: Send + 'static>(
         background.spawn(writing::refused(engine, inner, write, arrival.caller, moved, in_place));
     }
 }
-
-/// A store that hangs must not hang the app's clients for ever.
-const HOLD_AT_MOST: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use crate::config::Action;
 use crate::locate::Input;
-use crate::route::Candidate;
+use crate::rules::Candidate;
 
 /// What the rules of a route look at.
 #[derive(Debug, PartialEq, Eq)]

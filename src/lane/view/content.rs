@@ -5,8 +5,9 @@ use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use crate::body::{MAX_REPLY, ResponseBody, Tail};
+use crate::body::{ResponseBody, Tail};
 use crate::coding;
+use crate::inject::MAX_REPLY;
 use crate::reason::Reason;
 
 /// A reply's body, read.

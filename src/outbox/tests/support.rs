@@ -55,6 +55,13 @@ impl Files for FakeFiles {
         files.retain(|name, _| keep(name));
         Ok(before - files.len())
     }
+    fn put_aside(&self, keep: &dyn Fn(&str) -> bool) -> io::Result<(usize, PathBuf)> {
+        let aside = self.names().iter().filter(|name| !keep(name)).count();
+        Ok((aside, "aside".into()))
+    }
+    fn is_own(&self, _: &str) -> bool {
+        true
+    }
 }
 
 /// What outlives a crash, and the outbox that does not.
@@ -119,7 +126,7 @@ impl World {
         let events = Events::new(Arc::clone(&self.metrics), vec![Box::new(hearing)]);
         let dws = Arc::new(Current::new(self.dws.clone()));
         let outbox = Outbox::start_with(store, files, dws, events, self.clock).await;
-        self.outbox = Some(outbox.unwrap());
+        self.outbox = Some(outbox);
     }
 
     /// Unix milliseconds, as the outbox counts them.

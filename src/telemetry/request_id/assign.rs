@@ -49,7 +49,7 @@ fn generate() -> HeaderValue {
 }
 
 fn batch() -> Bytes {
-    static PROCESS: LazyLock<u64> = LazyLock::new(rand::random);
+    static PROCESS: LazyLock<u64> = LazyLock::new(crate::random::u64);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let first = COUNT.fetch_add(BATCH, Ordering::Relaxed);
     let (process, beginning) = (hex(*PROCESS), hex(first));

@@ -2,12 +2,12 @@
 //!
 //! It travels in `x-request-id`, so that every step that has the request's headers can name it.
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod assign;
 
 use http::{HeaderMap, HeaderName};
 
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) use assign::assign;
 
 /// The id of the request with these headers, `-` if it has none.

@@ -1,8 +1,8 @@
 //! A table of paths as clients send them, and what becomes of them on routes with rules.
 #![allow(clippy::unwrap_used)]
 
-use super::table::RouteTable;
-use super::{Fold, Pattern, Rule};
+use super::{Action, Confirm, DeleteRule, RouteTable, Rule};
+use crate::route::{Fold, Pattern};
 
 /// `/files/{id}` and friends, each a protected one.
 const ROUTES: [&str; 5] = [
@@ -56,11 +56,11 @@ fn table_for(fold: Fold) -> RouteTable {
         method: http::Method::GET,
         pattern: Pattern::parse(route).unwrap(),
         when: None,
-        action: crate::config::Action::Delete(crate::config::DeleteRule {
+        action: Action::Delete(DeleteRule {
             id: Vec::new(),
             prefix: false,
             accepted: None,
-            confirm: crate::config::Confirm::Auto,
+            confirm: Confirm::Auto,
         }),
     };
     RouteTable::build(ROUTES.map(rule).into_iter().collect(), fold).0

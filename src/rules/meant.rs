@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::pattern::{Fold, Pattern};
-use super::{Outgoing, Rule, lenient};
-use crate::config::Action;
+use super::{Action, Rule};
 use crate::locate::Locator;
 use crate::reading::{Address, meant};
+use crate::route::{Fold, Outgoing, Pattern, lenient};
 
 /// One form that the addresses of a kind's documents have.
 #[derive(Debug, Clone)]
@@ -146,9 +145,9 @@ const ZEROS: &[u32] = &[
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::config::{Confirm, DeleteRule};
     use crate::locate;
-    use crate::route::{RouteTable, split_method};
+    use crate::route::split_method;
+    use crate::rules::{Confirm, DeleteRule, RouteTable};
 
     fn table() -> RouteTable {
         let rule = |(text, id): (&str, Locator)| {

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 
 use http::{HeaderMap, Method, Uri};
 
+use super::Rule;
 use super::meant::{self, Document, Form};
-use super::method::{effective, overriding_paths};
-use super::overlap::{self, Overlap};
-use super::pattern::{Captures, Fold, Pattern, Segment};
-use super::{Outgoing, Rule, lenient, precedence};
+use crate::random::RandomState;
 use crate::reading::decode;
+use crate::route::{
+    Captures, Fold, Outgoing, Overlap, Pattern, Segment, effective, lenient, overriding_paths,
+    precedence, relation,
+};
 
 /// All rules, ready to be asked.
 #[derive(Debug, Default)]
@@ -18,7 +20,7 @@ pub(crate) struct RouteTable {
     /// In order of precedence.
     rules: Vec<Rule>,
     /// Rules by the first segment of the path, with those of `others` among them.
-    by_first: HashMap<String, Vec<usize>, ahash::RandomState>,
+    by_first: HashMap<String, Vec<usize>, RandomState>,
     /// Rules whose path does not start with a literal.
     others: Vec<usize>,
     /// The patterns of `rules` for an app that sees neither case nor trailing slashes.
@@ -52,7 +54,7 @@ impl RouteTable {
         for (_, rule) in &mut rules {
             rule.pattern = rule.pattern.clone().folding(fold);
         }
-        rules.sort_by_cached_key(|(_, rule)| precedence::key(rule));
+        rules.sort_by_cached_key(|(_, rule)| precedence(rule));
         let overlaps = overlaps(&rules);
         let rules: Vec<_> = rules.into_iter().map(|(_, rule)| rule).collect();
         let mut table = Self { fold, ..Self::default() };
@@ -265,7 +267,7 @@ fn overlaps(rules: &[(usize, Rule)]) -> Vec<Overlap> {
     let mut found = Vec::new();
     for (at, (first, rule)) in rules.iter().enumerate() {
         for (second, other) in rules[at + 1..].iter().filter(|(_, o)| o.method == rule.method) {
-            if let Some((relation, example)) = overlap::relation(&rule.pattern, &other.pattern) {
+            if let Some((relation, example)) = relation(&rule.pattern, &other.pattern) {
                 let (first, second) = (*first, *second);
                 found.push(Overlap { first, second, relation, example });
             }
@@ -274,13 +276,25 @@ fn overlaps(rules: &[(usize, Rule)]) -> Vec<Overlap> {
     found
 }
 
+/// Sorts the more specific route first: by its path from left to right (literal, typed, untyped,
+/// rest), then by the number of query parts, then by how specific those are, then rules
+/// for some hosts before those for all, then conditions before none. The rest is the order of the file.
+fn precedence(rule: &Rule) -> impl Ord + use<> {
+    (
+        precedence::path(&rule.pattern),
+        precedence::query(&rule.pattern),
+        rule.hosts.is_empty(),
+        rule.when.is_none(),
+    )
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::condition::Condition;
-    use crate::config::{Action, DeleteRule};
-    use crate::route::{Pattern, Relation, split_method};
+    use crate::route::{Relation, split_method};
+    use crate::rules::{Action, Confirm, DeleteRule};
 
     fn table(routes: &[&str], fold: Fold) -> (RouteTable, Vec<Overlap>) {
         let rule = |text: &&str| {
@@ -294,7 +308,7 @@ mod tests {
                 id: vec![],
                 prefix: false,
                 accepted: None,
-                confirm: crate::config::Confirm::Auto,
+                confirm: Confirm::Auto,
             });
             Rule {
                 name: text.to_owned(),
