@@ -12,6 +12,7 @@ mod reference;
 mod remote;
 mod run;
 mod sandbox;
+mod settle;
 mod status;
 mod store;
 mod target;
@@ -73,6 +74,8 @@ enum Command {
     Mappings(mappings::MappingsArgs),
     /// Show deliveries to DWS that are waiting or parked, and decide on them
     Outbox(outbox::OutboxArgs),
+    /// Compare what DWS has with what is known of it, and put it right
+    Settle(settle::SettleArgs),
     /// Check the record of the sessions that were handed out
     Audit(audit::AuditArgs),
     /// Print every key of the configuration: type, default, meaning, example
@@ -105,6 +108,7 @@ impl Cli {
             Command::Status(args) => args.run(),
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
+            Command::Settle(args) => args.run(),
             Command::Audit(args) => args.run(),
             Command::Reference(args) => args.run(),
             Command::Schema => reference::schema(),

@@ -240,6 +240,37 @@ async fn the_bytes_of_a_refused_document_are_kept_and_can_be_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_dws_lost_is_found_by_settle_while_it_runs_and_while_it_does_not() {
+    let mut world = World::usual().start(Form::Binary).await;
+    for name in ["a.pdf", "b.pdf"] {
+        let id = world.upload_as("ann", name).await;
+        world.session_in_the_end("ann", &id).await;
+    }
+    let lost = world.dws.documents().await.remove(0).id;
+    world.dws.loses(&lost).await;
+    let config = world.config_path.display().to_string();
+    let settle = async |dry_run: &[&str]| {
+        let output = process::run(&[&["settle", "--config", &config], dry_run].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect::<Vec<serde_json::Value>>()
+    };
+    for runs in [true, false] {
+        if !runs {
+            world.stop().await;
+        }
+        let found = settle(&["--dry-run"]).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0]["finding"], "gone");
+        assert_eq!((&found[0]["document_id"], &found[0]["done"]), (&json!(lost), &json!(false)));
+    }
+    assert_eq!(settle(&[]).await[0]["done"], true);
+    assert_eq!(settle(&[]).await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateways_4xx_throws_no_document_away() {
     let world = World::usual().start(Form::Binary).await;
     for status in [400, 405, 406, 407, 409, 411, 421, 425, 431, 451] {
