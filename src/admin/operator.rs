@@ -41,7 +41,16 @@ pub(super) fn is_ours(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next();
     matches!(
         first,
-        Some("events" | "explain" | "trace" | "status" | "outbox" | "mappings" | "backfill")
+        Some(
+            "events"
+                | "explain"
+                | "trace"
+                | "status"
+                | "outbox"
+                | "mappings"
+                | "settle"
+                | "backfill"
+        )
     )
 }
 
@@ -72,6 +81,11 @@ impl Operator {
             (&Method::GET, "status") if rest.is_empty() => {
                 json(StatusCode::OK, &status::of(&self.transom, health).await)
             }
+            (method @ (&Method::GET | &Method::POST), "settle") if rest.is_empty() => {
+                // Looking changes nothing.
+                let found = self.settle(method == Method::GET, &parts.headers, body);
+                found.await
+            }
             (&Method::GET, "outbox") => self.look_at_outbox(rest).await,
             (&Method::POST, "outbox") => self.change_outbox(rest, &parts.headers, body).await,
             (&Method::GET, "mappings") => self.look_at_mappings(rest, parts.uri.query()).await,
@@ -80,6 +94,17 @@ impl Operator {
             _ => Err((StatusCode::METHOD_NOT_ALLOWED, "not this method\n".to_owned())),
         };
         answer.unwrap_or_else(|(status, told)| reply(status, TEXT, told))
+    }
+
+    async fn settle<B>(self, dry_run: bool, headers: &HeaderMap, body: B) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        if !dry_run {
+            let _: Decision = read(headers, body).await?;
+        }
+        let found = self.transom.outbox().settle(dry_run).await;
+        json(StatusCode::OK, &found.map_err(|error| outbox::refusal(&error))?)
     }
 
     async fn look_at_outbox(self, job: &str) -> Answer {

@@ -13,6 +13,7 @@ mod reference;
 mod remote;
 mod run;
 mod sandbox;
+mod settle;
 mod status;
 mod store;
 mod store_care;
@@ -77,6 +78,8 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// Verify, repair, back up or restore what Transom keeps on the disk
     Store(store_care::StoreCareArgs),
+    /// Compare what DWS has with what is known of it, and put it right
+    Settle(settle::SettleArgs),
     /// Check the record of the sessions that were handed out
     Audit(audit::AuditArgs),
     /// Print every key of the configuration: type, default, meaning, example
@@ -102,6 +105,7 @@ impl Cli {
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
             Command::Store(args) => args.run(),
+            Command::Settle(args) => args.run(),
             Command::Audit(args) => args.run(),
             Command::Reference(args) => args.run(),
             Command::Schema => reference::schema(),

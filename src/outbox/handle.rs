@@ -7,6 +7,7 @@ use super::bind::bind;
 use super::core::Core;
 use super::intake::{Failure, forget};
 use super::parked::{Discarded, find_parked};
+use super::reconcile::{self, Finding};
 use super::worker::count;
 use super::{Outbox, OutboxError, parked};
 use crate::document::DocumentKey;
@@ -81,6 +82,11 @@ impl OutboxHandle {
         .await
     }
 
+    /// Compares what DWS has with what is known of it; see [`reconcile`](super::reconcile::reconcile).
+    pub(crate) async fn settle(&self, dry_run: bool) -> Result<Vec<Finding>, OutboxError> {
+        self.decide(move |core| async move { reconcile::run(&core, dry_run).await }).await
+    }
+
     /// Takes `document_id` at DWS for what a parked upload has stored: the document is ready, and what it replaces is
     /// removed there.
     ///
@@ -95,6 +101,7 @@ impl OutboxHandle {
                 Ok(true) => return Err(OutboxError::NoDocument(document_id)),
                 Err(error) => return Err(OutboxError::Backend(error.detail)),
             }
+            core.belongings.note(&document_id);
             let bound = bind(&*core.store, job, &document_id, core.clock.now()).await?;
             clear_up(&core, bound).await;
             let (reason, document_id) = (Reason::Delivered, document_id.as_str());

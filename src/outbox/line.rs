@@ -12,9 +12,10 @@ pub(crate) struct JobLine {
     pub(crate) id: u64,
     /// `upload` or `remove`.
     pub(crate) task: String,
-    /// `due`, `sending`, `parked`, or `unconfirmed`: a look at the app decides whether it is sent.
+    /// `due`, `sending`, `parked`, `refused`: its bytes are kept for a while, or `unconfirmed`: a look at the app decides
+    /// whether it is sent.
     pub(crate) state: String,
-    /// Why it is parked.
+    /// Why it is parked, or refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     pub(crate) kind: String,

@@ -23,6 +23,7 @@ mod line;
 mod parked;
 mod patience;
 mod pause;
+mod reconcile;
 mod recover;
 mod refusals;
 mod remote;
@@ -67,6 +68,9 @@ pub(crate) use self::parked::{discard, retry};
 use self::patience::{ANSWER_AT_MOST, Patience};
 #[cfg(feature = "cli")]
 pub(crate) use self::pause::{PAUSED, Pause};
+pub(crate) use self::reconcile::Finding;
+#[cfg(feature = "cli")]
+pub(crate) use self::reconcile::reconcile;
 use self::remote::Files;
 pub(crate) use self::unconfirmed::Proposal;
 use self::worker::Worker;
@@ -128,7 +132,11 @@ impl Outbox {
                         _ = stopped.wait_for(|stopped| *stopped) => return,
                     }
                 }
-                Worker::new(core).run(stopped).await;
+                let looking = Arc::clone(&core);
+                tokio::select! {
+                    () = Worker::new(core).run(stopped) => {}
+                    () = reconcile::now_and_then(&looking) => {}
+                }
             }
         });
         let worker = Mutex::new(Some(worker));

@@ -14,7 +14,7 @@ pub(crate) async fn retry(
     id: JobId,
     now: u64,
 ) -> Result<Job, OutboxError> {
-    let job = find_parked(store, id).await?;
+    let job = find_ended(store, id).await?;
     let mut batch = Batch::default();
     if matches!(job.progress, Progress::Refused { .. }) {
         let document = store.document(job.document).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn discard(
     id: JobId,
     now: u64,
 ) -> Result<Discarded, OutboxError> {
-    let job = find_parked(store, id).await?;
+    let job = find_ended(store, id).await?;
     let (remove_jobs, fences) = (vec![id], vec![(id, job.fence)]);
     let mut batch = Batch { remove_jobs, fences, ..Batch::default() };
     let document = store.document(job.document).await?;
@@ -122,7 +122,16 @@ pub enum OutboxError {
     Store(#[from] StoreError),
 }
 
+/// One that waits for an operator's decision.
 pub(super) async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
+    match find_ended(store, id).await? {
+        job if matches!(job.progress, Progress::Parked { .. }) => Ok(job),
+        _ => Err(OutboxError::NotParked(id)),
+    }
+}
+
+/// One of which no more attempts are made by themselves: parked, or refused.
+async fn find_ended(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
     match find_job(store, id).await? {
         Some(job) if matches!(job.progress, Progress::Parked { .. } | Progress::Refused { .. }) => {
             Ok(job)

@@ -232,11 +232,42 @@ async fn the_bytes_of_a_refused_document_are_kept_and_can_be_sent_again() {
         String::from_utf8(process::run(&all).await.stdout).unwrap()
     };
     let listed: serde_json::Value = serde_json::from_str(&run(&["list"]).await).unwrap();
-    assert_eq!(listed["progress"]["progress"], "refused", "{listed}");
+    assert_eq!(listed["state"], "refused", "{listed}");
     run(&["retry", &listed["id"].to_string()]).await;
     world.start_again().await;
     world.session_in_the_end("ann", &id).await;
     world.spool_is_empty_in_the_end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dws_lost_is_found_by_settle_while_it_runs_and_while_it_does_not() {
+    let mut world = World::usual().start(Form::Binary).await;
+    for name in ["a.pdf", "b.pdf"] {
+        let id = world.upload_as("ann", name).await;
+        world.session_in_the_end("ann", &id).await;
+    }
+    let lost = world.dws.documents().await.remove(0).id;
+    world.dws.loses(&lost).await;
+    let config = world.config_path.display().to_string();
+    let settle = async |dry_run: &[&str]| {
+        let output = process::run(&[&["settle", "--config", &config], dry_run].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect::<Vec<serde_json::Value>>()
+    };
+    for runs in [true, false] {
+        if !runs {
+            world.stop().await;
+        }
+        let found = settle(&["--dry-run"]).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0]["finding"], "gone");
+        assert_eq!((&found[0]["document_id"], &found[0]["done"]), (&json!(lost), &json!(false)));
+    }
+    assert_eq!(settle(&[]).await[0]["done"], true);
+    assert_eq!(settle(&[]).await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

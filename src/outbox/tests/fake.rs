@@ -132,6 +132,11 @@ impl FakeBackend {
         self.inner.lock().unwrap().documents.insert(id.to_owned(), stored);
     }
 
+    /// Somebody removes it.
+    pub(super) fn lose(&self, id: &str) {
+        self.inner.lock().unwrap().documents.remove(id);
+    }
+
     async fn act(&self, upload: bool) -> Act {
         let (act, latency) = {
             let mut inner = self.inner.lock().unwrap();

@@ -11,6 +11,7 @@ mod model;
 mod names;
 #[cfg(feature = "cli")]
 mod parked;
+mod reconciled;
 mod request_path;
 mod settling;
 mod support;
