@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::delivery::SETTLE_SOON;
 use crate::support::{Form, World, process};
 
 /// A command of `transom` with the world's configuration: exit code, standard output and standard error.
@@ -56,7 +57,7 @@ async fn post(world: &World, path: &str, headers: &[(&str, &str)]) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_upload_is_sent_again_while_transom_runs() {
-    let world = World::usual().start(Form::Binary).await;
+    let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let (id, job, file, bytes) = parked(&world).await;
     let shown = lines(&world, &["outbox", "show", &job]).await;
     assert_eq!(shown.len(), 1);
@@ -74,7 +75,7 @@ async fn a_parked_upload_is_sent_again_while_transom_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_upload_is_given_up_while_transom_runs() {
-    let world = World::usual().start(Form::Binary).await;
+    let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let (id, job, ..) = parked(&world).await;
     lines(&world, &["outbox", "drop", &job]).await;
     assert!(lines(&world, &["outbox", "list"]).await.is_empty());
@@ -84,7 +85,7 @@ async fn a_parked_upload_is_given_up_while_transom_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_upload_that_was_found_at_dws_is_bound_to_it() {
-    let world = World::usual().start(Form::Binary).await;
+    let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let other = world.upload_as("ann", "b.pdf").await;
     let found = world.session_in_the_end("ann", &other).await["document_id"].clone();
     let found = found.as_str().unwrap();
@@ -105,7 +106,7 @@ async fn a_parked_upload_that_was_found_at_dws_is_bound_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_document_says_so_everywhere() {
-    let mut world = World::usual().start(Form::Binary).await;
+    let mut world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let (id, job, ..) = parked(&world).await;
     let (status, problem) = world.session_as("ann", &id).await;
     assert_eq!((status, &problem["code"]), (503, &json!("document_parked")), "{problem}");
