@@ -11,8 +11,9 @@ use crate::document::DocumentKey;
 /// A boxed future, so that stores can be trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Changes that happen together or not at all.
+/// Changes that happen together or not at all. None by default.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Batch {
     /// Revisions that must still be current: `None` means no such document.
     pub expect: Vec<(DocId, Option<u64>)>,
@@ -44,6 +45,7 @@ impl Batch {
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Applied {
     /// Durable: survives a crash of the process and of the machine.
     Done,
