@@ -26,8 +26,12 @@ pub(crate) enum BackendErrorKind {
     RateLimited,
     /// 503 with `Retry-After`.
     Busy,
-    /// 400, 406, 411, 413, 415, 422 and other 4xx: this request will never be taken.
+    /// 500 that speaks of overload: a document that was sent may be stored all the same.
+    Overloaded,
+    /// 413, 415 and 422: this document will never be taken.
     Refused,
+    /// Any other 4xx: nothing was taken, and nothing is said of the document. A gateway before DWS answers so, too.
+    Gateway,
     /// Sent, and no clear answer: time-out, reset, 408, 5xx, 2xx without an id.
     Unclear,
     /// A session wider than asked for.
@@ -45,8 +49,8 @@ impl BackendError {
 
     /// Whether it tells of a backend that serves nobody at present, not of this request.
     pub(crate) fn says_away(&self) -> bool {
-        use BackendErrorKind::{Busy, RateLimited, Unreachable};
-        matches!(self.kind, Unreachable | Busy | RateLimited)
+        use BackendErrorKind::{Busy, Overloaded, RateLimited, Unreachable};
+        matches!(self.kind, Unreachable | Busy | Overloaded | RateLimited)
             || matches!(self.status, Some(502..=504))
     }
 }

@@ -38,8 +38,8 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Whose documents these are: address and key, as a fingerprint that tells neither.
     fn account(&self) -> &str;
 
-    /// For how long an upload may make no progress before it is given up.
-    fn upload_idle(&self) -> Duration;
+    /// How long what takes.
+    fn times(&self) -> Times;
 
     /// Stores a file; the id that the backend gave it, which is the one that was asked for only where ids are honoured.
     ///
@@ -117,6 +117,15 @@ type Connect = fn(&BackendConfig, Arc<Metrics>, Option<&Path>) -> Result<Arc<dyn
 
 /// One line for each backend, by its section of the configuration.
 const BACKENDS: &[(&str, Connect)] = &[(dws::NAME, dws::connect)];
+
+/// How long what takes at a backend, as the configuration says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// An upload that makes no progress for so long is given up.
+    pub(crate) upload_idle: Duration,
+    /// The bytes of refused documents are kept for so long.
+    pub(crate) refused_keep: Duration,
+}
 
 /// A file to be stored.
 #[derive(Debug)]

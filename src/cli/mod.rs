@@ -15,6 +15,7 @@ mod run;
 mod sandbox;
 mod status;
 mod store;
+mod store_care;
 mod target;
 
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ enum Command {
     Mappings(mappings::MappingsArgs),
     /// Show deliveries to DWS that are waiting or parked, and decide on them
     Outbox(outbox::OutboxArgs),
+    /// Verify, repair, back up or restore what Transom keeps on the disk
+    Store(store_care::StoreCareArgs),
     /// Check the record of the sessions that were handed out
     Audit(audit::AuditArgs),
     /// Print every key of the configuration: type, default, meaning, example
@@ -98,6 +101,7 @@ impl Cli {
             Command::Status(args) => args.run(),
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
+            Command::Store(args) => args.run(),
             Command::Audit(args) => args.run(),
             Command::Reference(args) => args.run(),
             Command::Schema => reference::schema(),

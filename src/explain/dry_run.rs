@@ -2,7 +2,6 @@
 
 use std::future::ready;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,7 +9,7 @@ use http::HeaderValue;
 
 use crate::backend::{
     Backend, BackendError, BackendErrorKind, Capabilities, Listed, Properties, SessionRequest,
-    SessionToken, Upload,
+    SessionToken, Times, Upload,
 };
 use crate::config::Remember;
 use crate::engine::{Effects, Engine};
@@ -65,8 +64,8 @@ impl Backend for Pretended {
         self.0.account()
     }
 
-    fn upload_idle(&self) -> Duration {
-        self.0.upload_idle()
+    fn times(&self) -> Times {
+        self.0.times()
     }
 
     fn upload<'a>(&'a self, _: Upload<'a>) -> BoxFuture<'a, Result<String, BackendError>> {

@@ -15,7 +15,7 @@ use super::core::Core;
 use super::kinds;
 use super::recover::take_over;
 use super::schedule::{Pace, delay};
-use super::verdict::{Verdict, blames_backend};
+use super::verdict::{Verdict, blames_backend, may_be_probed};
 use crate::backend::BackendError;
 use crate::events::{Event, JobEvent, StoreNeed};
 use crate::store::{Applied, Batch, Job, JobId, Progress, StoreError, find_job};
@@ -31,8 +31,21 @@ pub(super) enum Outcome {
     Later(u64),
     /// Neither this job nor the others of its lane need be tried before this time.
     Unavailable(u64),
+    /// As much, unless the backend is found to be back before.
+    Away(u64),
     /// The store failed; the job is where it was.
     StoreFailed,
+}
+
+impl Outcome {
+    /// Of an attempt that failed at the backend. `at`: when the job is due again.
+    pub(super) fn of(error: &BackendError, at: u64) -> Self {
+        match blames_backend(error.kind) {
+            true if may_be_probed(error) => Self::Away(at),
+            true => Self::Unavailable(at),
+            false => Self::Later(at),
+        }
+    }
 }
 
 /// `failures`: how often in a row the lane has failed so far. `early`: also before the job's time.
@@ -58,9 +71,20 @@ async fn attempt_job(
     match ready_at(&job, now) {
         Some(at) if at > now && !(early && is_due) => Ok(Outcome::Later(at)),
         Some(_) if is_due => kinds::of(&job).run(core, job, failures).await,
+        Some(_) if matches!(job.progress, Progress::Refused { .. }) => expire(core, &job).await,
         Some(_) => take_over(core, &job).await,
         None => Ok(Outcome::NotAsked),
     }
+}
+
+/// A refused document's bytes were kept for long enough.
+async fn expire(core: &Core, job: &Job) -> Result<Outcome, StoreError> {
+    let (remove_jobs, fences) = (vec![job.id], vec![(job.id, job.fence)]);
+    let batch = Batch { remove_jobs, fences, ..Batch::default() };
+    if core.store.apply(batch).await? == Applied::Done {
+        core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
+    }
+    Ok(Outcome::NotAsked)
 }
 
 /// From when on there is something to do for a job: an attempt, or, where one has outlived its lease, to take it over.
@@ -68,6 +92,7 @@ pub(super) fn ready_at(job: &Job, now: u64) -> Option<u64> {
     match job.progress {
         Progress::Due { at } => Some(due_at(at, now)),
         Progress::Sending => job.leased_until.or(Some(0)),
+        Progress::Refused { until } => Some(until),
         Progress::Unconfirmed | Progress::Parked { .. } => None,
     }
 }

@@ -32,6 +32,11 @@ impl CircuitBreaker {
         opens
     }
 
+    /// One attempt may be made before its time.
+    pub(super) fn half_open(&mut self, now: u64) {
+        self.open_until = self.open_until.min(now);
+    }
+
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::clock::millis;
 use super::core::Core;
 use crate::backend::BackendError;
 use crate::events::{Event, JobEvent, ParkedBy, StoreNeed};
 use crate::reason::Reason;
 use crate::store::{
     Applied, Batch, BoxFuture, Document, DocumentState, Job, JobId, Progress, Sent, StoreError,
-    find_job,
+    Task, find_job,
 };
 
 /// An upload's last word.
@@ -31,7 +32,9 @@ pub(super) async fn conclude(core: &Core, job: &Job, ending: Ending) {
     let removal = core.store.next_job();
     let reason = surely(core, || Box::pin(try_conclude(core, job, &ending, removal))).await;
     let Some(reason) = reason else { return core.tell_of(job, JobEvent::Fenced) };
-    core.remove_files(job.spool().map(str::to_owned).into_iter().collect()).await;
+    let keeps = reason == Reason::DeliveryRefused && core.keeps_refused();
+    let file = job.spool().filter(|_| !keeps).map(str::to_owned);
+    core.remove_files(file.into_iter().collect()).await;
     core.settled.notify_waiters();
     core.tell_of(
         job,
@@ -97,11 +100,21 @@ async fn try_conclude(
         let held = found.as_deref().and_then(Document::held_document).map(str::to_owned);
         let current = found.filter(|document| document.pending_job() == Some(job.id));
         // An earlier try of this very batch may have been written although it timed out.
-        if current.is_none() && find_job(&*core.store, job.id).await?.is_none() {
-            return Ok(Some(ending.reason()));
+        if current.is_none() {
+            match find_job(&*core.store, job.id).await? {
+                None => return Ok(Some(ending.reason())),
+                Some(kept) if matches!(kept.progress, Progress::Refused { .. }) => {
+                    return Ok(Some(ending.reason()));
+                }
+                Some(_) => {}
+            }
         }
         let superseded = current.is_none();
         let mut batch = concluding(job, current, ending, core.clock.now());
+        if !superseded && matches!(ending, Ending::Refused { .. }) && core.keeps_refused() {
+            batch.remove_jobs.clear();
+            batch.put_jobs.push(core.kept(job));
+        }
         // Should DWS give equal bytes an equal name, the one in use must stay.
         let unneeded = if superseded { ending.document() } else { held.as_deref() };
         let needed = if superseded { held.as_deref() } else { ending.document() };
@@ -110,7 +123,8 @@ async fn try_conclude(
             let document = document.to_owned();
             batch.put_jobs.push(Job::remove(removal, job.document, key, document, now));
         }
-        let removals = batch.put_jobs.clone();
+        let is_removal = |job: &&Job| matches!(job.task, Task::Remove { .. });
+        let removals: Vec<_> = batch.put_jobs.iter().filter(is_removal).cloned().collect();
         match core.store.finish(job, batch).await? {
             Applied::Done => {
                 core.queued(&removals);
@@ -140,6 +154,18 @@ async fn try_hand_back(core: &Core, claimed: &Job) -> Result<(), StoreError> {
     let due = claimed.released(Progress::Due { at: core.clock.now() });
     let batch = Batch { put_jobs: vec![due], ..Batch::default() };
     core.store.finish(claimed, batch).await.map(|_| ())
+}
+
+impl Core {
+    fn keeps_refused(&self) -> bool {
+        !self.backend.get().times().refused_keep.is_zero()
+    }
+
+    /// A refused upload, whose bytes stay for a while.
+    fn kept(&self, job: &Job) -> Job {
+        let keep = millis(self.backend.get().times().refused_keep);
+        job.released(Progress::Refused { until: self.clock.now().saturating_add(keep) })
+    }
 }
 
 impl Ending {

@@ -12,6 +12,7 @@ use super::intake::Failure;
 use super::kinds;
 use super::patience::MAX_WAITING;
 use super::pause::{PAUSED, Pause};
+use super::refusals::Refusals;
 use super::remote::Files;
 use super::unsettled::Unsettled;
 use super::writes::Writes;
@@ -33,6 +34,7 @@ pub(super) struct Core {
     pub(super) unsettled: Unsettled,
     /// Whether an operator has stopped deliveries.
     pub(super) pause: Pause,
+    pub(super) refusals: Refusals,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
     /// Places for steps that wait for the store.
@@ -60,6 +62,7 @@ impl Core {
             belongings: Belongings::default(),
             same_bytes: SameBytes::default(),
             unsettled: Unsettled::default(),
+            refusals: Refusals::default(),
             settled: Notify::new(),
             waiting: Semaphore::new(MAX_WAITING),
         }

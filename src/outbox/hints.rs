@@ -18,6 +18,8 @@ pub(super) struct Hints {
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
     pub(super) jobs: BTreeMap<JobId, (LaneId, DocId)>,
+    /// Those that somebody waits for.
+    pub(super) preferred: BTreeMap<JobId, (LaneId, DocId)>,
     /// There were more than are kept here: only the journal knows them all.
     pub(super) overflowed: bool,
     /// DWS is another one now, so that what it failed at before need not wait.
@@ -34,6 +36,17 @@ impl Hints {
                 } else {
                     fresh.overflowed = true;
                 }
+            }
+        }
+        self.wake.notify_one();
+    }
+
+    /// Somebody waits for this one.
+    pub(super) fn prefer(&self, job: &Job) {
+        {
+            let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+            if fresh.preferred.len() < MAX_FRESH {
+                fresh.preferred.insert(job.id, (kinds::lane_of(job), job.document));
             }
         }
         self.wake.notify_one();

@@ -379,7 +379,8 @@ impl Known {
     }
 }
 
-/// Uploads that new bytes make pointless: one that has not begun, and one that waits for a look at the app.
+/// Uploads that new bytes make pointless: one that has not begun, one that waits for a look at the app, and one that was
+/// refused.
 pub(super) async fn unneeded_uploads(
     store: &dyn DocumentStore,
     document: &Document,
@@ -387,6 +388,10 @@ pub(super) async fn unneeded_uploads(
     let mut unneeded: Vec<Job> = waiting_upload(store, document).await?.into_iter().collect();
     if let Some(id) = document.unconfirmed_job() {
         unneeded.extend(find_job(store, id).await?);
+    }
+    if matches!(document.state, DocumentState::Refused { .. }) {
+        let kept = find_job(store, document.captured_by).await?;
+        unneeded.extend(kept.filter(|kept| matches!(kept.progress, Progress::Refused { .. })));
     }
     Ok(unneeded)
 }

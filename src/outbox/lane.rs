@@ -1,6 +1,7 @@
 //! Jobs that are due, and whether the backend would take them now.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
 
 use super::breaker::CircuitBreaker;
 use super::token_bucket::{Rate, TokenBucket};
@@ -10,6 +11,12 @@ use crate::store::{DocId, JobId};
 #[derive(Debug)]
 pub(super) struct Lane {
     due: BTreeMap<JobId, DocId>,
+    /// Those of them that somebody waits for.
+    preferred: BTreeMap<JobId, DocId>,
+    /// While the backend fails, others are tried before this one is again.
+    last_tried: Option<JobId>,
+    /// What opened its breaker may end before its time.
+    waits: bool,
     /// The journal holds due jobs that found no place here.
     overflowed: bool,
     breaker: CircuitBreaker,
@@ -31,6 +38,9 @@ impl Lane {
         let LaneLimits { concurrency, rate } = limits;
         Self {
             due: BTreeMap::new(),
+            preferred: BTreeMap::new(),
+            last_tried: None,
+            waits: false,
             overflowed: false,
             breaker: CircuitBreaker::default(),
             rate: TokenBucket::new(rate),
@@ -58,11 +68,25 @@ impl Lane {
         if !permits {
             return None;
         }
-        self.due.iter().find(|(_, document)| !busy.contains(*document)).map(|(id, _)| *id)
+        let free = |(id, document): (&JobId, &DocId)| (!busy.contains(document)).then_some(*id);
+        let after = self.last_tried.filter(|_| self.breaker.failures() > 0);
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.due.range((after, Bound::Unbounded)).find_map(free);
+        let preferred = self.preferred.iter().find_map(free);
+        preferred.or(later).or_else(|| self.due.iter().find_map(free))
+    }
+
+    /// Somebody waits for this one: it goes before the others, however many there are.
+    pub(super) fn prefer(&mut self, id: JobId, document: DocId) {
+        if self.preferred.len() < MAX_PREFERRED {
+            self.preferred.insert(id, document);
+        }
     }
 
     pub(super) fn start(&mut self, id: JobId, now: u64) -> Option<DocId> {
-        let document = self.due.remove(&id)?;
+        let preferred = self.preferred.remove(&id);
+        let document = self.due.remove(&id).or(preferred)?;
+        self.last_tried = Some(id);
         self.rate.take(now);
         self.running += 1;
         Some(document)
@@ -78,12 +102,28 @@ impl Lane {
 
     /// Whether it did not before.
     pub(super) fn works(&mut self) -> bool {
+        self.waits = false;
         self.breaker.close()
     }
 
     /// The backend fails: nothing is tried before this time. Whether this is a new failure.
     pub(super) fn failed(&mut self, now: u64, until: u64) -> bool {
         self.breaker.open(now, until)
+    }
+
+    /// The failure is over as soon as the backend answers again.
+    pub(super) fn goes_when_back(&mut self) {
+        self.waits = true;
+    }
+
+    pub(super) fn waits_for_backend(&self) -> bool {
+        self.waits
+    }
+
+    /// One attempt may be made now.
+    pub(super) fn half_open(&mut self, now: u64) {
+        self.waits = false;
+        self.breaker.half_open(now);
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -93,7 +133,7 @@ impl Lane {
     /// When waiting alone makes a job startable.
     pub(super) fn wakes_at(&self, now: u64) -> Option<u64> {
         let at = self.breaker.half_opens_at(now).max(self.rate.ready_at(now));
-        at.filter(|_| !self.due.is_empty())
+        at.filter(|_| !(self.due.is_empty() && self.preferred.is_empty()))
     }
 
     pub(super) fn must_read(&self) -> bool {
@@ -113,6 +153,7 @@ impl Lane {
 
 /// Due jobs of a lane that are known at a time; the others wait in the journal.
 const MAX_DUE: usize = 512;
+const MAX_PREFERRED: usize = 64;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -51,6 +51,7 @@ impl From<&Job> for JobLine {
             Progress::Due { at } => ("due", Some(*at), None),
             Progress::Sending => ("sending", None, None),
             Progress::Unconfirmed => ("unconfirmed", None, None),
+            Progress::Refused { .. } => ("refused", None, Some(Reason::DeliveryRefused)),
             Progress::Parked { reason } => ("parked", None, Some(*reason)),
         };
         let key = job.key();

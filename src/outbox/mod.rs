@@ -24,6 +24,7 @@ mod parked;
 mod patience;
 mod pause;
 mod recover;
+mod refusals;
 mod remote;
 mod schedule;
 mod settlement;
@@ -233,13 +234,20 @@ impl Outbox {
     ) -> Result<Option<Arc<Mapping>>, Reason> {
         let core = &self.shared.core;
         let deadline = Instant::now() + wait;
+        let mut preferred = None;
         loop {
             let mut told = std::pin::pin!(core.settled.notified());
             // From here on nothing is missed.
             told.as_mut().enable();
             let mapping = self.mapping(key).await?;
-            let pending = mapping.as_ref().is_some_and(|found| found.pending_job().is_some());
-            if !pending || timeout_at(deadline, told).await.is_err() {
+            let job = mapping.as_ref().and_then(|found| found.pending_job());
+            if let Some(id) = job.filter(|_| job != preferred) {
+                preferred = job;
+                let due = find_job(&*core.store, id).await.ok().flatten();
+                let due = due.filter(|due| matches!(due.progress, Progress::Due { .. }));
+                due.iter().for_each(|due| core.hints.prefer(due));
+            }
+            if job.is_none() || timeout_at(deadline, told).await.is_err() {
                 return Ok(mapping);
             }
         }

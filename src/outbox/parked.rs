@@ -1,8 +1,11 @@
 //! What an operator decides about a parked upload, after a look at DWS.
 
+use std::sync::Arc;
+
 use crate::reason::Reason;
 use crate::store::{
-    Applied, Batch, DocumentStore, Job, JobId, Progress, Sent, StoreError, find_job,
+    Applied, Batch, Document, DocumentState, DocumentStore, Job, JobId, Progress, Sent, StoreError,
+    find_job,
 };
 
 /// It is tried again: sent, or, where DWS may have it, looked for first. The job as it is now.
@@ -12,8 +15,20 @@ pub(crate) async fn retry(
     now: u64,
 ) -> Result<Job, OutboxError> {
     let job = find_parked(store, id).await?;
+    let mut batch = Batch::default();
+    if matches!(job.progress, Progress::Refused { .. }) {
+        let document = store.document(job.document).await?;
+        let document = document.filter(|document| {
+            let is_refused = matches!(document.state, DocumentState::Refused { .. });
+            is_refused && document.captured_by == id
+        });
+        let Some(document) = document else { return Err(OutboxError::Changed(id)) };
+        batch.expect.push((document.id, Some(document.revision)));
+        let state = DocumentState::Pending { job: id, previous: None };
+        batch.put.push(Document { state, updated_at: now, ..Arc::unwrap_or_clone(document) });
+    }
     let due = Job { progress: Progress::Due { at: now }, ..tried_again(job) };
-    match store.apply(send_again(&due)).await? {
+    match store.apply(Batch { expect: batch.expect, put: batch.put, ..send_again(&due) }).await? {
         Applied::Done => Ok(due),
         Applied::Conflict | Applied::Fenced => Err(OutboxError::Changed(id)),
     }
@@ -109,7 +124,9 @@ pub enum OutboxError {
 
 pub(super) async fn find_parked(store: &dyn DocumentStore, id: JobId) -> Result<Job, OutboxError> {
     match find_job(store, id).await? {
-        Some(job) if matches!(job.progress, Progress::Parked { .. }) => Ok(job),
+        Some(job) if matches!(job.progress, Progress::Parked { .. } | Progress::Refused { .. }) => {
+            Ok(job)
+        }
         Some(_) => Err(OutboxError::NotParked(id)),
         None => Err(OutboxError::Missing(id)),
     }

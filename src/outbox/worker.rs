@@ -14,6 +14,7 @@ use super::conclude::STORE_PAUSE;
 use super::core::Core;
 use super::kinds::{self, LaneId};
 use super::lane::Lane;
+use super::verdict::{PROBE_EVERY, is_away};
 use crate::events::{Event, StoreNeed};
 use crate::store::{DocId, Job, JobId, Progress, StoreError};
 use crate::telemetry::OutboxFigures;
@@ -38,6 +39,9 @@ pub(super) struct Worker {
     figures_at: u64,
     /// The store failed: nothing is tried before this time.
     paused_until: u64,
+    /// Whether the backend is back, while a lane waits for it: one question at a time.
+    probe: JoinSet<bool>,
+    probe_at: Option<u64>,
 }
 
 struct Running {
@@ -60,6 +64,8 @@ impl Worker {
             changed: false,
             figures_at: 0,
             paused_until: 0,
+            probe: JoinSet::new(),
+            probe_at: None,
         }
     }
 
@@ -75,12 +81,14 @@ impl Worker {
                 self.store_failed();
             }
             self.start_due();
+            self.start_probe();
             let core = Arc::clone(&self.core);
             let wake = core.clock.instant(self.wakes_at());
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = core.hints.offered() => {}
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
+                Some(is_back) = self.probe.join_next() => self.probed(is_back.unwrap_or(false)),
                 () = sleep_until(wake) => {}
             }
         }
@@ -94,6 +102,9 @@ impl Worker {
         self.changed |= !fresh.jobs.is_empty();
         for (id, (lane, document)) in fresh.jobs {
             self.lane(lane).offer(id, document);
+        }
+        for (id, (lane, document)) in fresh.preferred {
+            self.lane(lane).prefer(id, document);
         }
         if fresh.anew {
             self.anew = true;
@@ -129,7 +140,9 @@ impl Worker {
                 count(&mut figures, job, now);
                 let is_running = self.running.values().any(|running| running.id == job.id);
                 let Some(at) = ready_at(job, now).filter(|_| !is_running) else { continue };
-                let early = anew && matches!(job.progress, Progress::Due { .. });
+                // One that may still arrive waits for that, not for the backend.
+                let is_due = matches!(job.progress, Progress::Due { .. });
+                let early = anew && is_due && !job.may_arrive();
                 if at > now && !early {
                     next = next.min(at);
                     continue;
@@ -176,6 +189,38 @@ impl Worker {
         is_alone || self.core.backend.get().capabilities().honours_ids.surely()
     }
 
+    /// Asks whether the backend is back, which costs it little, and an upload without a clear end a good deal.
+    fn start_probe(&mut self) {
+        let now = self.core.clock.now();
+        if self.probe_at.is_none_or(|at| at > now) || !self.probe.is_empty() {
+            return;
+        }
+        self.probe_at = None;
+        if !self.lanes.iter().any(Lane::waits_for_backend) {
+            return;
+        }
+        let backend = self.core.backend.get();
+        self.probe.spawn(async move {
+            let asked = backend.check().await;
+            asked.err().is_none_or(|error| !is_away(error.kind))
+        });
+    }
+
+    fn probed(&mut self, is_back: bool) {
+        let now = self.core.clock.now();
+        let next = now.saturating_add(millis(PROBE_EVERY));
+        self.probe_at = Some(next);
+        for lane in self.lanes.iter_mut().filter(|lane| lane.waits_for_backend()) {
+            if is_back {
+                lane.half_open(now);
+                // What failed before is due at times that count no more.
+                self.anew = true;
+            } else {
+                lane.failed(now, next.saturating_add(1));
+            }
+        }
+    }
+
     fn wakes_at(&self) -> u64 {
         let now = self.core.clock.now();
         if now < self.paused_until {
@@ -184,7 +229,8 @@ impl Worker {
         let lanes = self.lanes.iter().filter(|_| !self.core.pause.is_on());
         let lanes = lanes.map(|lane| lane.wakes_at(now));
         let figures = self.changed.then_some(self.figures_at);
-        let times = lanes.chain([figures]).flatten();
+        let probe = self.probe_at.filter(|_| self.probe.is_empty());
+        let times = lanes.chain([figures, probe]).flatten();
         times.fold(self.read_at, u64::min)
     }
 
@@ -208,6 +254,12 @@ impl Worker {
             Outcome::Unavailable(at) => {
                 self.failed(lane, now, at);
                 self.read_at = self.read_at.min(at);
+            }
+            Outcome::Away(at) => {
+                self.failed(lane, now, at);
+                self.lane(lane).goes_when_back();
+                self.read_at = self.read_at.min(at);
+                self.probe_at.get_or_insert(now.saturating_add(millis(PROBE_EVERY)));
             }
             Outcome::StoreFailed => {
                 tracing::debug!(job = id.0, "the journal is read again after a pause");
@@ -248,7 +300,7 @@ pub(super) fn count(figures: &mut OutboxFigures, job: &Job, now: u64) {
         Progress::Sending => figures.sending += 1,
         Progress::Parked { .. } => figures.parked += 1,
         // Not known to be work at all.
-        Progress::Unconfirmed => return,
+        Progress::Unconfirmed | Progress::Refused { .. } => return,
     }
     let age = Duration::from_millis(now.saturating_sub(job.created_at));
     figures.oldest = figures.oldest.max(age);

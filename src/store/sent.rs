@@ -31,6 +31,9 @@ pub struct Sent {
     /// How many of those don't count, since the backend said of itself that it was away.
     #[serde(skip_serializing_if = "is_zero")]
     pub excused: u32,
+    /// When it was first refused, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_at: Option<u64>,
     /// How many documents there were before it was sent, where nothing better tells whether it arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,

@@ -175,7 +175,7 @@ in_both_forms! {
     }
 
     async fn a_document_that_dws_refuses_is_not_tried_for_ever(form: Form) {
-        let world = World::usual().start(form).await;
+        let world = World::usual().dws_settings("refused_keep = \"0s\"").start(form).await;
         world.dws.fault("upload", json!({ "fault": "status", "status": 422 })).await;
         let id = world.upload_as("ann", "a.pdf").await;
         world.counted("deliver", "delivery_refused").await;
@@ -217,6 +217,42 @@ async fn the_title_is_the_name_that_the_browser_gave() {
         world.dws.content(&world.dws.documents().await[0].id).await
             == files::pdf("Bericht Ü 1.pdf")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_of_a_refused_document_are_kept_and_can_be_sent_again() {
+    let mut world = World::usual().start(Form::Binary).await;
+    world.dws.fault("upload", json!({ "fault": "status", "status": 415, "times": 1 })).await;
+    let id = world.upload_as("ann", "a.pdf").await;
+    world.counted("deliver", "delivery_refused").await;
+    world.stop().await;
+    let config = world.config_path.display().to_string();
+    let run = async |arguments: &[&str]| {
+        let all = [&["outbox", "--config", &config], arguments].concat();
+        String::from_utf8(process::run(&all).await.stdout).unwrap()
+    };
+    let listed: serde_json::Value = serde_json::from_str(&run(&["list"]).await).unwrap();
+    assert_eq!(listed["progress"]["progress"], "refused", "{listed}");
+    run(&["retry", &listed["id"].to_string()]).await;
+    world.start_again().await;
+    world.session_in_the_end("ann", &id).await;
+    world.spool_is_empty_in_the_end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateways_4xx_throws_no_document_away() {
+    let world = World::usual().start(Form::Binary).await;
+    for status in [400, 405, 406, 407, 409, 411, 421, 425, 431, 451] {
+        world.dws.fault("upload", json!({ "fault": "status", "status": status, "times": 1 })).await;
+    }
+    let ids = ["a.pdf", "b.pdf"].map(|name| world.upload_as("ann", name));
+    let ids = futures_util::future::join_all(ids).await;
+    world.counted("deliver", "delivery_retried").await;
+    world.dws.clear_faults().await;
+    for id in ids {
+        world.session_in_the_end("ann", &id).await;
+    }
+    assert_eq!(world.dws.documents().await.len(), 2);
 }
 
 /// What was not found is looked for again after two seconds.

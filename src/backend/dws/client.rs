@@ -19,7 +19,8 @@ use super::learnt::Learnt;
 use super::readback::{Asked, read_back};
 use super::upload::{self, Progress};
 use super::{
-    BackendError, BackendErrorKind, NAME, SessionRequest, SessionToken, Upload, scrub, verdict,
+    BackendError, BackendErrorKind, NAME, SessionRequest, SessionToken, Times, Upload, scrub,
+    verdict,
 };
 use crate::backend::title::shown_title;
 use crate::config::BackendConfig;
@@ -36,7 +37,7 @@ pub(super) struct DwsClient {
     pub(super) url: String,
     api_key: SecretString,
     metrics: Arc<Metrics>,
-    pub(super) upload_idle: Duration,
+    pub(super) times: Times,
     pub(super) learnt: Learnt,
     data_planes: DataPlanes,
 }
@@ -68,7 +69,7 @@ impl DwsClient {
             url: config.url.trim_end_matches('/').to_owned(),
             api_key: config.api_key.clone(),
             metrics,
-            upload_idle: config.upload_idle,
+            times: Times { upload_idle: config.upload_idle, refused_keep: config.refused_keep },
             learnt: Learnt::of(config.url.trim_end_matches('/'), key, folder),
             data_planes: DataPlanes::default(),
         })
@@ -84,10 +85,10 @@ impl DwsClient {
         let request = request.header(CONTENT_LENGTH, form.length).body(form.body);
         let reply = tokio::select! {
             reply = self.stored(request, &upload) => reply,
-            () = progress.stalled(self.upload_idle) => Err(BackendError::new(
+            () = progress.stalled(self.times.upload_idle) => Err(BackendError::new(
                 BackendErrorKind::Unclear,
                 None,
-                format!("the upload made no progress for {} s", self.upload_idle.as_secs()),
+                format!("the upload made no progress for {} s", self.times.upload_idle.as_secs()),
             )),
         };
         match (reply, progress.failure()) {

@@ -20,14 +20,13 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use self::client::DwsClient;
 use super::{
     Backend, BackendError, BackendErrorKind, Capabilities, Listed, ListedDocument, Properties,
-    SessionRequest, SessionToken, Upload,
+    SessionRequest, SessionToken, Times, Upload,
 };
 use crate::config::{BackendConfig, VIEWABLE_TYPES};
 use crate::telemetry::Metrics;
@@ -64,8 +63,8 @@ impl Backend for DwsClient {
         self.learnt.account()
     }
 
-    fn upload_idle(&self) -> Duration {
-        self.upload_idle
+    fn times(&self) -> Times {
+        self.times
     }
 
     fn properties<'a>(

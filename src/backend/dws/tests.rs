@@ -214,7 +214,7 @@ async fn an_attempt_without_a_clear_end_is_unclear() {
 #[tokio::test]
 async fn an_upload_may_take_long_but_not_stand_still() {
     let mut bench = Bench::new().await;
-    bench.client.upload_idle = Duration::from_millis(200);
+    bench.client.times.upload_idle = Duration::from_millis(200);
     bench.fault(json!({ "route": "upload", "fault": "hang", "times": 1 })).await;
     let error = bench.upload(None).await.unwrap_err();
     assert_eq!(error.kind, BackendErrorKind::Unclear);

@@ -17,7 +17,9 @@ pub(super) fn kind(status: u16, has_retry_after: bool, body: &str) -> BackendErr
         429 => BackendErrorKind::RateLimited,
         503 if has_retry_after => BackendErrorKind::Busy,
         408 => BackendErrorKind::Unclear,
-        400..=499 => BackendErrorKind::Refused,
+        413 | 415 | 422 => BackendErrorKind::Refused,
+        400..=499 => BackendErrorKind::Gateway,
+        500 if body.to_ascii_lowercase().contains("overload") => BackendErrorKind::Overloaded,
         _ => BackendErrorKind::Unclear,
     }
 }
@@ -48,14 +50,21 @@ mod tests {
     fn each_status_has_its_kind() {
         use BackendErrorKind::*;
         let cases = [
-            (400, Refused),
+            (400, Gateway),
             (401, KeyRefused),
             (402, Quota),
             (403, Forbidden),
             (404, NotFound),
-            (406, Refused),
+            (405, Gateway),
+            (406, Gateway),
+            (409, Gateway),
+            (411, Gateway),
+            (425, Gateway),
+            (431, Gateway),
+            (451, Gateway),
             (408, Unclear),
             (413, Refused),
+            (415, Refused),
             (422, Refused),
             (429, RateLimited),
             (308, Unreachable),
@@ -69,6 +78,7 @@ mod tests {
         }
         assert_eq!(kind(503, true, ""), Busy);
         assert_eq!(kind(500, true, ""), Unclear);
+        assert_eq!(kind(500, false, "Overload"), Overloaded);
     }
 
     #[test]

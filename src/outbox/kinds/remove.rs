@@ -7,7 +7,7 @@ use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
 use crate::outbox::conclude::{retry_later, surely};
 use crate::outbox::core::Core;
 use crate::outbox::schedule::Pace;
-use crate::outbox::verdict::{Verdict, blames_backend};
+use crate::outbox::verdict::Verdict;
 use crate::reason::Reason;
 use crate::store::{Batch, BoxFuture, Job, Progress, StoreError, Task};
 
@@ -58,7 +58,7 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     };
     let at = next_try(core, verdict(error.kind), &error, &job, failures);
     retry_later(core, &job, at, &error).await;
-    Ok(if blames_backend(error.kind) { Outcome::Unavailable(at) } else { Outcome::Later(at) })
+    Ok(Outcome::of(&error, at))
 }
 
 /// A removal can be repeated as often as need be.
@@ -68,6 +68,8 @@ fn verdict(kind: BackendErrorKind) -> Verdict {
         BackendErrorKind::Unreachable
         | BackendErrorKind::RateLimited
         | BackendErrorKind::Busy
+        | BackendErrorKind::Overloaded
+        | BackendErrorKind::Gateway
         | BackendErrorKind::Unclear => Verdict::Retry(Pace::Quick),
         BackendErrorKind::KeyRefused
         | BackendErrorKind::Forbidden

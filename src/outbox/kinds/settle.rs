@@ -1,8 +1,6 @@
 //! Finds out whether an upload without a clear end was stored: by looking, never by repeating.
 
-use crate::backend::{
-    Backend, BackendError, BackendErrorKind, Honours, ListedDocument, shown_title,
-};
+use crate::backend::{Backend, BackendError, BackendErrorKind, ListedDocument, shown_title};
 use crate::events::JobEvent;
 use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
 use crate::outbox::belongings::known_since;
@@ -11,7 +9,7 @@ use crate::outbox::conclude::{Ending, conclude, give_back, park, retry_later};
 use crate::outbox::core::Core;
 use crate::outbox::schedule::{MAX_DELAY, Pace};
 use crate::outbox::settlement::{Candidate, Decision, Doubtful, Found, Own, Wanted, decide};
-use crate::outbox::verdict::{Verdict, blames_backend};
+use crate::outbox::verdict::Verdict;
 use crate::reason::Reason;
 use crate::store::{Batch, BoxFuture, Job, Progress, Sent, StoreError, Task};
 
@@ -85,8 +83,7 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
         Err(Failure::Backend(error)) => {
             let at = next_try(core, Verdict::Retry(pace(error.kind)), &error, &job, failures);
             retry_later(core, &job, at, &error).await;
-            let blamed = blames_backend(error.kind);
-            Ok(if blamed { Outcome::Unavailable(at) } else { Outcome::Later(at) })
+            Ok(Outcome::of(&error, at))
         }
         Err(Failure::Store(error)) => {
             let due = job.released(Progress::Due { at: core.clock.now() });
@@ -103,8 +100,9 @@ async fn act(core: &Core, job: &Job, decision: Decision) {
         Decision::Stored(document_id) => conclude(core, job, Ending::Stored { document_id }).await,
         Decision::LookAgain => {
             core.unsettled.unclear(job);
-            let at = now.saturating_add(millis(core.settle_time()));
-            let sent = Sent { absent_since: Some(sent.absent_since.unwrap_or(now)), ..sent };
+            let since = sent.absent_since.unwrap_or(now);
+            let at = since.saturating_add(millis(core.settle_time()));
+            let sent = Sent { absent_since: Some(since), ..sent };
             let due = Job { sent: Some(sent), ..job.released(Progress::Due { at }) };
             give_back(core, job, due.clone(), None).await;
             core.hints.offer([&due]);
@@ -339,6 +337,7 @@ fn pace(kind: BackendErrorKind) -> Pace {
         BackendErrorKind::KeyRefused
         | BackendErrorKind::Forbidden
         | BackendErrorKind::NotFound
+        | BackendErrorKind::Gateway
         | BackendErrorKind::Refused => Pace::Slow,
         _ => Pace::Quick,
     }
@@ -347,7 +346,7 @@ fn pace(kind: BackendErrorKind) -> Pace {
 impl Core {
     /// After this an upload that was not found is not on its way any more.
     fn settle_time(&self) -> std::time::Duration {
-        (2 * self.backend.get().upload_idle()).min(MAX_DELAY)
+        (2 * self.backend.get().times().upload_idle).min(MAX_DELAY)
     }
 }
 

@@ -10,9 +10,11 @@ use crate::events::{JobEvent, ParkedBy};
 use crate::outbox::attempt::{Outcome, claim, next_try, under_lease};
 use crate::outbox::conclude::{Ending, conclude, park, retry_later, settle_later, surely};
 use crate::outbox::core::Core;
+use crate::outbox::parked::retry;
+use crate::outbox::refusals::Judgement;
 use crate::outbox::schedule::Pace;
 use crate::outbox::settlement::MAX_SETTLEMENTS;
-use crate::outbox::verdict::{Verdict, blames_backend};
+use crate::outbox::verdict::Verdict;
 use crate::reason::Reason;
 use crate::store::{
     Applied, Batch, BoxFuture, Document, Job, Progress, Sent, StoreError, Task, find_job,
@@ -60,8 +62,8 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     let sent = match next_sent(core, &*backend, &job).await {
         Ok(sent) => sent,
         Err(error) => {
-            let wait = next_try(core, Verdict::Retry(Pace::Quick), &error, &job, failures);
-            return Ok(Outcome::Unavailable(wait));
+            let at = next_try(core, Verdict::Retry(Pace::Quick), &error, &job, failures);
+            return Ok(Outcome::of(&error, at));
         }
     };
     let Some(job) = begin(core, Job { sent: Some(sent), ..job }).await? else {
@@ -69,7 +71,13 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     };
     let attempt = async {
         match send(core, &*backend, &job).await {
-            Err(error) if was_sent && error.kind == BackendErrorKind::Refused => {
+            Err(error)
+                if was_sent
+                    && matches!(
+                        error.kind,
+                        BackendErrorKind::Refused | BackendErrorKind::Gateway
+                    ) =>
+            {
                 refused_again(&*backend, &job, error).await
             }
             sent => sent,
@@ -78,11 +86,13 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     let Some(sent) = under_lease(core, &job, attempt).await else { return Ok(Outcome::NotAsked) };
     let error = match sent {
         Ok(document_id) => {
+            core.refusals.stored(core.clock.now());
             conclude(core, &job, Ending::Stored { document_id }).await;
             return Ok(Outcome::Works);
         }
         Err(error) => error,
     };
+    let (job, error) = judge_refusal(core, job, error).await;
     let verdict = verdict(error.kind);
     let at = next_try(core, verdict, &error, &job, failures);
     match verdict {
@@ -96,9 +106,37 @@ async fn run(core: &Core, job: Job, failures: u32) -> Result<Outcome, StoreError
     }
     Ok(match error.kind {
         BackendErrorKind::File => Outcome::NotAsked,
-        kind if blames_backend(kind) => Outcome::Unavailable(at),
-        _ => Outcome::Works,
+        BackendErrorKind::Refused => Outcome::Works,
+        _ => Outcome::of(&error, at),
     })
+}
+
+/// A refusal counts unless everything is refused alike: then something before the backend is at fault, and what was
+/// refused since is tried again, too.
+async fn judge_refusal(core: &Core, job: Job, error: BackendError) -> (Job, BackendError) {
+    if error.kind != BackendErrorKind::Refused {
+        return (job, error);
+    }
+    let now = core.clock.now();
+    let sent = job.sent.clone().unwrap_or_default();
+    let first = sent.refused_at.unwrap_or(now);
+    let job = Job { sent: Some(Sent { refused_at: Some(first), ..sent }), ..job };
+    match core.refusals.judge(job.id, error.status, first, now) {
+        Judgement::Counts => (job, error),
+        Judgement::AllAlike(others) => {
+            for other in others {
+                // One that can't be is removed, or decided on, by now.
+                if let Ok(due) = retry(&*core.store, other, now).await {
+                    core.hints.offer([&due]);
+                }
+            }
+            let detail = format!(
+                "everything is refused alike, so it says nothing of the document: {}",
+                error.detail
+            );
+            (job, BackendError { kind: BackendErrorKind::Gateway, detail, ..error })
+        }
+    }
 }
 
 /// What is written down before the first byte. An id is kept for as long as the job goes to the same account: should
@@ -120,6 +158,7 @@ async fn next_sent(core: &Core, backend: &dyn Backend, job: &Job) -> Result<Sent
         since,
         settlements: former.settlements,
         excused: former.excused,
+        refused_at: former.refused_at,
         count: before.as_ref().and_then(|before| before.count),
         newest: before.as_ref().and_then(|before| before.documents.first()?.created_at),
         ..Sent::default()
@@ -271,12 +310,14 @@ fn verdict(kind: BackendErrorKind) -> Verdict {
         BackendErrorKind::KeyRefused
         | BackendErrorKind::Forbidden
         | BackendErrorKind::Quota
-        | BackendErrorKind::NotFound => Verdict::Retry(Pace::Slow),
+        | BackendErrorKind::NotFound
+        | BackendErrorKind::Gateway => Verdict::Retry(Pace::Slow),
         BackendErrorKind::Refused => Verdict::Refuse,
         BackendErrorKind::File => Verdict::Park(Reason::SpoolLost),
-        BackendErrorKind::Unclear | BackendErrorKind::TooWide | BackendErrorKind::Unreadable => {
-            Verdict::Settle
-        }
+        BackendErrorKind::Unclear
+        | BackendErrorKind::Overloaded
+        | BackendErrorKind::TooWide
+        | BackendErrorKind::Unreadable => Verdict::Settle,
     }
 }
 
@@ -289,11 +330,11 @@ mod tests {
         use BackendErrorKind::*;
         let repeated = |kind| matches!(verdict(kind), Verdict::Retry(_));
         assert!(
-            [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, NotFound]
+            [Unreachable, RateLimited, Busy, KeyRefused, Forbidden, Quota, NotFound, Gateway]
                 .into_iter()
                 .all(repeated)
         );
-        assert!(![Unclear, Refused, File, TooWide].into_iter().any(repeated));
+        assert!(![Unclear, Overloaded, Refused, File, TooWide].into_iter().any(repeated));
         assert_eq!(verdict(Unclear), Verdict::Settle);
         assert_eq!(verdict(File), Verdict::Park(Reason::SpoolLost));
         assert_eq!(verdict(Refused), Verdict::Refuse);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::support::{FakeFiles, hash};
 use crate::backend::{
     Backend, BackendError, BackendErrorKind, Capabilities, Honours, Listed, ListedDocument,
-    Properties, SessionRequest, SessionToken, Upload,
+    Properties, SessionRequest, SessionToken, Times, Upload,
 };
 use crate::outbox::clock::Clock;
 use crate::store::BoxFuture;
@@ -41,6 +41,7 @@ struct Inner {
     uploads: VecDeque<Act>,
     removals: VecDeque<Act>,
     down: Option<BackendErrorKind>,
+    barred: Option<(Vec<u8>, BackendErrorKind)>,
     latency: Duration,
     calls: usize,
     looks: usize,
@@ -48,6 +49,7 @@ struct Inner {
     most_under_way: usize,
     stored: usize,
     heeds: Heeds,
+    refused_keep: Duration,
     learnt: (Honours, Honours),
 }
 
@@ -89,11 +91,18 @@ impl FakeBackend {
     pub(super) fn set_down(&self, kind: Option<BackendErrorKind>) {
         self.inner.lock().unwrap().down = kind;
     }
+    /// Uploads of these bytes end so.
+    pub(super) fn bar(&self, bytes: &[u8], kind: BackendErrorKind) {
+        self.inner.lock().unwrap().barred = Some((bytes.to_vec(), kind));
+    }
     pub(super) fn set_latency(&self, latency: Duration) {
         self.inner.lock().unwrap().latency = latency;
     }
     pub(super) fn set_heeds(&self, heeds: Heeds) {
         self.inner.lock().unwrap().heeds = heeds;
+    }
+    pub(super) fn set_refused_keep(&self, keep: Duration) {
+        self.inner.lock().unwrap().refused_keep = keep;
     }
     pub(super) fn documents(&self) -> BTreeMap<String, Vec<u8>> {
         let inner = self.inner.lock().unwrap();
@@ -211,8 +220,9 @@ impl Backend for FakeBackend {
         "account"
     }
 
-    fn upload_idle(&self) -> Duration {
-        Duration::from_secs(120)
+    fn times(&self) -> Times {
+        let refused_keep = self.inner.lock().unwrap().refused_keep;
+        Times { upload_idle: Duration::from_secs(120), refused_keep }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -256,6 +266,10 @@ impl Backend for FakeBackend {
             let Some(bytes) = self.files.bytes(&name) else {
                 return Err(error(BackendErrorKind::File));
             };
+            let barred = self.inner.lock().unwrap().barred.clone();
+            if let Some((_, kind)) = barred.filter(|(barred, _)| *barred == bytes) {
+                return Err(error(kind));
+            }
             let late = if let Act::Late(late) = act { late } else { Duration::ZERO };
             let stores = matches!(act, Act::Work | Act::LoseReply | Act::Late(_));
             let stored = stores.then(|| self.store(&upload, bytes, late));

@@ -14,3 +14,4 @@ mod parked;
 mod request_path;
 mod settling;
 mod support;
+mod trouble;
