@@ -29,22 +29,24 @@ async fn lines(world: &World, line: &[&str]) -> Vec<Value> {
 /// A document whose upload is parked, as its bytes are not in the spool any more: the app's id, the job's number,
 /// where the file was, and what was in it.
 async fn parked(world: &World) -> (String, String, PathBuf, Vec<u8>) {
-    world.dws.fault("any", json!({ "fault": "status", "status": 503 })).await;
+    world.spool_is_empty_in_the_end().await;
+    lines(world, &["outbox", "pause"]).await;
     let id = world.upload_as("ann", "a.pdf").await;
     let name = world.spooled().into_iter().find(|name| name.len() == 32).unwrap();
     let file = world.dir().join("data/spool").join(name);
     let bytes = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    world.dws.clear_faults().await;
-    for _ in 0..300 {
+    lines(world, &["outbox", "resume"]).await;
+    for _ in 0..150 {
         let jobs = lines(world, &["outbox", "list"]).await;
         if let Some(job) = jobs.iter().find(|job| job["state"] == "parked") {
             assert_eq!((&job["kind"], &job["document"]), (&json!("files"), &json!(id)), "{job}");
             return (id, job["id"].as_u64().unwrap().to_string(), file, bytes);
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    panic!("it was never parked:\n{}", world.log());
+    let jobs = lines(world, &["outbox", "list"]).await;
+    panic!("it was never parked: {jobs:?}\n{}", world.log());
 }
 
 async fn post(world: &World, path: &str, headers: &[(&str, &str)]) -> u16 {
