@@ -123,6 +123,7 @@ mod shared_text {
 /// An id that no document can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a document id: empty, over 1,024 bytes, control characters, or dot segments")]
+#[non_exhaustive]
 pub struct InvalidId;
 
 const MAX_ID_BYTES: usize = 1024;

@@ -194,6 +194,21 @@ impl Transom {
         self.engine().outbox.stop(within).await;
     }
 
+    /// Writes documents, jobs and the uploads that wait to one file, while everything goes on: what
+    /// `transom store backup` writes, and `transom store restore` brings back. For the store under `[store] path`.
+    ///
+    /// # Errors
+    /// The file can't be written, or the store's second copy, from which it is made, is itself just being written.
+    #[cfg(feature = "store-sled")]
+    pub async fn backup(&self, file: impl AsRef<Path>) -> Result<(), StoreError> {
+        let folder = self.engine().config.store.path.clone();
+        let file = file.as_ref().to_owned();
+        let backup = move || store::rescue::backup(&folder, &file);
+        let backup = tokio::task::spawn_blocking(backup).await;
+        let interrupted = |_| StoreError::Stopped("the backup was interrupted".to_owned());
+        backup.map_err(interrupted)?.map(|_| ())
+    }
+
     /// What is still to be delivered, and what waits for an operator's decision.
     #[must_use]
     pub fn outbox(&self) -> OutboxHandle {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(feature = "cli")]
 use std::time::Duration;
-
-use tokio::time::sleep;
 
 /// Shared by all engines of one Transom.
 #[derive(Clone, Debug, Default)]
@@ -20,14 +19,16 @@ impl InFlight {
         UnderWay(Arc::clone(&self.0))
     }
 
+    #[cfg(feature = "cli")]
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Waits until none is under way. New ones are not kept from beginning.
+    #[cfg(feature = "cli")]
     pub(crate) async fn none(&self) {
         while self.count() > 0 {
-            sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }
@@ -44,9 +45,10 @@ impl Drop for UnderWay {
     }
 }
 
+#[cfg(feature = "cli")]
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
 

@@ -39,6 +39,7 @@ mod admin;
 mod audit;
 mod auth;
 mod backend;
+mod backfill;
 mod body;
 mod cache;
 mod coding;

@@ -55,6 +55,7 @@ const ROOMS: &[&str] = &[
     "layer",
     "explain",
     "reload",
+    "backfill",
     "admin",
     "proxy",
     "demo",

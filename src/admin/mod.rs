@@ -30,6 +30,7 @@ use serde::Serialize;
 use tower::{Layer, Service};
 
 use self::operator::Operator;
+use crate::backfill::{self, Backfill};
 use crate::body::RequestBody;
 use crate::dependencies::{Dependency, Status};
 use crate::engine::Transom;
@@ -83,7 +84,7 @@ impl Transom {
     #[must_use]
     pub fn admin_service(&self) -> AdminService {
         let closes = self.engine().outbox.stopped().boxed().shared();
-        let operator = Operator { questions: None, transom: self.clone(), closes };
+        let operator = Operator { questions: None, backfill: None, transom: self.clone(), closes };
         AdminService::new(Arc::new(self.clone()), self.metrics()).with(operator)
     }
 }
@@ -94,7 +95,8 @@ impl AdminService {
     }
 
     /// Answers `POST /explain` too: what would become of a request, and why. `app` is the one that the layer is around.
-    /// It is asked as a client would ask it, and with nothing that could change something.
+    /// It is asked as a client would ask it, and with nothing that could change something. And `POST /backfill/…`, by
+    /// which `transom backfill --admin` gets documents that the app had before.
     #[must_use]
     pub fn explaining<S, R>(self, app: S) -> Self
     where
@@ -107,15 +109,15 @@ impl AdminService {
     {
         let Some(operator) = self.operator else { return self };
         let transom = operator.transom.clone();
+        let asked = backfill::app(app.clone());
+        let backfill = Backfill::new(transom.clone(), move || asked.clone());
         let service = move || {
             let engine = Arc::new(transom.engine().dry_run());
             let asking = (TransomLayer::of(engine.clone()), Harmless::layer(&engine));
             asking.layer(app.clone())
         };
-        Self {
-            operator: Some(Operator { questions: Some(Questions::to(service)), ..operator }),
-            ..self
-        }
+        let (questions, backfill) = (Some(Questions::to(service)), Some(backfill));
+        Self { operator: Some(Operator { questions, backfill, ..operator }), ..self }
     }
 
     fn with(self, operator: Operator) -> Self {
@@ -127,11 +129,13 @@ impl AdminService {
     pub(crate) fn asking(
         self,
         questions: Questions,
+        backfill: Backfill,
         transom: Transom,
         closes: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let closes = closes.boxed().shared();
-        self.with(Operator { questions: Some(questions), transom, closes })
+        let (questions, backfill) = (Some(questions), Some(backfill));
+        self.with(Operator { questions, backfill, transom, closes })
     }
 
     /// Of this moment.

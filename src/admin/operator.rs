@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::backfill::{Backfill, BackfillError, Bring, Look, Turn};
 use crate::engine::Transom;
 use crate::explain::{Asked, Questions};
 use crate::http::BoxError;
@@ -28,6 +29,8 @@ use super::{AdminBody, Closes, Health, TEXT, live, reply, status};
 pub(super) struct Operator {
     /// `None`: there is no app that could be asked.
     pub(super) questions: Option<Questions>,
+    /// The same.
+    pub(super) backfill: Option<Backfill>,
     pub(super) transom: Transom,
     /// When streams have to end.
     pub(super) closes: Closes,
@@ -38,7 +41,16 @@ pub(super) fn is_ours(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next();
     matches!(
         first,
-        Some("events" | "explain" | "trace" | "status" | "outbox" | "mappings" | "settle")
+        Some(
+            "events"
+                | "explain"
+                | "trace"
+                | "status"
+                | "outbox"
+                | "mappings"
+                | "settle"
+                | "backfill"
+        )
     )
 }
 
@@ -78,6 +90,7 @@ impl Operator {
             (&Method::POST, "outbox") => self.change_outbox(rest, &parts.headers, body).await,
             (&Method::GET, "mappings") => self.look_at_mappings(rest, parts.uri.query()).await,
             (&Method::POST, "mappings") => self.change_mappings(rest, &parts.headers, body).await,
+            (&Method::POST, "backfill") => self.backfill(rest, &parts.headers, body).await,
             _ => Err((StatusCode::METHOD_NOT_ALLOWED, "not this method\n".to_owned())),
         };
         answer.unwrap_or_else(|(status, told)| reply(status, TEXT, told))
@@ -144,6 +157,39 @@ impl Operator {
             "import" => {
                 no_page(headers, "application/x-ndjson")?;
                 mappings::import(engine.store.clone(), engine.background.clone(), body).await
+            }
+            _ => Err(not_found()),
+        }
+    }
+
+    async fn backfill<B>(self, path: &str, headers: &HeaderMap, body: B) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        let Some(backfill) = &self.backfill else {
+            let told = "this service fetches no documents: it does not know the app\n";
+            return Err((StatusCode::NOT_FOUND, told.to_owned()));
+        };
+        let failed = |error: BackfillError| {
+            let status = match error {
+                BackfillError::Asked(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                BackfillError::App(_) => StatusCode::BAD_GATEWAY,
+                BackfillError::Store => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, format!("{error}\n"))
+        };
+        match path {
+            "look" => {
+                let look: Look = read(headers, body).await?;
+                json(StatusCode::OK, &backfill.look(&look).await.map_err(failed)?)
+            }
+            "bring" => {
+                let bring: Bring = read(headers, body).await?;
+                json(StatusCode::OK, &backfill.bring(&bring).await.map_err(failed)?)
+            }
+            "page" => {
+                let turn: Turn = read(headers, body).await?;
+                json(StatusCode::OK, &backfill.page(&turn).await.map_err(failed)?)
             }
             _ => Err(not_found()),
         }

@@ -20,15 +20,15 @@ pub(crate) struct StatusReport {
     /// The folder of the store, as the process that has it sees it.
     pub(crate) store: String,
     #[serde(default)]
-    pub(crate) dependencies: Vec<State>,
+    pub(crate) dependencies: Vec<DependencyState>,
     /// Absent where the store can't be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) outbox: Option<Jobs>,
+    pub(crate) outbox: Option<JobCounts>,
 }
 
 /// How a dependency is.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct DependencyState {
     pub(crate) name: String,
     pub(crate) status: String,
     pub(crate) detail: String,
@@ -36,7 +36,7 @@ pub(crate) struct State {
 
 /// What is still to be delivered.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Jobs {
+pub(crate) struct JobCounts {
     pub(crate) due: u64,
     pub(crate) sending: u64,
     pub(crate) parked: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Jobs {
     pub(crate) paused: bool,
 }
 
-impl Jobs {
+impl JobCounts {
     pub(crate) fn new(figures: &OutboxFigures, paused: bool) -> Self {
         let OutboxFigures { due, sending, parked, oldest } = *figures;
         Self { due, sending, parked, oldest_seconds: oldest.as_secs(), paused }
@@ -55,7 +55,7 @@ impl Jobs {
 pub(super) async fn of(transom: &Transom, health: &dyn Health) -> StatusReport {
     let dependencies = health.dependencies();
     let status = word(&Readiness::of(&dependencies, health.is_draining()));
-    let state = |dependency: &crate::dependencies::Dependency| State {
+    let state = |dependency: &crate::dependencies::Dependency| DependencyState {
         name: dependency.name.to_owned(),
         status: word(&dependency.status),
         detail: dependency.detail.clone(),
@@ -68,7 +68,7 @@ pub(super) async fn of(transom: &Transom, health: &dyn Health) -> StatusReport {
         status,
         store: shown(&transom.engine().config.store.path),
         dependencies: dependencies.iter().map(state).collect(),
-        outbox: jobs.map(|figures| Jobs::new(&figures, outbox.is_paused())),
+        outbox: jobs.map(|figures| JobCounts::new(&figures, outbox.is_paused())),
     }
 }
 

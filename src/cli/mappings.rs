@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use super::print::{Row, Rows, is_terminal, span};
 use super::remote::{Admin, segment};
-use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar};
+use super::store::{CommandError, StoreArgs, exit_code, print_line, progress_bar, shown_whole};
 use super::target::{Target, TargetArgs};
 use crate::admin::mappings::{Removal, Removed, key};
 use crate::document::DocumentKey;
@@ -114,13 +114,21 @@ impl Command {
 
     async fn work_on(self, store: &StoreArgs) -> Result<(), CommandError> {
         match self {
-            Self::List { kind } => list(&store.open()?, kind.as_deref()).await,
+            Self::List { kind } => {
+                let store = store.look()?;
+                list(&store, kind.as_deref()).await?;
+                shown_whole(&store)
+            }
             Self::Show { kind, id, host } => {
                 let key = key(&kind, &id, host.as_deref());
                 let key = key.map_err(|error| CommandError::Usage(format!("{id:?} is {error}")))?;
-                find(&store.open()?, &key).await
+                find(&store.look()?, &key).await
             }
-            Self::Export { file } => export(&store.open()?, &file).await,
+            Self::Export { file } => {
+                let store = store.look()?;
+                export(&store, &file).await?;
+                shown_whole(&store)
+            }
             Self::Import { file } => import(&store.open_or_create()?, &file).await,
             Self::Remove { kind, ids, keep_document, host } => {
                 let removal = Removal { kind, ids, host, keep_document };

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod audit;
+mod backfill;
 mod check;
 mod demo;
 mod explain;
@@ -15,12 +16,13 @@ mod sandbox;
 mod settle;
 mod status;
 mod store;
+mod store_care;
 mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -76,6 +78,8 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     /// Compare what DWS has with what is known of it, and put it right
     Settle(settle::SettleArgs),
+    /// Verify, repair, back up or restore what Transom keeps on the disk
+    Store(store_care::StoreCareArgs),
     /// Check the record of the sessions that were handed out
     Audit(audit::AuditArgs),
     /// Print every key of the configuration: type, default, meaning, example
@@ -85,15 +89,7 @@ enum Command {
     /// Print a JSON Schema of the configuration file, for editors
     Schema,
     /// Get documents into DWS that the app had before Transom came
-    Backfill(BackfillArgs),
-}
-
-#[derive(Debug, Args)]
-struct BackfillArgs {
-    /// The kind of documents, as under `[documents]`
-    kind: String,
-    /// A file with one id of the app per line; `-` reads standard input
-    ids: PathBuf,
+    Backfill(backfill::BackfillArgs),
 }
 
 impl Cli {
@@ -109,23 +105,17 @@ impl Cli {
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
             Command::Settle(args) => args.run(),
+            Command::Store(args) => args.run(),
             Command::Audit(args) => args.run(),
             Command::Reference(args) => args.run(),
             Command::Schema => reference::schema(),
-            Command::Backfill(_) => not_available("backfill"),
+            Command::Backfill(args) => args.run(),
         }
     }
 }
 
-fn not_available(command: &str) -> ExitCode {
-    eprintln!("transom {command} is not available yet");
-    ExitCode::from(EXIT_UNAVAILABLE)
-}
-
 /// A wrong command line or configuration (EX_USAGE of sysexits).
 pub(crate) const EXIT_USAGE: u8 = 64;
-/// EX_UNAVAILABLE of sysexits.
-const EXIT_UNAVAILABLE: u8 = 69;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

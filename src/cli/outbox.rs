@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::print::{Row, Rows, is_terminal, print_one, span};
 use super::remote::{Admin, segment};
-use super::store::{CommandError, StoreArgs, exit_code, print_line};
+use super::store::{CommandError, StoreArgs, exit_code, print_line, shown_whole};
 use super::target::{Target, TargetArgs};
 use crate::admin::outbox::Decision;
 use crate::outbox::{JobLine, OutboxError, PAUSED, Pause, bind, discard, retry};
@@ -109,13 +109,18 @@ impl Command {
             pause.set(pauses).map_err(CommandError::failed)?;
             return paused(pauses);
         }
-        let store = args.open()?;
+        if let Self::List = self {
+            let store = args.look()?;
+            list(&store).await?;
+            return shown_whole(&store);
+        }
+        let store = if let Self::Show { .. } = self { args.look()? } else { args.open()? };
         let decided = |job: u64, outcome: &str, done: Result<(), OutboxError>| {
             done.map_err(CommandError::failed)?;
             told(job, &json!({ "id": job, "outcome": outcome }))
         };
         match self {
-            Self::List => list(&store).await,
+            Self::List => Ok(()),
             Self::Show { job } => match find_job(&store, JobId(job)).await {
                 Ok(Some(job)) => show(&JobLine::from(&job)),
                 Ok(None) => Err(CommandError::failed(OutboxError::Missing(JobId(job)))),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::remote::Lines;
+use super::remote::JsonLines;
 use super::store::{CommandError, print_line};
 
 /// A value that is a row of a table.
@@ -20,11 +20,11 @@ pub(super) trait Row: Serialize + DeserializeOwned {
 pub(super) struct Rows {
     out: BufWriter<Stdout>,
     /// `None`: no terminal.
-    table: Option<Table>,
+    table: Option<Columns>,
 }
 
 /// The first rows decide how wide columns are.
-struct Table {
+struct Columns {
     columns: &'static [&'static str],
     first: Vec<Vec<String>>,
     widths: Vec<usize>,
@@ -33,7 +33,7 @@ struct Table {
 impl Rows {
     pub(super) fn of<R: Row>() -> Self {
         let (columns, first) = (R::COLUMNS, Vec::new());
-        let table = is_terminal().then(|| Table { columns, first, widths: Vec::new() });
+        let table = is_terminal().then(|| Columns { columns, first, widths: Vec::new() });
         Self { out: BufWriter::new(io::stdout()), table }
     }
 
@@ -45,7 +45,10 @@ impl Rows {
     }
 
     /// What a running Transom sends, and how many they were.
-    pub(super) async fn print_all<R: Row>(mut self, mut lines: Lines) -> Result<u64, CommandError> {
+    pub(super) async fn print_all<R: Row>(
+        mut self,
+        mut lines: JsonLines,
+    ) -> Result<u64, CommandError> {
         let mut count = 0;
         while let Some(line) = lines.next().await? {
             count += 1;
@@ -71,7 +74,7 @@ impl Rows {
     }
 }
 
-impl Table {
+impl Columns {
     fn add(&mut self, out: &mut impl Write, row: Vec<String>) -> io::Result<()> {
         if self.widths.is_empty() {
             self.first.push(row);
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_what_is_in_them() {
         let (columns, first) = (&["JOB", "WHY"][..], Vec::new());
-        let mut table = Table { columns, first, widths: Vec::new() };
+        let mut table = Columns { columns, first, widths: Vec::new() };
         let mut out = Vec::new();
         for row in [["7", "a long reason"], ["1234", "x\u{1b}[2J"]] {
             table.add(&mut out, row.map(str::to_owned).to_vec()).unwrap();

@@ -99,13 +99,13 @@ impl Admin {
         self.fetch(request).await?.ok_or_else(nothing)
     }
 
-    /// Lines of JSON, as they come.
-    pub(super) async fn lines(&self, path: &str) -> Result<Lines, CommandError> {
+    /// JsonLines of JSON, as they come.
+    pub(super) async fn lines(&self, path: &str) -> Result<JsonLines, CommandError> {
         let reply = self.send(self.http.get(format!("{}{path}", self.url))).await?;
         if !reply.status().is_success() {
             return Err(self.refusal(reply).await);
         }
-        Ok(Lines { stream: Box::pin(reply.bytes_stream()), rest: Vec::new() })
+        Ok(JsonLines { stream: Box::pin(reply.bytes_stream()), rest: Vec::new() })
     }
 
     /// `None`: accepted, and nothing yet.
@@ -141,6 +141,9 @@ impl Admin {
         let status = reply.status();
         let told = reply.bytes().await.unwrap_or_default();
         let told: String = String::from_utf8_lossy(&told).chars().take(MAX_TOLD).collect();
+        if status == StatusCode::UNPROCESSABLE_ENTITY {
+            return CommandError::Usage(told.trim_end().to_owned());
+        }
         // These say what is the matter by themselves.
         if matches!(status, StatusCode::CONFLICT | StatusCode::NOT_FOUND) {
             return CommandError::Failed(told.trim_end().to_owned());
@@ -149,13 +152,13 @@ impl Admin {
     }
 }
 
-/// Lines of JSON that a running Transom is still sending.
-pub(super) struct Lines {
+/// JsonLines of JSON that a running Transom is still sending.
+pub(super) struct JsonLines {
     stream: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     rest: Vec<u8>,
 }
 
-impl Lines {
+impl JsonLines {
     /// The next, as it came.
     pub(super) async fn next(&mut self) -> Result<Option<Box<RawValue>>, CommandError> {
         loop {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::print::{is_terminal, span};
 use super::store::{CommandError, StoreArgs, exit_code, print_line};
 use super::target::{Target, TargetArgs};
-use crate::admin::status::{Jobs, StatusReport, shown};
+use crate::admin::status::{JobCounts, StatusReport, shown};
 use crate::outbox::{PAUSED, Pause, figures};
 use crate::store::{now_ms, spool_path};
 
@@ -44,7 +44,7 @@ async fn of_store(args: StoreArgs) -> Result<StatusReport, CommandError> {
         status: "stopped".to_owned(),
         store: shown(&folder),
         dependencies: Vec::new(),
-        outbox: Some(Jobs::new(&figures, paused)),
+        outbox: Some(JobCounts::new(&figures, paused)),
     })
 }
 
@@ -63,7 +63,7 @@ fn text(report: &StatusReport) -> String {
         let detail: String = state.detail.chars().filter(|letter| !letter.is_control()).collect();
         text += &format!("{:<10} {:<9} {detail}\n", state.name, state.status);
     }
-    if let Some(Jobs { due, sending, parked, oldest_seconds, paused }) = outbox {
+    if let Some(JobCounts { due, sending, parked, oldest_seconds, paused }) = outbox {
         let oldest = span(oldest_seconds * 1000);
         text += &format!("{:<10} {due} due, {sending} being sent, {parked} parked", "jobs");
         if due + sending + parked > 0 {
@@ -77,11 +77,11 @@ fn text(report: &StatusReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::State;
+    use crate::admin::status::DependencyState;
 
     #[test]
     fn the_table_names_what_is_wrong() {
-        let state = |name: &str, status: &str, detail: &str| State {
+        let state = |name: &str, status: &str, detail: &str| DependencyState {
             name: name.to_owned(),
             status: status.to_owned(),
             detail: detail.to_owned(),
@@ -91,7 +91,13 @@ mod tests {
             status: "degraded".to_owned(),
             store: "/data".to_owned(),
             dependencies: vec![state("store", "ok", "fine"), state("outbox", "degraded", "1\njob")],
-            outbox: Some(Jobs { due: 1, sending: 0, parked: 2, oldest_seconds: 300, paused: true }),
+            outbox: Some(JobCounts {
+                due: 1,
+                sending: 0,
+                parked: 2,
+                oldest_seconds: 300,
+                paused: true,
+            }),
         };
         assert_eq!(
             text(&report),

@@ -25,20 +25,28 @@ pub(crate) struct StoreArgs {
 impl StoreArgs {
     /// Opens the store, which must exist: a mistyped folder is no empty store.
     pub(crate) fn open(&self) -> Result<SledStore, CommandError> {
+        SledStore::open_below(&self.existing()?).map_err(CommandError::failed)
+    }
+
+    /// Opens a copy, so that looking changes nothing, even if the store is damaged.
+    pub(crate) fn look(&self) -> Result<SledStore, CommandError> {
+        SledStore::look_below(&self.existing()?).map_err(CommandError::failed)
+    }
+
+    fn existing(&self) -> Result<PathBuf, CommandError> {
         let folder = self.folder()?;
-        let path = sled_path(&folder);
-        if !path.join("db").exists() {
-            return Err(CommandError::Usage(format!(
-                "there is no store in {}; name its folder with --store, or run `transom run` first",
-                folder.display()
-            )));
+        if sled_path(&folder).join("db").exists() {
+            return Ok(folder);
         }
-        SledStore::open(path).map_err(CommandError::failed)
+        Err(CommandError::Usage(format!(
+            "there is no store in {}; name its folder with --store, or run `transom run` first",
+            folder.display()
+        )))
     }
 
     /// Opens the store, or begins a new one.
     pub(crate) fn open_or_create(&self) -> Result<SledStore, CommandError> {
-        SledStore::open(sled_path(&self.folder()?)).map_err(CommandError::failed)
+        SledStore::open_below(&self.folder()?).map_err(CommandError::failed)
     }
 
     pub(super) fn folder(&self) -> Result<PathBuf, CommandError> {
@@ -48,6 +56,18 @@ impl StoreArgs {
         let config = Config::load_for_proxy(&self.config);
         Ok(config.map_err(|error| CommandError::Usage(error.to_string()))?.store.path)
     }
+}
+
+/// What was shown is all that there is, or the command fails.
+pub(crate) fn shown_whole(store: &SledStore) -> Result<(), CommandError> {
+    let damage = store.damage();
+    if damage.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::Failed(format!(
+        "this is not all, as the store is damaged: {}; see `transom store verify`",
+        damage.join("; ")
+    )))
 }
 
 /// Why a command ended without having done its work.

@@ -9,10 +9,10 @@ use crate::config::Config;
 #[derive(Debug, clap::Args)]
 pub(crate) struct TargetArgs {
     #[command(flatten)]
-    store: StoreArgs,
+    pub(super) store: StoreArgs,
     /// Asks the Transom that is running at this admin address, as http://127.0.0.1:9090
     #[arg(long, value_name = "URL", global = true, conflicts_with = "store")]
-    admin: Option<String>,
+    pub(super) admin: Option<String>,
 }
 
 pub(super) enum Target {

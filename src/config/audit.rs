@@ -1,6 +1,6 @@
 //! `[audit]`: the record of grants.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::AuditConfig;
 use super::problem::Problem;
@@ -26,6 +26,17 @@ pub(super) fn audit(root: &Table<'_>) -> Option<AuditConfig> {
     table.finish();
     let (every_hand_out, sync) = (per.unwrap_or(false), sync.unwrap_or(false));
     Some(AuditConfig { path: directory.join(path?), key, every_hand_out, sync })
+}
+
+impl AuditConfig {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let Self { path, key, every_hand_out, sync } = self;
+        let exposed =
+            |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
+        *path == other.path
+            && exposed(key) == exposed(&other.key)
+            && (*every_hand_out, *sync) == (other.every_hand_out, other.sync)
+    }
 }
 
 /// That of the hash (RFC 2104, section 3).

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use toml::Value;
 
-use super::{AuditConfig, BackendConfig, Config};
+use super::{BackendConfig, Config};
 
 /// What a configuration says, to be compared. Hashes only, since values may be secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,17 +92,6 @@ impl BackendConfig {
             && self.api_key.expose_secret() == other.api_key.expose_secret()
             && self.upload_idle == other.upload_idle
             && self.refused_keep == other.refused_keep
-    }
-}
-
-impl AuditConfig {
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let Self { path, key, every_hand_out, sync } = self;
-        let exposed =
-            |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
-        *path == other.path
-            && exposed(key) == exposed(&other.key)
-            && (*every_hand_out, *sync) == (other.every_hand_out, other.sync)
     }
 }
 

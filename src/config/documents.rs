@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use super::locate::locators;
+use super::locate::{locators, report};
 use super::problem::{Problem, Severity};
 use super::rules::{DEFAULT_MAX_SIZE, Placed, Reading, viewable};
 use super::tenants;
 use super::tree::{Table, Value};
 use super::view::default_view;
-use super::{Action, AppSays, Kind, Validate, ViewRule, names};
-use crate::locate::Locator;
+use super::{Action, AppSays, Kind, ListRequest, Validate, ViewRule, names};
+use crate::locate::{Locator, json_path};
 use crate::route::{IdForm, Outgoing, Pattern};
 
 /// All kinds in the order of the file, and their rules.
@@ -63,6 +63,7 @@ fn kind(
         })
     };
     let source = table.get("source").and_then(|value| outgoing(&value, true));
+    let list = table.get("list").and_then(|value| list(&value));
     let probe = match table.get("probe") {
         Some(value) => {
             let items = value.at_least_one("no request that could ask the app");
@@ -92,6 +93,7 @@ fn kind(
         per_host,
         ids,
         source,
+        list,
         max_size,
         types,
         probe,
@@ -210,6 +212,42 @@ fn template(route: &Value<'_>, is_source: bool) -> Option<Outgoing> {
     if is_source && outgoing.method != Method::GET {
         return route
             .error(format!("{} does not fetch a document", outgoing.method), "expected GET");
+    }
+    Some(outgoing)
+}
+
+/// `{ route = "GET /api/files?page={page}", ids = "$.data[*].id", next = "$.next" }`
+fn list(value: &Value<'_>) -> Option<ListRequest> {
+    let table = value.table("`list`")?;
+    let request = table.require("route").and_then(|route| page(&route));
+    let path = |value: Value<'_>| {
+        let text = value.text()?;
+        json_path(text).map_err(|mistake| report::<()>(&value, text, mistake)).ok()
+    };
+    let ids = table.require("ids").and_then(path);
+    let next = table.get("next").map(path);
+    let headers = table.get("headers").and_then(|value| value.table("`headers`"));
+    let headers = headers.map(|table| given_headers(&table)).unwrap_or_default();
+    table.finish();
+    let mut request = request?;
+    request.headers = headers;
+    // A `next` that is wrong must not become none.
+    let next = match next {
+        None => None,
+        Some(next) => Some(next?),
+    };
+    Some(ListRequest { request, ids: ids?, next })
+}
+
+fn page(route: &Value<'_>) -> Option<Outgoing> {
+    let outgoing = route.parse(Outgoing::parse)?;
+    let other = outgoing.names().into_iter().find(|name| *name != "page").map(str::to_owned);
+    if let Some(name) = other {
+        let label = "only `{page}` is known here";
+        return route.error(format!("nothing fills `{{{name}}}`"), label);
+    }
+    if outgoing.method != Method::GET {
+        return route.error(format!("{} does not list documents", outgoing.method), "expected GET");
     }
     Some(outgoing)
 }

@@ -63,7 +63,8 @@ fn read(
     Some(Locator::new(kind?, pattern))
 }
 
-fn report<T>(place: &Value<'_>, text: &str, mistake: Mistake<'_>) -> Option<T> {
+/// Tells of a mistake in the text of this key.
+pub(super) fn report<T>(place: &Value<'_>, text: &str, mistake: Mistake<'_>) -> Option<T> {
     let Mistake { message, label, help, column, choices } = mistake;
     let span = match column {
         Some(column) => place.span_within(1, column),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use ipnet::IpNet;
 use secrecy::SecretString;
+use serde_json_path::JsonPath;
 
 use super::SpoolLimits;
 use crate::auth::Identity;
@@ -285,6 +286,8 @@ pub(crate) struct Kind {
     pub(crate) ids: IdForm,
     /// Where the app serves the bytes; `None` when not configured.
     pub(crate) source: Option<Outgoing>,
+    /// Where the app lists its documents.
+    pub(crate) list: Option<ListRequest>,
     /// What is taken from there: up to the largest `max_size` (100 MiB without upload rules), and all
     /// the types of the upload rules (without them: what DWS can show).
     pub(crate) max_size: u64,
@@ -307,6 +310,15 @@ impl Kind {
             Some(name) => self.views.iter().find(|view| view.view == name),
         }
     }
+}
+
+/// How the app lists its documents, page by page.
+#[derive(Debug, Clone)]
+pub(crate) struct ListRequest {
+    /// With `{page}`, or without.
+    pub(crate) request: Outgoing,
+    pub(crate) ids: JsonPath,
+    pub(crate) next: Option<JsonPath>,
 }
 
 /// The request whose reply has the validators of a document's bytes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Uri;
 use ipnet::IpNet;
 
-use super::keys::FILE;
+use super::keys::{BACKENDS, FILE};
 use super::limits;
 use super::problem::{Problem, Severity};
 use super::secret::api_key;
@@ -160,15 +160,18 @@ pub(super) fn app(root: &Table<'_>, listen: SocketAddr) -> AppConfig {
 }
 
 pub(super) fn backend(root: &Table<'_>) -> Option<BackendConfig> {
-    let table = section(root, "dws")?;
-    let url = table.get("url").and_then(|value| value.parse(|text| web(text).map(|_| text)));
-    let url = url.unwrap_or(DWS_URL).trim_end_matches('/').to_owned();
+    let written = BACKENDS.iter().find(|backend| root.get(backend.0).is_some());
+    let (name, address) = *written.or(BACKENDS.first())?;
+    let table = section(root, name)?;
+    let url = if address.is_some() { table.get("url") } else { table.require("url") };
+    let url = url.and_then(|value| value.parse(|text| web(text).map(|_| text)));
+    let url = url.or(address).unwrap_or_default().trim_end_matches('/').to_owned();
     let api_key = table.require("api_key").and_then(|value| api_key(&value));
     let span = |name| table.get(name).and_then(|value| value.parse(duration));
     let upload_idle = span("upload_idle").unwrap_or(BackendConfig::UPLOAD_IDLE);
     let refused_keep = span("refused_keep").unwrap_or(BackendConfig::REFUSED_KEEP);
     table.finish();
-    Some(BackendConfig { name: "dws", url, api_key: api_key?, upload_idle, refused_keep })
+    Some(BackendConfig { name, url, api_key: api_key?, upload_idle, refused_keep })
 }
 
 pub(super) fn store(root: &Table<'_>) -> StoreConfig {

@@ -6,8 +6,11 @@ pub(super) struct Noting;
 
 impl Listener for Noting {
     fn hear(&self, event: &Event<'_>, origin: &Origin<'_>) {
-        if matches!(event, Event::InDoubt { .. } | Event::Refused { .. }) {
-            return;
+        match event {
+            Event::InDoubt { .. } => return,
+            #[cfg(feature = "cli")]
+            Event::Refused { .. } => return,
+            _ => {}
         }
         if let (Some(reason), Some(visit)) = (event.decision(), origin.visit()) {
             visit.decide(reason);

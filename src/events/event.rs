@@ -1,4 +1,5 @@
 use std::error::Error;
+#[cfg(feature = "cli")]
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub(crate) enum Event<'a> {
         not(feature = "cli"),
         expect(dead_code, reason = "only the proxy reads heads itself")
     )]
+    #[cfg(feature = "cli")]
     Refused { reason: Reason, peer: Option<SocketAddr> },
     /// A file of an upload rests in the journal, or gave way to another of the same upload.
     Captured { document: &'a DocumentKey, bytes: u64, rule: &'a str, reason: Reason },
@@ -73,6 +75,7 @@ impl Event<'_> {
     /// As the live feed calls it.
     pub(super) fn name(&self) -> &'static str {
         match *self {
+            #[cfg(feature = "cli")]
             Self::Refused { .. } => "refused",
             Self::Captured { .. } => "captured",
             Self::Journalled { .. } => "journalled",
@@ -101,8 +104,9 @@ impl Event<'_> {
     /// The decision that it is, and the step that it is counted at.
     pub(super) fn outcome(&self) -> Option<(Step, Reason)> {
         Some(match *self {
-            Self::Refused { .. }
-            | Self::Journalled { .. }
+            #[cfg(feature = "cli")]
+            Self::Refused { .. } => return None,
+            Self::Journalled { .. }
             | Self::NotAddressed { .. }
             | Self::DocumentFound { .. }
             | Self::BreakerOpened { .. }
@@ -130,7 +134,9 @@ impl Event<'_> {
     /// to that, and a delivery has no request.
     pub(crate) fn decision(&self) -> Option<Reason> {
         match *self {
-            Self::Refused { reason, .. } | Self::NotAddressed { reason } => Some(reason),
+            #[cfg(feature = "cli")]
+            Self::Refused { reason, .. } => Some(reason),
+            Self::NotAddressed { reason } => Some(reason),
             Self::Fetched { .. } | Self::Job { .. } | Self::DocumentLost { .. } => None,
             _ => self.outcome().map(|(_, reason)| reason),
         }

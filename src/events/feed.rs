@@ -183,9 +183,9 @@ impl Entry {
                 }
             }
             Event::PassedOn { path, .. } => Self { path: Some(bounded(path)), ..entry },
-            Event::Refused { reason, .. } | Event::NotAddressed { reason } => {
-                Self { code: Some(reason), ..entry }
-            }
+            #[cfg(feature = "cli")]
+            Event::Refused { reason, .. } => Self { code: Some(reason), ..entry },
+            Event::NotAddressed { reason } => Self { code: Some(reason), ..entry },
             Event::SessionDecided { document: Some(document), .. } => entry.about(document),
             Event::SessionDecided { document: None, .. } | Event::AwaitsLook { .. } => entry,
             Event::Job { job, what } => entry.of_job(&job, what),

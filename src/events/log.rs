@@ -12,6 +12,7 @@ impl Listener for Logging {
     fn hear(&self, event: &Event<'_>, origin: &Origin<'_>) {
         let request_id = || origin.request_id();
         match *event {
+            #[cfg(feature = "cli")]
             Event::Refused { reason: code, peer } => {
                 info!(%code, ?peer, request_id = request_id(), "request refused");
             }

@@ -82,6 +82,11 @@ impl Explainer {
         trail.told().clone()
     }
 
+    #[cfg(feature = "cli")]
+    pub(crate) fn transom(&self) -> Transom {
+        self.transom.clone()
+    }
+
     pub(crate) fn engine(&self) -> Arc<Engine> {
         self.transom.engine()
     }

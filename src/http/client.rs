@@ -15,6 +15,14 @@ pub struct ClientInfo {
     pub tls: bool,
 }
 
+impl ClientInfo {
+    /// The client at `peer`, over TLS or not.
+    #[must_use]
+    pub fn new(peer: SocketAddr, tls: bool) -> Self {
+        Self { peer, tls }
+    }
+}
+
 /// The client that trusted proxies speak for: in `X-Forwarded-For` as our listener leaves it, the last address that
 /// is not one of theirs.
 pub(crate) fn first_client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {

@@ -18,6 +18,8 @@ mod http2;
 #[cfg(feature = "cli")]
 pub(crate) mod interim;
 pub(crate) mod nominated;
+#[cfg(all(test, feature = "cli"))]
+pub(crate) mod testing;
 #[cfg(feature = "cli")]
 pub(crate) mod upstream;
 #[cfg(feature = "cli")]

@@ -27,7 +27,7 @@ use crate::outbox::{Circumstances, Known, Outbox, hex};
 use crate::reason::Reason;
 use crate::route::Outgoing;
 use crate::session::Holder;
-use crate::source::Flight;
+use crate::source::{Flight, Sources};
 use crate::spool::{Spool, SpooledFile};
 use crate::store::{Mapping, Observed, Provenance, Validators};
 
@@ -47,6 +47,39 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
     known: Option<Arc<Mapping>>,
     patience: impl Fn(Instant) -> Instant,
 ) -> Result<Instant, Reason> {
+    let client = client_address(engine, &caller.extensions, &caller.headers);
+    let sources = engine.sources.asked_by(client, engine.config.app.limits.fetches);
+    let (kind, source) = source_of(engine, key)?;
+    let request = || on_behalf(engine, source, key, caller);
+    let wanted = ToFetch { kind, key, holder, known };
+    let fetched = fetch_by(engine, inner, wanted, &sources, patience, request).await;
+    fetched.map_err(|reason| match reason {
+        Reason::DeniedByApp
+        | Reason::Superseded
+        | Reason::DocumentPending
+        | Reason::QuotaExhausted
+        | Reason::StoreUnavailable => reason,
+        Reason::SourceFailed | Reason::ReplyIncomplete => Reason::AppUnavailable,
+        Reason::SpoolFailed | Reason::SpoolFull => Reason::StoreUnavailable,
+        _ => Reason::DocumentUnknown,
+    })
+}
+
+/// A document to be fetched.
+pub(crate) struct ToFetch<'a> {
+    pub(crate) kind: &'a Kind,
+    pub(crate) key: &'a DocumentKey,
+    /// Whose credentials the request carries.
+    pub(crate) holder: &'a Holder,
+    /// What Transom has of it.
+    pub(crate) known: Option<Arc<Mapping>>,
+}
+
+/// Where the app serves the bytes of this document.
+pub(crate) fn source_of<'e>(
+    engine: &'e Engine,
+    key: &DocumentKey,
+) -> Result<(&'e Kind, &'e Outgoing), Reason> {
     let kind = engine.config.kind_of(key);
     let (kind, source) =
         kind.and_then(|kind| Some((kind, kind.source.as_ref()?))).ok_or(Reason::DocumentUnknown)?;
@@ -55,6 +88,18 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
     if source.hides_slash(key.id()) && !engine.config.app.encoded_slash {
         return Err(Reason::DocumentUnknown);
     }
+    Ok((kind, source))
+}
+
+/// The same by requests that `request` makes of the kind's `source`, and with the reason as it is.
+pub(crate) async fn fetch_by<S: Inner<B>, B: Send + 'static>(
+    engine: &Engine,
+    inner: &mut S,
+    ToFetch { kind, key, holder, known }: ToFetch<'_>,
+    sources: &Sources,
+    patience: impl Fn(Instant) -> Instant,
+    request: impl Fn() -> Option<Request<RequestBody<B>>>,
+) -> Result<Instant, Reason> {
     // Owns `inner`: a service may be sent to another thread, but not shared with it.
     let work = move |flight| {
         let fetch = Fetch {
@@ -65,20 +110,9 @@ pub(super) async fn fetch<S: Inner<B>, B: Send + 'static>(
             events: engine.events.clone(),
             flight,
         };
-        Box::pin(fetch.run(inner.clone(), on_behalf(engine, source, key, caller)))
+        Box::pin(fetch.run(inner.clone(), request()))
     };
-    let client = client_address(engine, &caller.extensions, &caller.headers);
-    let sources = engine.sources.asked_by(client, engine.config.app.limits.fetches);
-    sources.fetched(key, holder, patience, work).await.map_err(|reason| match reason {
-        Reason::DeniedByApp
-        | Reason::Superseded
-        | Reason::DocumentPending
-        | Reason::QuotaExhausted
-        | Reason::StoreUnavailable => reason,
-        Reason::SourceFailed | Reason::ReplyIncomplete => Reason::AppUnavailable,
-        Reason::SpoolFailed | Reason::SpoolFull => Reason::StoreUnavailable,
-        _ => Reason::DocumentUnknown,
-    })
+    sources.fetched(key, holder, patience, work).await
 }
 
 /// All that a fetch needs, apart from the request that began it.

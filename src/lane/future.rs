@@ -14,6 +14,7 @@ use crate::body::ResponseBody;
 pin_project! {
     /// The reply to come.
     #[project = ResponseFutureProj]
+    #[non_exhaustive]
     pub enum ResponseFuture<F, R, E>
     where
         R: Body<Data = Bytes>,

@@ -16,6 +16,7 @@ mod view;
 mod writing;
 
 pub(crate) use capture::capture;
+pub(crate) use fetch::{ToFetch, fetch_by, source_of};
 pub use future::ResponseFuture;
 pub(crate) use own::{is_own, own};
 pub(crate) use probe::Probe;

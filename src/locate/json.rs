@@ -35,7 +35,7 @@ fn read<'a>(text: &str, _: &Route<'a>) -> Result<Arc<dyn Locate>, Mistake<'a>> {
 
 /// The texts and numbers that a path selects; a selection that holds anything else yields nothing, since the order of
 /// files and ids would be lost.
-pub(super) fn texts(path: &JsonPath, json: &Value) -> Vec<String> {
+pub(crate) fn texts(path: &JsonPath, json: &Value) -> Vec<String> {
     let texts = path.query(json).into_iter().map(|value| match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         // Fractions, and whole numbers of more than 64 bits, of which two could become one.
@@ -45,7 +45,7 @@ pub(super) fn texts(path: &JsonPath, json: &Value) -> Vec<String> {
     texts.collect::<Option<_>>().unwrap_or_default()
 }
 
-pub(super) fn json_path(text: &str) -> Result<JsonPath, Mistake<'static>> {
+pub(crate) fn json_path(text: &str) -> Result<JsonPath, Mistake<'static>> {
     JsonPath::parse(text).map_err(|error| Mistake {
         message: format!("`{text}` is not a JSONPath (RFC 9535)"),
         label: "not understood from here on".to_owned(),

@@ -24,6 +24,7 @@ use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::facts::{ReplyFacts, RequestFacts};
 pub(crate) use self::find::{Found, find};
+pub(crate) use self::json::{json_path, texts};
 pub(crate) use self::locator::{Input, Locator};
 pub(crate) use self::notation::{Mistake, Notation};
 pub(crate) use self::pattern::UrlPattern;

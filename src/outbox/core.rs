@@ -32,9 +32,9 @@ pub(super) struct Core {
     pub(super) belongings: Belongings,
     pub(super) same_bytes: SameBytes,
     pub(super) unsettled: Unsettled,
-    pub(super) refusals: Refusals,
     /// Whether an operator has stopped deliveries.
     pub(super) pause: Pause,
+    pub(super) refusals: Refusals,
     /// Told whenever a mapping may have stopped being pending.
     pub(super) settled: Notify,
     /// Places for steps that wait for the store.

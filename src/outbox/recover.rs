@@ -100,7 +100,11 @@ async fn sweep(core: &Core, hasher: RandomState, needed: HashSet<u64>, late: boo
             false => files.put_aside(&keep).map(|(count, aside)| (count, Some(aside))),
         }
     };
-    match spawn_blocking(sweep).await {
+    let swept = spawn_blocking(sweep).await;
+    if let Ok(Ok(_)) = swept {
+        core.store.loss_is_dealt_with();
+    }
+    match swept {
         Ok(Ok((0, _))) | Err(_) => {}
         Ok(Ok((count, None))) => tracing::info!(count, "swept spool files that no delivery needs"),
         Ok(Ok((count, Some(aside)))) => tracing::warn!(

@@ -14,6 +14,9 @@ pub(crate) mod sockets;
 mod stack;
 pub(crate) mod start;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tls;
 pub(crate) mod upgrade;
+pub(crate) mod way;

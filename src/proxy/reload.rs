@@ -11,6 +11,8 @@ use super::gate;
 use super::limits::limits;
 use super::stack::{Asking, Stack, asking, serving};
 use super::tls::Certificate;
+use super::way::way_to_app;
+use crate::backfill::{App, Backfill};
 use crate::config::{Config, TlsConfig};
 use crate::engine::Engine;
 use crate::explain::Questions;
@@ -27,6 +29,8 @@ pub(super) struct Stacks {
     gate: ArcSwap<gate::Shared>,
     workers: Vec<Arc<ArcSwap<Stack>>>,
     asking: Arc<ArcSwap<Asking>>,
+    /// For requests of our own that no client's belongs to.
+    app: Arc<ArcSwap<App>>,
 }
 
 impl Stacks {
@@ -43,10 +47,18 @@ impl Stacks {
         let gate = gate::Shared::new(engine.config.app.limits, transom.metrics());
         let stacks = of_workers(workers, &engine, &gate, &forwarder)?;
         let asking = asking(&engine, &gate, &forwarder)?;
+        let app = way_to_app(&forwarder, &gate, &engine.config.app)?;
         let workers = stacks.into_iter().map(|stack| Arc::new(ArcSwap::from_pointee(stack)));
         let (workers, gate) = (workers.collect(), ArcSwap::new(gate));
         let asking = Arc::new(ArcSwap::from_pointee(asking));
-        Ok(Self { transom, forwarder, entrance, certificate, gate, workers, asking })
+        let app = Arc::new(ArcSwap::from_pointee(app));
+        Ok(Self { transom, forwarder, entrance, certificate, gate, workers, asking, app })
+    }
+
+    /// Asks the app of its moment.
+    pub(super) fn backfill(&self) -> Backfill {
+        let app = Arc::clone(&self.app);
+        Backfill::new(self.transom.clone(), move || App::clone(&app.load()))
     }
 
     /// Each is put to the configuration of its moment.
@@ -81,6 +93,7 @@ impl Stacks {
         let stacks =
             of_workers(self.workers.len(), &next.engine, &gate, &self.forwarder).map_err(told)?;
         let asking = asking(&next.engine, &gate, &self.forwarder).map_err(told)?;
+        let app = way_to_app(&self.forwarder, &gate, &config.app).map_err(told)?;
 
         // Nothing fails from here on.
         let (limits, requests) = (limits(config), config.app.limits.requests);
@@ -90,6 +103,7 @@ impl Stacks {
             worker.store(Arc::new(stack));
         }
         self.asking.store(Arc::new(asking));
+        self.app.store(Arc::new(app));
         gate.resize(requests);
         self.gate.store(gate);
         self.entrance.renew(limits, &proxies);

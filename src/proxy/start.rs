@@ -91,6 +91,7 @@ pub(crate) async fn start_proxy(
         let closes = async move { closes.requested().await };
         let admin = AdminService::new(Arc::new(health), transom.metrics()).asking(
             stacks.questions(),
+            stacks.backfill(),
             transom.clone(),
             closes,
         );

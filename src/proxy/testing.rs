@@ -1,17 +1,13 @@
-//! A proxy between raw sockets, so that tests see and say every byte.
+//! A proxy that tests put between raw sockets.
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tower::ServiceBuilder;
 
@@ -25,7 +21,9 @@ use super::observer::ConnectionLog;
 use super::tls::Certificate;
 use crate::events::Events;
 use crate::http::downstream::signal::{self, Trigger};
-use crate::http::downstream::{ClientLimits, Entrance, Limits, serve};
+use crate::http::downstream::{Entrance, Limits, serve};
+use crate::http::testing::NAME;
+pub(crate) use crate::http::testing::{App, PATIENCE, PATIENT, Peer};
 
 /// The forwarder behind the listener, with nothing between them.
 pub(crate) struct Proxy {
@@ -34,14 +32,6 @@ pub(crate) struct Proxy {
     stop: Trigger,
     task: JoinHandle<()>,
 }
-
-/// Plays the app: takes connections and says what a test tells it to.
-pub(crate) struct App {
-    listener: TcpListener,
-}
-
-/// One end of a connection, of either side.
-pub(crate) struct Peer<S = TcpStream>(pub(crate) S);
 
 impl Proxy {
     pub(crate) async fn start(app_url: &str, limits: Limits) -> Self {
@@ -102,65 +92,6 @@ impl Proxy {
     }
 }
 
-impl App {
-    pub(crate) async fn start() -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
-    }
-
-    pub(crate) fn authority(&self) -> String {
-        self.listener.local_addr().unwrap().to_string()
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.authority())
-    }
-
-    pub(crate) async fn accept(&self) -> Peer {
-        Peer(timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap().0)
-    }
-}
-
-impl Peer {
-    /// The same in TLS, once the handshake is done.
-    pub(crate) async fn secured(self, trusting: &TlsConnector) -> Peer<TlsStream<TcpStream>> {
-        let name = NAME.try_into().unwrap();
-        Peer(timeout(PATIENCE, trusting.connect(name, self.0)).await.unwrap().unwrap())
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
-    pub(crate) async fn say(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.unwrap();
-    }
-
-    /// Everything up to and with `end`; fails when it does not come.
-    pub(crate) async fn hear(&mut self, end: &str) -> String {
-        let mut heard = Vec::new();
-        let listening = async {
-            while !heard.ends_with(end.as_bytes()) {
-                heard.push(self.0.read_u8().await?);
-            }
-            std::io::Result::Ok(())
-        };
-        let result = timeout(PATIENCE, listening).await;
-        let heard = String::from_utf8_lossy(&heard).into_owned();
-        assert!(matches!(result, Ok(Ok(()))), "{end:?} did not follow {heard:?}: {result:?}");
-        heard
-    }
-
-    /// Everything until the other end closes.
-    pub(crate) async fn hear_all(&mut self) -> String {
-        let mut heard = Vec::new();
-        timeout(PATIENCE, self.0.read_to_end(&mut heard)).await.unwrap().unwrap();
-        String::from_utf8_lossy(&heard).into_owned()
-    }
-
-    /// Whether the other end is gone, cleanly or not, before it says anything more.
-    pub(crate) async fn is_left(&mut self) -> bool {
-        timeout(PATIENCE, self.0.read_u8()).await.unwrap().is_err()
-    }
-}
-
 /// TLS with a certificate of its own, and for clients who trust that.
 pub(crate) fn tls() -> (TlsAcceptor, TlsConnector) {
     let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
@@ -182,8 +113,3 @@ pub(crate) fn tls() -> (TlsAcceptor, TlsConnector) {
         .with_no_client_auth();
     (acceptor.unwrap(), TlsConnector::from(Arc::new(client)))
 }
-
-const NAME: &str = "d.test";
-/// Longer than anything takes that works.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-pub(crate) const PATIENT: Limits = Limits { of_clients: ClientLimits::USUAL, drain: PATIENCE };

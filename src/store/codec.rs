@@ -1,5 +1,5 @@
 //! How records rest on disk: keys in an order that reading can rely on, values behind a version
-//! byte.
+//! byte and a checksum.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,26 +28,45 @@ pub(super) fn job_key(id: JobId) -> [u8; 8] {
     id.0.to_be_bytes()
 }
 
-/// A record: the version byte, then JSON.
+/// A record: the version byte, the CRC-32 of what follows, and JSON.
 pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = vec![RECORD_VERSION];
+    let mut bytes = vec![RECORD_VERSION, 0, 0, 0, 0];
     serde_json::to_writer(&mut bytes, record)
         .map_err(|error| StoreError::Io(format!("a record can't be written: {error}")))?;
+    let sum = crc32fast::hash(json_of(&bytes)).to_be_bytes();
+    bytes[1..HEAD].copy_from_slice(&sum);
     Ok(bytes)
+}
+
+/// The JSON of a record.
+pub(super) fn json_of(record: &[u8]) -> &[u8] {
+    let head = if record.first() == Some(&UNCHECKED_VERSION) { 1 } else { HEAD };
+    record.get(head..).unwrap_or_default()
 }
 
 /// Reads a record back. `what` names it for the operator.
 pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    match bytes.split_first() {
-        Some((&RECORD_VERSION, json)) => serde_json::from_slice(json).map_err(|error| {
-            StoreError::Corrupt(format!("a {what} record can't be read ({error}); {RESTORE}"))
-        }),
-        Some((version, _)) => Err(StoreError::Format(format!(
-            "a {what} record has version {version}, this Transom reads version {RECORD_VERSION}; \
-             use the Transom that wrote it, or export there and import here"
-        ))),
-        None => Err(StoreError::Corrupt(format!("a {what} record is empty; {RESTORE}"))),
-    }
+    let json = match bytes.split_first() {
+        Some((&RECORD_VERSION, rest)) => match rest.split_first_chunk() {
+            Some((sum, json)) if u32::from_be_bytes(*sum) == crc32fast::hash(json) => json,
+            _ => {
+                return Err(StoreError::Corrupt(format!(
+                    "a {what} record is damaged: it does not have its checksum; {RESTORE}"
+                )));
+            }
+        },
+        Some((&UNCHECKED_VERSION, json)) => json,
+        Some((version, _)) => {
+            return Err(StoreError::Format(format!(
+                "a {what} record has version {version}, this Transom reads versions 1 and 2; \
+                 use the Transom that wrote it, or export there and import here"
+            )));
+        }
+        None => return Err(StoreError::Corrupt(format!("a {what} record is empty; {RESTORE}"))),
+    };
+    serde_json::from_slice(json).map_err(|error| {
+        StoreError::Corrupt(format!("a {what} record can't be read ({error}); {RESTORE}"))
+    })
 }
 
 /// A counter of the store itself.
@@ -58,11 +77,15 @@ pub(super) fn decode_counter(what: &str, bytes: &[u8]) -> Result<u64, StoreError
 }
 
 /// What an operator can do about a store that can't be read.
-pub(super) const RESTORE: &str = "nothing was changed or deleted: keep a copy of the folder, try \
-     `transom mappings export` for what can still be read, then restore a backup, or move the folder \
-     away and `transom mappings import` into a new one";
+pub(super) const RESTORE: &str = "nothing was changed or deleted: `transom store verify` tells what is damaged, and \
+     `transom store repair` puts a store together from what is whole, and keeps the damaged one beside it; \
+     `transom mappings export` writes what can still be read; `transom store restore` takes a backup";
 
-const RECORD_VERSION: u8 = 1;
+const RECORD_VERSION: u8 = 2;
+/// Without a checksum, as stores of format 2 and before have them.
+const UNCHECKED_VERSION: u8 = 1;
+/// Version and checksum.
+const HEAD: usize = 5;
 
 #[cfg(test)]
 #[path = "../../tests/fuzz/records.rs"]
@@ -99,6 +122,12 @@ mod tests {
     fn a_record_reads_back_and_another_version_says_so() {
         let mut bytes = encode(&7_u64).unwrap();
         assert_eq!(decode::<u64>("test", &bytes).unwrap(), 7);
+        assert_eq!(decode::<u64>("test", b"\x017").unwrap(), 7, "of format 2");
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode::<u64>("test", &bytes).is_err(), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
         bytes[0] = 9;
         assert!(matches!(decode::<u64>("test", &bytes), Err(StoreError::Format(_))));
         assert!(matches!(decode::<u64>("test", &[]), Err(StoreError::Corrupt(_))));

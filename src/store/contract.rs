@@ -11,8 +11,9 @@ use crate::document::DocumentKey;
 /// A boxed future, so that stores can be trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Changes that happen together or not at all.
+/// Changes that happen together or not at all. None by default.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Batch {
     /// Revisions that must still be current: `None` means no such document.
     pub expect: Vec<(DocId, Option<u64>)>,
@@ -44,6 +45,7 @@ impl Batch {
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Applied {
     /// Durable: survives a crash of the process and of the machine.
     Done,
@@ -141,6 +143,8 @@ pub trait DocumentStore: Send + Sync + 'static {
     fn is_whole(&self) -> bool {
         true
     }
+    /// What [`is_whole`](Self::is_whole) told has been acted upon.
+    fn loss_is_dealt_with(&self) {}
     /// How often its disk, or what it is kept in otherwise, has failed since it was made.
     fn failures(&self) -> u64 {
         0

@@ -69,10 +69,12 @@ impl TryFrom<String> for DocId {
 /// Not 32 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a document's own id has 32 hex digits")]
+#[non_exhaustive]
 pub struct InvalidDocId;
 
 /// What Transom knows of one document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Document {
     /// Its own name, which never changes.
     pub id: DocId,
@@ -116,11 +118,20 @@ pub struct Document {
 
 /// A document, found by one of its names. Reads as the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mapping {
     /// The name.
     pub key: DocumentKey,
     /// What it points at.
     pub document: Document,
+}
+
+impl Mapping {
+    /// `document`, as found by `key`.
+    #[must_use]
+    pub fn new(key: DocumentKey, document: Document) -> Self {
+        Self { key, document }
+    }
 }
 
 impl Deref for Mapping {

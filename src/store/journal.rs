@@ -14,6 +14,7 @@ pub struct JobId(pub u64);
 
 /// Something that is still to be told to DWS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Job {
     /// Its name.
     pub id: JobId,
@@ -47,6 +48,7 @@ fn is_zero(count: &u64) -> bool {
 /// What is to be done at DWS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Task {
     /// Store the spooled bytes and mark the document ready.
     Upload {
@@ -75,6 +77,7 @@ pub enum Task {
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "progress", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Progress {
     /// To be tried at this time (Unix milliseconds) or later.
     Due {

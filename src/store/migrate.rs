@@ -1,6 +1,6 @@
-//! Format 1 becomes format 2 when the store is opened.
+//! Format 1 becomes format 3 when the store is opened.
 //!
-//! Format 1 had one tree of mappings, each the record of one app id. Format 2 has documents, names that point
+//! Format 1 had one tree of mappings, each the record of one app id. Since format 2 there are documents, names that point
 //! at them, and jobs that refer to documents. The new trees are filled beside the old one; the old one counts until the
 //! format says otherwise, so that a kill leaves either.
 
@@ -28,7 +28,7 @@ pub(super) fn run(trees: &Trees, log: &File, step: &mut dyn FnMut()) -> Result<(
     trees.meta.insert(FORMAT_KEY, FORMAT).map_err(|error| read_error(&error))?;
     sync(trees, log)?;
     step();
-    tracing::info!(documents, jobs, "the store has format 2 now");
+    tracing::info!(documents, jobs, "the store has format 3 now");
     tidy(trees)
 }
 

@@ -15,9 +15,15 @@ mod journal;
 mod memory;
 #[cfg(feature = "store-sled")]
 mod migrate;
+#[cfg(feature = "store-sled")]
+mod mirror;
 mod names;
 mod provenance;
 mod sent;
+#[cfg(feature = "store-sled")]
+pub(crate) mod rescue;
+#[cfg(feature = "store-sled")]
+mod scrub;
 #[cfg(feature = "store-sled")]
 mod sled_cache;
 #[cfg(all(test, feature = "store-sled"))]
@@ -27,6 +33,8 @@ mod sled_life;
 #[cfg(feature = "store-sled")]
 mod sled_open;
 #[cfg(feature = "store-sled")]
+mod sled_place;
+#[cfg(feature = "store-sled")]
 mod sled_store;
 #[cfg(feature = "store-sled")]
 mod sled_thread;
@@ -34,6 +42,8 @@ mod sled_thread;
 mod sled_trees;
 #[cfg(feature = "store-sled")]
 mod sled_writer;
+#[cfg(feature = "store-sled")]
+mod tally;
 pub(crate) mod transfer;
 mod validators;
 
@@ -58,7 +68,7 @@ pub(crate) use validators::{Compared, Observed};
 /// The store under `store.path`, which opens as soon as it can.
 #[cfg(feature = "store-sled")]
 pub(crate) fn start(folder: &Path) -> Result<Arc<dyn DocumentStore>, StoreError> {
-    SledStore::start(sled_path(folder)).map(|store| Arc::new(store) as _)
+    SledStore::start_at(sled_place::Place::below(folder)).map(|store| Arc::new(store) as _)
 }
 
 /// Without a store of its own, Transom forgets its documents with the process.

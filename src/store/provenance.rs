@@ -8,6 +8,7 @@ use serde_json::Value;
 /// What was known of an upload when it came by, so that later decisions need nothing from the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Provenance {
     /// Who uploaded it, if the upload carried a valid token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,11 +23,20 @@ pub struct Provenance {
 
 /// A user of one identity. The same name in two identities is two people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Uploader {
     /// Name of the `[[identity]]` that vouched for the token.
     pub identity: String,
     /// The token's user claim.
     pub user: String,
+}
+
+impl Uploader {
+    /// The user whom this identity calls so.
+    #[must_use]
+    pub fn new(identity: impl Into<String>, user: impl Into<String>) -> Self {
+        Self { identity: identity.into(), user: user.into() }
+    }
 }
 
 impl Provenance {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::scrub::MAX_NAMED;
 use super::sled_cache::MappingCache;
+use super::sled_open::Counters;
 use super::sled_trees::Trees;
 use super::{JobId, StoreError, now_ms};
 
@@ -19,6 +21,11 @@ pub(super) struct Life {
     trouble: ArcSwap<String>,
     was_open: AtomicBool,
     failures: AtomicU64,
+    /// The revision that opening found.
+    opened_at: AtomicU64,
+    /// The store is not the one that there was, and the spool has not been looked through since.
+    suspect: AtomicBool,
+    damage: Mutex<Vec<String>>,
     last_job: AtomicU64,
     /// Since when the thread is at one group of writes, in Unix milliseconds; 0: it is not.
     busy_since: AtomicU64,
@@ -45,6 +52,9 @@ impl Life {
             trouble: ArcSwap::from_pointee("it has not been opened yet".to_owned()),
             was_open: AtomicBool::new(false),
             failures: AtomicU64::new(0),
+            opened_at: AtomicU64::new(0),
+            suspect: AtomicBool::new(false),
+            damage: Mutex::default(),
             last_job: AtomicU64::new(0),
             busy_since: AtomicU64::new(0),
             stage: Mutex::new(Stage::Starting),
@@ -55,8 +65,9 @@ impl Life {
         }
     }
 
-    pub(super) fn opens(&self, trees: &Trees, last_job: u64) {
-        self.last_job.fetch_max(last_job, Ordering::Relaxed);
+    pub(super) fn opens(&self, trees: &Trees, counters: Counters) {
+        self.last_job.fetch_max(counters.last_job, Ordering::Relaxed);
+        self.opened_at.store(counters.revision, Ordering::Relaxed);
         self.trees.store(Some(Arc::new(trees.clone())));
         self.was_open.store(true, Ordering::Release);
     }
@@ -79,6 +90,33 @@ impl Life {
         self.failures.load(Ordering::Relaxed)
     }
 
+    #[cfg(feature = "cli")]
+    pub(super) fn revision(&self) -> u64 {
+        self.opened_at.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn suspects(&self, suspect: bool) {
+        self.suspect.store(suspect, Ordering::Relaxed);
+    }
+
+    /// A record can't be read.
+    pub(super) fn damaged(&self, what: String) {
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if damage.len() < MAX_NAMED && !damage.contains(&what) {
+            tracing::error!(code = "store_damaged", "{what}; everything else is served");
+            damage.push(what);
+        }
+    }
+
+    /// What was found so far, at most some of it.
+    pub(super) fn damage(&self) -> Vec<String> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn was_open(&self) -> bool {
         self.was_open.load(Ordering::Acquire)
     }
@@ -99,6 +137,9 @@ impl Life {
             return Err(format!(
                 "takes no writes, and is tried again every few seconds: {trouble}"
             ));
+        }
+        if let Some(first) = self.damage().first() {
+            return Err(format!("serves what is whole: {first}; see `transom store verify`"));
         }
         let since = self.busy_since.load(Ordering::Relaxed);
         let busy = Duration::from_millis(now_ms().saturating_sub(since));

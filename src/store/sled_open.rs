@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,11 +10,12 @@ use std::time::Duration;
 use fs2::FileExt;
 use sled::{Db, Tree};
 
-use crate::private;
-
 use super::codec::{RESTORE, decode_counter};
+use super::sled_place::{Copy, LOG, Place};
 use super::sled_trees::Trees;
-use super::{JobId, StoreError, migrate};
+use super::tally::{Tally, TallyFile};
+use super::{JobId, StoreError, migrate, mirror};
+use crate::private;
 
 /// The trees of an open store, and the handle that makes them survive power loss.
 #[derive(Debug)]
@@ -22,6 +24,10 @@ pub(super) struct Opened {
     /// sled's log. sled's own `flush` commits neither its metadata nor the disk's cache.
     pub(super) log: File,
     pub(super) counters: Counters,
+    /// As it was before.
+    pub(super) tally: Tally,
+    /// Something that there was is gone.
+    pub(super) suspect: bool,
 }
 
 /// What the store counts for itself; both only grow.
@@ -31,23 +37,108 @@ pub(super) struct Counters {
     pub(super) last_job: u64,
 }
 
-pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
+/// Opening a damaged store makes it worse, as sled overwrites what it can't read. So a store that was not closed as it
+/// is now is opened as a copy first; `again`: this process had it open a moment ago.
+pub(super) fn open(place: &Place, again: bool) -> Result<Opened, StoreError> {
+    let path = &*place.sled;
     private::folder(path).map_err(|error| io_error(path, "can't be created", &error))?;
     clean(path)?;
+    let told = |error: io::Error| io_error(path, "can't be looked at", &error);
+    let tally = Tally::read(&place.tally).map_err(told)?;
+    let suspect = !again && check(place, tally.as_ref())?;
+    let mut tally = tally.unwrap_or_default();
+    let suspect = suspect || tally.suspect;
+    let before = Tally { closed: None, suspect, ..tally.clone() };
+    TallyFile::open(&place.tally)
+        .and_then(|mut file| file.write(&before).and_then(|()| file.sync()))
+        .map_err(|error| io_error(path, "can't be written", &error))?;
+    tally.closed = None;
+    let (trees, counters) = open_folder(path, path)?;
+    trees.db.flush().map_err(|error| explain(path, &error))?;
+    let log = sync_files(path).map_err(|error| io_error(path, "can't be made durable", &error))?;
+    Ok(Opened { trees, log, counters, tally, suspect })
+}
+
+/// `shown`: where the operator knows the store to be.
+pub(super) fn open_folder(path: &Path, shown: &Path) -> Result<(Trees, Counters), StoreError> {
     let db = sled::Config::new()
         .path(path)
         .cache_capacity(CACHE_BYTES)
         // The store thread flushes after every group of writes.
         .flush_every_ms(None)
         .open()
-        .map_err(|error| explain(path, &error))?;
+        .map_err(|error| explain(shown, &error))?;
     // sled makes its files as the umask has it, in a folder that nobody else may enter.
     private::content(path);
-    let trees = open_trees(path, db)?;
-    let counters = read_counters(&trees).map_err(|error| in_folder(path, error))?;
-    trees.db.flush().map_err(|error| explain(path, &error))?;
-    let log = sync_files(path).map_err(|error| io_error(path, "can't be made durable", &error))?;
-    Ok(Opened { trees, log, counters })
+    let trees = open_trees(shown, db)?;
+    let counters = read_counters(&trees).map_err(|error| in_folder(shown, error))?;
+    Ok((trees, counters))
+}
+
+/// Whether the store, which is sound, is not the one that there was. An error where it is damaged.
+fn check(place: &Place, tally: Option<&Tally>) -> Result<bool, StoreError> {
+    let path = &*place.sled;
+    let told = |error: io::Error| io_error(path, "can't be looked at", &error);
+    place.remove_copies();
+    let mirrored = mirror::last_revision(&place.mirror()).map_err(told)?;
+    let tallied = tally.map_or(0, |tally| tally.revision);
+    if !place.is_there() && mirrored.is_none() {
+        if tallied > 0 {
+            tracing::warn!(
+                path = %path.display(),
+                "the store is new, although there was one of {tallied} changes; nothing that it waits for is removed"
+            );
+        }
+        return Ok(tallied > 0);
+    }
+    // Of before there were tallies.
+    if tallied == 0 && mirrored.is_none() {
+        return Ok(false);
+    }
+    if let Some(sum) = tally.and_then(|tally| tally.closed)
+        && place.checksum().map_err(told)? == sum
+    {
+        return Ok(false);
+    }
+    let copy = match place.copy() {
+        Ok(copy) => copy,
+        Err(error) => {
+            tracing::warn!(%error, "the store is opened without a look at a copy first, for which there is no room");
+            return Ok(false);
+        }
+    };
+    let (_, found) = guarded(|| open_folder(&copy.place.sled, path)).unwrap_or_else(|fault| {
+        Err(StoreError::Corrupt(format!(
+            "the store in {} can't be read ({fault}); {RESTORE}",
+            path.display()
+        )))
+    })?;
+    let known = mirrored.unwrap_or(tallied);
+    if found.revision < known {
+        return Err(StoreError::Corrupt(format!(
+            "the store in {} is damaged: of {known} changes that were written only the first {} can be read; \
+             {RESTORE}",
+            path.display(),
+            found.revision
+        )));
+    }
+    if found.revision < tallied {
+        tracing::warn!(
+            path = %path.display(),
+            "the store is older than it was: it has {} changes, and there were {tallied}; nothing that it waits for \
+             is removed",
+            found.revision
+        );
+    }
+    Ok(found.revision < tallied)
+}
+
+/// sled meets some kinds of damage with a panic.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a fault").to_owned()
+    })
 }
 
 /// Writes the log anew from what is read of it. After a sync that failed, the disk may lack what the page cache has, and no
@@ -60,6 +151,31 @@ pub(super) fn rewrite(path: &Path) -> Result<(), StoreError> {
         fs::rename(&copy, &log)
     };
     rewritten().map_err(|error| io_error(path, "can't be written anew after a failed sync", &error))
+}
+
+/// A copy of a store that no process has open.
+pub(super) fn copy(place: &Place) -> Result<Copy, StoreError> {
+    let _locked = lock_out(place)?;
+    let copied = place.copy();
+    copied.map_err(|error| io_error(&place.sled, "can't be copied to be looked at", &error))
+}
+
+/// Whether a store of this revision lacks what it once had, in words.
+#[cfg(feature = "cli")]
+pub(super) fn behind(place: &Place, revision: u64) -> Option<String> {
+    let mirrored = mirror::last_revision(&place.mirror()).ok().flatten().unwrap_or(0);
+    let tallied = Tally::read(&place.tally).ok().flatten().map_or(0, |tally| tally.revision);
+    let known = mirrored.max(tallied);
+    (revision < known).then(|| format!("of {known} changes only the first {revision} can be read"))
+}
+
+/// Keeps every process from opening the store, until it is dropped.
+pub(super) fn lock_out(place: &Place) -> Result<Option<File>, StoreError> {
+    // Without the right to write where the disk is read-only.
+    let log = OpenOptions::new().read(true).open(place.log());
+    let Ok(log) = log else { return Ok(None) };
+    lock(&place.sled, &log)?;
+    Ok(Some(log))
 }
 
 /// Removes half-written snapshots, which sled would take for the newest one and refuse to open.
@@ -113,7 +229,7 @@ fn open_trees(path: &Path, db: Db) -> Result<Trees, StoreError> {
             Ok(trees)
         }
         Format::Former => {
-            tracing::info!(path = %path.display(), "the store is brought to format 2");
+            tracing::info!(path = %path.display(), "the store is brought to format 3");
             let trees = Trees::open(db).map_err(explain)?;
             let log =
                 open_log(path).map_err(|error| io_error(path, "can't be made durable", &error))?;
@@ -123,6 +239,7 @@ fn open_trees(path: &Path, db: Db) -> Result<Trees, StoreError> {
         Format::Current => {
             let trees = Trees::open(db).map_err(explain)?;
             migrate::tidy(&trees).map_err(|error| in_folder(path, error))?;
+            trees.meta.insert(FORMAT_KEY, FORMAT).map_err(explain)?;
             Ok(trees)
         }
     }
@@ -147,7 +264,7 @@ fn format_of(path: &Path, db: &Db, meta: &Tree) -> Result<Format, StoreError> {
         };
     };
     match &*found {
-        FORMAT => return Ok(Format::Current),
+        FORMAT | UNCHECKED => return Ok(Format::Current),
         migrate::FORMER => return Ok(Format::Former),
         _ => {}
     }
@@ -155,7 +272,7 @@ fn format_of(path: &Path, db: &Db, meta: &Tree) -> Result<Format, StoreError> {
     Err(StoreError::Format(match written.parse::<u32>() {
         Ok(_) => format!(
             "the store in {} was written by a newer Transom: it has format {written}, and this one reads \
-             formats 1 and 2. Nothing was changed. Run the Transom that wrote it; or take its `transom \
+             formats 1 to 3. Nothing was changed. Run the Transom that wrote it; or take its `transom \
              mappings export` to a file, and `transom mappings import` that here into an empty folder, once \
              its `transom outbox list` is empty",
             path.display()
@@ -254,9 +371,10 @@ fn io_error(path: &Path, what: &str, error: &io::Error) -> StoreError {
 pub(super) const REVISION_KEY: &str = "revision";
 pub(super) const LAST_JOB_KEY: &str = "last_job";
 pub(super) const FORMAT_KEY: &str = "format";
-/// Documents and names. Format 1 had one record for both.
-pub(super) const FORMAT: &[u8] = b"2";
-const LOG: &str = "db";
+/// Documents and names, with checksums.
+pub(super) const FORMAT: &[u8] = b"3";
+/// Without checksums; each record gets its own when it is written the next time. Format 1 had one record for both.
+const UNCHECKED: &[u8] = b"2";
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);

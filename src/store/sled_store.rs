@@ -6,14 +6,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use sled::IVec;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::codec::{decode, job_key, name_key};
+use super::codec::{job_key, name_key};
 use super::sled_life::{Life, Stage};
-use super::sled_open::{self, Opened, read_error};
+use super::sled_open::{self, Opened};
+#[cfg(feature = "cli")]
+use super::sled_place::Copy;
+use super::sled_place::Place;
 use super::sled_thread::{StoreThread, Write};
 use super::sled_trees::Trees;
 use super::{
@@ -34,6 +36,9 @@ pub struct SledStore {
     /// `None` once it is closed.
     writes: ArcSwapOption<mpsc::Sender<Write>>,
     thread: Option<JoinHandle<()>>,
+    /// Goes with it.
+    #[cfg(feature = "cli")]
+    copy: Option<Copy>,
 }
 
 impl SledStore {
@@ -43,8 +48,31 @@ impl SledStore {
     /// [`StoreError::Locked`] if another process has it open, [`StoreError::Corrupt`] or
     /// [`StoreError::Format`] if it can't be read as what it is; nothing is deleted then.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let opened = sled_open::open(path.as_ref())?;
-        Self::with(path.as_ref(), Some(opened))
+        Self::open_at(Place::alone(path.as_ref()))
+    }
+
+    /// The same below `store.path`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn open_below(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_at(Place::below(folder))
+    }
+
+    /// A copy of the store below `store.path`, to be looked at: the store itself is not touched. What can't be read is in
+    /// [`damage`](Self::damage).
+    #[cfg(feature = "cli")]
+    pub(crate) fn look_below(folder: &Path) -> Result<Self, StoreError> {
+        let place = Place::below(folder);
+        let copy = sled_open::copy(&place)?;
+        let mut store = Self::open_at(copy.place.clone())?;
+        let damage = sled_open::behind(&place, store.life.revision());
+        damage.into_iter().for_each(|what| store.life.damaged(what));
+        store.copy = Some(copy);
+        Ok(store)
+    }
+
+    fn open_at(place: Place) -> Result<Self, StoreError> {
+        let opened = sled_open::open(&place, false)?;
+        Self::with(place, Some(opened))
     }
 
     /// The same, whatever is wrong with the folder: until the store can be opened, which is tried every few seconds, it
@@ -53,7 +81,11 @@ impl SledStore {
     /// # Errors
     /// There is no thread for it.
     pub fn start(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let store = Self::with(path.as_ref(), None)?;
+        Self::start_at(Place::alone(path.as_ref()))
+    }
+
+    pub(super) fn start_at(place: Place) -> Result<Self, StoreError> {
+        let store = Self::with(place, None)?;
         // A disk that hangs is no reason to wait for ever.
         store.life.wait_for(Stage::Tried, DEADLINE);
         if !store.life.was_open() {
@@ -62,12 +94,12 @@ impl SledStore {
         Ok(store)
     }
 
-    fn with(path: &Path, opened: Option<Opened>) -> Result<Self, StoreError> {
+    fn with(place: Place, opened: Option<Opened>) -> Result<Self, StoreError> {
         let life = Arc::new(Life::new());
         let (writes, waiting) = mpsc::channel(MAX_WAITING);
-        let mut thread = StoreThread::new(path.to_owned(), Arc::clone(&life), waiting);
+        let mut thread = StoreThread::new(place, Arc::clone(&life), waiting);
         if let Some(opened) = opened {
-            thread.install(opened);
+            thread.install(opened)?;
             life.is_well();
         }
         let thread = std::thread::Builder::new()
@@ -80,7 +112,14 @@ impl SledStore {
             readers,
             writes: ArcSwapOption::from_pointee(writes),
             thread: Some(thread),
+            #[cfg(feature = "cli")]
+            copy: None,
         })
+    }
+
+    /// The records that were found damaged so far, at most 100 of them.
+    pub fn damage(&self) -> Vec<String> {
+        self.life.damage()
     }
 
     /// Reads off the async threads. The permit goes with the read, so that reads which hang can't
@@ -151,7 +190,8 @@ impl DocumentStore for SledStore {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Mapping>, StoreError>> {
         let start = after.map_or_else(Vec::new, |key| successor(name_key(key)));
-        Box::pin(self.read(move |trees| trees.list(start, limit)))
+        let life = Arc::clone(&self.life);
+        Box::pin(self.read(move |trees| trees.list(start, limit, &|what| life.damaged(what))))
     }
 
     fn jobs(
@@ -160,10 +200,8 @@ impl DocumentStore for SledStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
         let start = after.map_or_else(Vec::new, |id| successor(job_key(id).to_vec()));
-        Box::pin(self.read(move |trees| {
-            let page = trees.jobs.range(start..).take(limit);
-            page.map(|entry| value("job", entry)).collect()
-        }))
+        let life = Arc::clone(&self.life);
+        Box::pin(self.read(move |trees| trees.list_jobs(start, limit, &|what| life.damaged(what))))
     }
 
     fn health(&self) -> Result<(), String> {
@@ -172,6 +210,14 @@ impl DocumentStore for SledStore {
 
     fn is_ready(&self) -> bool {
         self.life.was_open()
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.life.is_suspect() && self.life.damage().is_empty()
+    }
+
+    fn loss_is_dealt_with(&self) {
+        self.life.suspects(false);
     }
 
     fn failures(&self) -> u64 {
@@ -216,14 +262,6 @@ impl Drop for SledStore {
 fn successor(mut key: Vec<u8>) -> Vec<u8> {
     key.push(0);
     key
-}
-
-fn value<T: serde::de::DeserializeOwned>(
-    what: &str,
-    entry: sled::Result<(IVec, IVec)>,
-) -> Result<T, StoreError> {
-    let (_, bytes) = entry.map_err(|error| read_error(&error))?;
-    decode(what, &bytes)
 }
 
 fn ended() -> StoreError {

@@ -106,7 +106,7 @@ fn a_second_open_is_refused_and_harms_nothing() {
 
 #[tokio::test]
 async fn a_newer_format_is_refused_with_words_and_left_alone() {
-    for (format, words) in [("3", "newer"), ("99", "newer"), ("x", "\"x\"")] {
+    for (format, words) in [("4", "newer"), ("99", "newer"), ("x", "\"x\"")] {
         let folder = TempDir::new().unwrap();
         {
             let store = SledStore::open(folder.path()).unwrap();

@@ -3,16 +3,20 @@
 //! A batch that is under way when the disk fails is not given up. The store is closed, opened again as soon as that can
 //! be done, and tells by its own revision which batches of the group it has; the others are applied then.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::codec::RESTORE;
+use super::mirror::Mirror;
+use super::scrub::Scrub;
 use super::sled_life::{Life, Stage};
-use super::sled_open::{self, Opened};
+use super::sled_open::{self, Opened, guarded};
+use super::sled_place::Place;
 use super::sled_writer::{Changes, WriteError, Writer};
+use super::tally::{Tally, TallyFile};
 use super::{Applied, Batch, StoreError};
 
 /// A batch, and who waits for it.
@@ -23,17 +27,29 @@ pub(super) struct Write {
 }
 
 pub(super) struct StoreThread {
-    path: PathBuf,
+    place: Place,
     life: Arc<Life>,
     writes: mpsc::Receiver<Write>,
     writer: Option<Writer>,
+    /// What it keeps beside sled, while that is open.
+    beside: Option<Beside>,
     /// The last revision that was given out, and the last of those that are known to be durable.
     revision: u64,
     durable: u64,
     /// The trouble as it was told last, and when.
     told: Option<(String, Instant)>,
+    /// How the place looked when a damaged store was refused.
+    refused: Option<Stamp>,
     /// A sync failed: what was read back since is not known to be on the disk.
     distrusted: bool,
+}
+
+type Stamp = Vec<Option<(u64, SystemTime)>>;
+
+struct Beside {
+    mirror: Mirror,
+    tally: TallyFile,
+    scrub: Scrub,
 }
 
 /// A batch of the group under way.
@@ -45,27 +61,59 @@ struct Waiting {
 }
 
 impl StoreThread {
-    pub(super) fn new(path: PathBuf, life: Arc<Life>, writes: mpsc::Receiver<Write>) -> Self {
+    pub(super) fn new(place: Place, life: Arc<Life>, writes: mpsc::Receiver<Write>) -> Self {
         Self {
-            path,
+            place,
             life,
             writes,
             writer: None,
+            beside: None,
             revision: 0,
             durable: 0,
             told: None,
+            refused: None,
             distrusted: false,
         }
     }
 
     /// Takes over a store that was just opened.
-    pub(super) fn install(&mut self, opened: Opened) {
-        let counters = opened.counters;
-        self.life.opens(&opened.trees, counters.last_job);
+    pub(super) fn install(&mut self, opened: Opened) -> Result<(), StoreError> {
+        let (counters, tally) = (opened.counters, opened.tally.clone());
+        if counters.revision < self.durable {
+            return Err(StoreError::Corrupt(format!(
+                "the store in {} lost what was written: it has {} changes, and there were {}; {RESTORE}",
+                self.place.sled.display(),
+                counters.revision,
+                self.durable
+            )));
+        }
+        if !self.place.is_copy {
+            let file = TallyFile::open(&self.place.tally).map_err(|error| {
+                StoreError::Io(format!("the store's tally can't be opened: {error}"))
+            })?;
+            let known = tally.mirror.filter(|_| tally.revision == counters.revision);
+            let mirror = Mirror::open(self.place.mirror(), known);
+            self.beside = Some(Beside { mirror, tally: file, scrub: Scrub::default() });
+        }
+        self.life.suspects(opened.suspect || self.life.is_suspect());
+        self.life.opens(&opened.trees, counters);
         self.durable = counters.revision;
         let writer = Writer::new(opened, Arc::clone(&self.life), self.revision);
         self.revision = writer.revision();
         self.writer = Some(writer);
+        self.note(None);
+        Ok(())
+    }
+
+    /// Writes down how far the store has come.
+    fn note(&mut self, closed: Option<u32>) {
+        let Some(Beside { mirror, tally, .. }) = &mut self.beside else { return };
+        let (revision, last_job) = (self.durable, self.life.last_job());
+        let suspect = self.life.is_suspect();
+        let now = Tally { revision, last_job, mirror: mirror.length(), closed, suspect };
+        if let Err(error) = tally.write(&now) {
+            tracing::warn!(%error, "how far the store has come can't be written beside it");
+        }
     }
 
     /// Serves writes until every sender is gone.
@@ -77,7 +125,7 @@ impl StoreThread {
         self.life.reaches(Stage::Tried);
         while self.opened() {
             self.is_well();
-            let Some(first) = self.writes.blocking_recv() else { break };
+            let Some(first) = self.next() else { break };
             let mut group = vec![first];
             while group.len() < MAX_GROUP
                 && let Ok(next) = self.writes.try_recv()
@@ -89,6 +137,40 @@ impl StoreThread {
             self.life.is_busy(false);
         }
         self.close();
+    }
+
+    /// The next write. Until there is one, the mirror is brought up to date and records are looked at. `None`: there
+    /// will be none.
+    fn next(&mut self) -> Option<Write> {
+        while self.beside.as_ref().is_some_and(Beside::has_work) {
+            match self.writes.try_recv() {
+                Ok(write) => return Some(write),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => self.work(),
+            }
+        }
+        self.writes.blocking_recv()
+    }
+
+    fn work(&mut self) {
+        let Some((Beside { mirror, scrub, .. }, writer)) =
+            self.beside.as_mut().zip(self.writer.as_ref())
+        else {
+            return;
+        };
+        let (revision, last_job) = (writer.revision(), self.life.last_job());
+        if mirror.is_behind() {
+            let stepped = guarded(|| mirror.step(writer.trees(), revision, last_job));
+            if let Ok(Err(StoreError::Corrupt(_))) | Err(_) = stepped {
+                mirror.gives_up();
+            }
+            if !mirror.is_behind() {
+                self.note(None);
+            }
+        } else if let Err(fault) = guarded(|| scrub.step(writer.trees(), &self.life)) {
+            self.life.damaged(format!("reading the store broke off: {fault}"));
+            scrub.gives_up();
+        }
     }
 
     /// Waits until the store is open. `false`: it is not needed any more.
@@ -106,9 +188,20 @@ impl StoreThread {
     }
 
     fn try_open(&mut self) {
+        if self.refused.as_ref().is_some_and(|refused| *refused == self.place.stamp()) {
+            return;
+        }
+        self.refused = None;
         match guarded(|| self.open()) {
-            Ok(Ok(opened)) => self.install(opened),
-            Ok(Err(error)) => self.not_opened(&error.to_string()),
+            Ok(Ok(opened)) => {
+                if let Err(error) = self.install(opened) {
+                    self.not_opened(&error.to_string());
+                }
+            }
+            Ok(Err(error)) => {
+                self.refused = matches!(error, StoreError::Corrupt(_)).then(|| self.place.stamp());
+                self.not_opened(&error.to_string());
+            }
             Err(fault) => self.not_opened(&format!("opening the store broke off: {fault}")),
         }
     }
@@ -117,10 +210,10 @@ impl StoreThread {
         #[cfg(test)]
         self.life.faults.at(super::sled_faults::Moment::Open).map_err(StoreError::Io)?;
         if self.distrusted {
-            sled_open::rewrite(&self.path)?;
+            sled_open::rewrite(&self.place.sled)?;
             self.distrusted = false;
         }
-        sled_open::open(&self.path)
+        sled_open::open(&self.place, self.life.was_open())
     }
 
     fn not_opened(&mut self, error: &str) {
@@ -136,7 +229,7 @@ impl StoreThread {
         self.tell(format!(
             "the store in {} failed: {told}. It is opened again as soon as that can be done, and what waits is \
              written then",
-            self.path.display()
+            self.place.sled.display()
         ));
         self.put_away();
     }
@@ -153,7 +246,7 @@ impl StoreThread {
     fn is_well(&mut self) {
         self.life.is_well();
         if self.told.take().is_some() {
-            tracing::info!(path = %self.path.display(), "the store takes writes again");
+            tracing::info!(path = %self.place.sled.display(), "the store takes writes again");
         }
     }
 
@@ -167,6 +260,7 @@ impl StoreThread {
             let error = match guarded(|| self.try_commit(&mut group)) {
                 Ok(Ok(changes)) => {
                     self.life.cache.written(changes);
+                    self.is_well();
                     return answer(group);
                 }
                 Ok(Err(error)) => error,
@@ -228,18 +322,30 @@ impl StoreThread {
         if wrote {
             writer.sync()?;
             self.durable = self.revision;
+            let lines = writer.take_lines();
+            if let Some(beside) = &mut self.beside {
+                beside.mirror.append(&lines);
+            }
+            self.note(None);
         }
         Ok(changes)
     }
 
     fn close(mut self) {
-        if let Some(writer) = &self.writer
-            && !matches!(guarded(|| writer.close()), Ok(Ok(())))
-        {
+        let Some(writer) = &self.writer else { return self.life.closes("it is closed") };
+        let closed = guarded(|| writer.close());
+        let is_closed = matches!(closed, Ok(Ok(())));
+        if !is_closed {
             tracing::warn!("the store could not be closed cleanly; nothing acknowledged is lost");
         }
+        let mirrored = self.beside.as_ref().is_none_or(|beside| beside.mirror.sync().is_ok());
         self.life.closes("it is closed");
         self.put_away();
+        if is_closed && mirrored {
+            let sum = self.place.checksum().ok();
+            self.note(sum);
+            let _ = self.beside.as_ref().map(|beside| beside.tally.sync());
+        }
     }
 
     /// sled panics where its last sync fails.
@@ -247,6 +353,12 @@ impl StoreThread {
         let writer = self.writer.take();
         self.revision = writer.as_ref().map_or(0, Writer::revision).max(self.revision);
         let _ = guarded(move || drop(writer));
+    }
+}
+
+impl Beside {
+    fn has_work(&self) -> bool {
+        self.mirror.is_behind() || !self.scrub.is_done()
     }
 }
 
@@ -275,14 +387,6 @@ fn fail(group: &mut [Waiting], error: &StoreError) {
             _ => StoreError::Io(told),
         }));
     }
-}
-
-/// sled meets some kinds of damage with a panic.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a fault").to_owned()
-    })
 }
 
 /// Batches that share one flush and fsync.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sled::{Db, IVec, Tree};
 
 use super::codec::{RESTORE, decode, job_key, name_key};
+use super::scrub::shown;
 use super::sled_open::read_error;
 use super::{DocId, Document, Job, JobId, Mapping, StoreError};
 use crate::document::DocumentKey;
@@ -54,18 +55,46 @@ impl Trees {
         Ok(found.map(|document| Mapping { key: key.clone(), document }))
     }
 
-    /// Up to `limit` names from `start` on.
-    pub(super) fn list(&self, start: Vec<u8>, limit: usize) -> Result<Vec<Mapping>, StoreError> {
+    /// Up to `limit` names from `start` on; what is damaged is told instead.
+    pub(super) fn list(
+        &self,
+        start: Vec<u8>,
+        limit: usize,
+        damaged: &dyn Fn(String),
+    ) -> Result<Vec<Mapping>, StoreError> {
         let read = |entry: sled::Result<(IVec, IVec)>| {
             let (name, _) = entry.map_err(|error| read_error(&error))?;
             let mut key = None;
             let found = self.find_by(&name, |document| {
                 key = document.names.iter().find(|key| name_key(key) == *name).cloned();
                 key.is_some()
-            })?;
-            Ok(found.zip(key).map(|(document, key)| Mapping { key, document }))
+            });
+            let found = skip_damaged(
+                found,
+                || format!("the name {} is damaged", shown("name", &name)),
+                damaged,
+            )?;
+            Ok(found.flatten().zip(key).map(|(document, key)| Mapping { key, document }))
         };
         self.names.range(start..).filter_map(|entry| read(entry).transpose()).take(limit).collect()
+    }
+
+    /// Up to `limit` jobs from `start` on; what is damaged is told instead.
+    pub(super) fn list_jobs(
+        &self,
+        start: Vec<u8>,
+        limit: usize,
+        damaged: &dyn Fn(String),
+    ) -> Result<Vec<Job>, StoreError> {
+        let read = |entry: sled::Result<(IVec, IVec)>| {
+            let (id, record) = entry.map_err(|error| read_error(&error))?;
+            skip_damaged(
+                decode("job", &record),
+                || format!("the job {} is damaged", shown("job", &id)),
+                damaged,
+            )
+        };
+        self.jobs.range(start..).filter_map(|entry| read(entry).transpose()).take(limit).collect()
     }
 
     /// `has` tells whether the document has this name. Between both reads, it may have lost it.
@@ -86,6 +115,20 @@ impl Trees {
         Err(StoreError::Corrupt(format!(
             "the name {name} points at no document of its own; {RESTORE}"
         )))
+    }
+}
+
+fn skip_damaged<T>(
+    read: Result<T, StoreError>,
+    what: impl FnOnce() -> String,
+    damaged: &dyn Fn(String),
+) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Corrupt(_)) => {
+            damaged(what());
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 

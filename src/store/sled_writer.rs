@@ -11,6 +11,7 @@ use sled::transaction::{
 };
 
 use super::codec::{encode, job_key, name_key};
+use super::mirror::LineText;
 #[cfg(test)]
 use super::sled_faults::Moment;
 use super::sled_life::Life;
@@ -28,6 +29,8 @@ pub(super) struct Writer {
     log: File,
     life: Arc<Life>,
     revision: u64,
+    /// What the mirror does not have yet.
+    lines: Vec<u8>,
 }
 
 /// Why a batch was not written.
@@ -43,8 +46,17 @@ pub(super) enum WriteError {
 impl Writer {
     /// `revision`: the last one that was given out, durable or not.
     pub(super) fn new(opened: Opened, life: Arc<Life>, revision: u64) -> Self {
-        let Opened { trees, log, counters } = opened;
-        Self { trees, log, life, revision: counters.revision.max(revision) }
+        let Opened { trees, log, counters, .. } = opened;
+        Self { trees, log, life, revision: counters.revision.max(revision), lines: Vec::new() }
+    }
+
+    pub(super) fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
+    /// Of the last group.
+    pub(super) fn take_lines(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.lines)
     }
 
     /// Of the last batch.
@@ -75,6 +87,7 @@ impl Writer {
         let encoded = self.encode(batch, names)?;
         self.life.cache.writing(encoded.changes.iter().map(|(key, _)| key));
         self.write(&encoded)?;
+        encoded.line().end(self.revision, self.life.last_job(), false, &mut self.lines);
         changes.extend(encoded.changes);
         Ok(Applied::Done)
     }
@@ -219,4 +232,24 @@ struct Encoded {
     jobs: Vec<([u8; 8], Option<Vec<u8>>)>,
     /// For the cache.
     changes: Changes,
+}
+
+impl Encoded {
+    /// The same for the mirror. Names are in their documents.
+    fn line(&self) -> LineText {
+        let mut line = LineText::default();
+        for (id, record) in &self.documents {
+            match record {
+                Some(record) => line.document(record),
+                None => line.removed(id),
+            }
+        }
+        for (id, record) in &self.jobs {
+            match record {
+                Some(record) => line.job(record),
+                None => line.done(id),
+            }
+        }
+        line
+    }
 }

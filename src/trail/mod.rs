@@ -128,6 +128,7 @@ impl Listener for Following {
         {
             let mut told = trail.told();
             told.decision = Some(reason);
+            #[cfg(feature = "cli")]
             if matches!(event, Event::Refused { .. }) {
                 told.lane = "refused".into();
             }

@@ -1,15 +1,17 @@
 //! The store's disk stalls, fills up, becomes read-only, or is not there at the start.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use http::Method;
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::support::missing::missing;
-use crate::support::{Form, World};
+use crate::support::{Form, World, process};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_stalls_holds_replies_as_long_as_it_may_and_loses_nothing() {
@@ -121,6 +123,117 @@ async fn a_start_without_a_place_for_the_store_waits_for_one() {
     until_ready(&world, 200, "").await;
     let id = world.upload_as("ann", "kept.pdf").await;
     world.session_in_the_end("ann", &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_store_is_told_left_alone_and_repaired_while_the_app_is_served() {
+    let mut world = World::usual().start(Form::Binary).await;
+    let mut ids = Vec::new();
+    for number in 0..10 {
+        ids.push(world.upload_as("ann", &format!("{number}.pdf")).await);
+    }
+    for id in &ids {
+        world.session_in_the_end("ann", id).await;
+    }
+    world.dws.fault("upload", json!({ "fault": "status", "status": 429 })).await;
+    let waiting = world.upload_as("ann", "waiting.pdf").await;
+    world.stop().await;
+    let log = world.dir().join("data/sled/db");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let found = bytes.windows(5).position(|part| part == b"5.pdf").unwrap();
+    bytes[found] ^= 4;
+    std::fs::write(&log, bytes).unwrap();
+    let before = content(&world.dir().join("data"));
+
+    let config = world.config_path.display().to_string();
+    let run = async |arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend_from_slice(&["--config", &config]);
+        let output = process::run(&all).await;
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told) = run(&["store", "verify"]).await;
+    assert!(code == Some(1) && told.contains("transom store repair"), "{told}");
+    run(&["mappings", "list"]).await;
+    run(&["outbox", "list"]).await;
+    assert!(content(&world.dir().join("data")) == before, "looking changed something");
+
+    world.start_again().await;
+    if world.log().contains("is damaged") {
+        until_ready(&world, 503, "unready").await;
+        assert_eq!(world.get_as("ann", &format!("/api/files/{}", ids[0])).await.status(), 200);
+    }
+    world.stop().await;
+    world.dws.clear_faults().await;
+    let (code, told) = run(&["store", "repair"]).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(run(&["store", "verify"]).await.0, Some(0));
+    world.start_again().await;
+    until_ready(&world, 200, "").await;
+    for id in ids.iter().chain([&waiting]) {
+        world.session_in_the_end("ann", id).await;
+    }
+    assert_eq!(world.dws.documents().await.len(), 11);
+    world.spool_is_empty_in_the_end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_made_while_it_runs_brings_back_documents_and_waiting_uploads() {
+    let mut world = World::usual().start(Form::Binary).await;
+    let shown = world.upload_as("ann", "shown.pdf").await;
+    world.session_in_the_end("ann", &shown).await;
+    world.dws.fault("upload", json!({ "fault": "status", "status": 429 })).await;
+    let waiting = world.upload_as("ann", "waiting.pdf").await;
+    let config = world.config_path.display().to_string();
+    let file = world.dir().join("backup").display().to_string();
+    let made = process::run(&["store", "backup", &file, "--config", &config]).await;
+    let told = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success() && told.contains("2 documents, 1 jobs, 1 waiting"), "{told}");
+    let refused = process::run(&["store", "restore", &file, "--config", &config]).await;
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && told.contains("another process"), "{told}");
+
+    world.kill().await;
+    std::fs::remove_dir_all(world.dir().join("data")).unwrap();
+    let restored = process::run(&["store", "restore", &file, "--config", &config]).await;
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    world.start_again().await;
+    assert_eq!(world.session_as("ann", &shown).await.0, 200);
+    assert_eq!(world.spooled().len(), 1);
+    assert_eq!(world.session_as("ann", &waiting).await.0, 202, "it is known, and waits");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_store_waited_for_outlives_the_store() {
+    let mut world = World::usual().start(Form::Binary).await;
+    world.dws.fault("upload", json!({ "fault": "status", "status": 429 })).await;
+    world.upload_as("ann", "waiting.pdf").await;
+    let waiting = world.spooled();
+    assert_eq!(waiting.len(), 1);
+    world.kill().await;
+    std::fs::remove_dir_all(world.dir().join("data/sled")).unwrap();
+    world.start_again().await;
+    until_ready(&world, 200, "").await;
+    world.logged("were moved to").await;
+    assert!(world.spooled().is_empty());
+    let aside = content(&world.dir().join("data"));
+    let name = waiting[0].as_str();
+    assert!(aside.keys().any(|path| path.ends_with(name)), "{name} in {:?}", aside.keys());
+}
+
+/// Every file below, with its bytes.
+fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(content(&path));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            found.insert(path, bytes);
+        }
+    }
+    found
 }
 
 async fn until_ready(world: &World, code: u16, word: &str) -> String {

@@ -9,6 +9,7 @@ mod access_log;
 mod advisories;
 mod ambiguous_forms;
 mod audit;
+mod backfill;
 mod bad_input;
 mod behind_caches;
 mod behind_haproxy;

@@ -198,7 +198,7 @@ fn documents(config: &Config) -> (Option<Arc<dyn DocumentStore>>, Document, Opti
     let path = sled_path(&config.store.path);
     let why = match path.join("db").exists() {
         false => "there is no store yet".to_owned(),
-        true => match SledStore::open(&path) {
+        true => match SledStore::look_below(&config.store.path) {
             Ok(store) => return (Some(Arc::new(store)), Document::Known, None),
             Err(StoreError::Locked(_)) => {
                 let admin = config.server.admin.map(|at| format!(", by --admin http://{at}"));

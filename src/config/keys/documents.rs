@@ -48,6 +48,13 @@ pub(super) static KIND: Section = Section {
         .unwritten("only what comes by is known")
         .example("\"GET /files/{id}/content\""),
         setting(
+            "list",
+            Accepts::Table(&LIST),
+            "Where the app lists its documents: what `transom backfill` walks through when it is given no file of ids.",
+        )
+        .unwritten("ids come from a file")
+        .example("{ route = \"GET /api/files?page={page}\", ids = \"$.data[*].id\", next = \"$.next\" }"),
+        setting(
             "probe",
             Accepts::OneOrMore(&Accepts::Either(&[Accepts::Text(&ROUTE), Accepts::Table(&PROBE)])),
             "The request that tells whether a caller may see the document: a 2xx is a yes, unless it is a web page that \
@@ -111,6 +118,33 @@ static SOURCE: Section = Section {
         setting("url", Accepts::Text(&JSON_PATH), "Where the answer has the address of the bytes.")
             .later("a source in two steps (`url`)")
             .example("\"$.download_url\""),
+    ],
+};
+
+static LIST: Section = Section {
+    title: "[documents.<kind>.list]",
+    about: "It carries the headers that `transom backfill --header` gives, and no body.",
+    settings: &[
+        setting(
+            "route",
+            Accepts::Text(&ROUTE),
+            "Method and path of a page, with `{page}` where its number belongs, from 1, or what `next` says.",
+        )
+        .required()
+        .example("\"GET /api/files?page={page}\""),
+        setting("ids", Accepts::Text(&JSON_PATH), "Where a page has the ids of its documents.")
+            .required()
+            .example("\"$.data[*].id\""),
+        setting(
+            "next",
+            Accepts::Text(&JSON_PATH),
+            "Where a page tells of the next: its address at the app, what belongs at `{page}`, or `true` for one more. \
+             The last page has nothing there, `null`, `false` or an empty text.",
+        )
+        .unwritten("pages are counted until one has no ids; without `{page}` there is only one")
+        .example("\"$.next\""),
+        setting("headers", HEADERS, "Headers besides: `accept` says which answer is meant.")
+            .example("{ accept = \"application/json\" }"),
     ],
 };
 

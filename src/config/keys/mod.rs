@@ -20,6 +20,7 @@ mod tests;
 mod view;
 
 use super::problem::alternatives;
+pub(super) use store::BACKENDS;
 pub(super) use syntax::Syntax;
 
 /// The keys of one table. A table that may stand in several places is described once.

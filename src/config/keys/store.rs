@@ -7,6 +7,9 @@ use super::locators::SECRET;
 use super::syntax::{DURATION, FILE_PATH, SDK, SIZE, WEB};
 use super::{Accepts, Section, setting};
 
+/// The sections of backends, each with its address where none is written.
+pub(in crate::config) const BACKENDS: &[(&str, Option<&str>)] = &[("dws", Some(DWS_URL))];
+
 pub(super) static DWS: Section = Section {
     title: "[dws]",
     about: "Nutrient's DWS Viewer API, which has the documents to view.",

@@ -448,4 +448,4 @@ impl<S: Write + Unpin> Write for ObservedIo<S> {
 }
 
 /// Clients that ask one thing after another do so faster. In tests, every pause is one.
-pub(super) const REST_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2000 });
+pub(crate) const REST_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2000 });

@@ -308,7 +308,7 @@ mod tests {
     use super::super::observer::testing::unheard;
     use super::super::signal;
     use super::*;
-    use crate::proxy::testing::{PATIENCE, PATIENT};
+    use crate::http::testing::{PATIENCE, PATIENT};
 
     /// tokio gives each turn of a task a budget of 128 steps.
     #[tokio::test]

@@ -8,10 +8,6 @@ mod connection;
 pub(crate) mod expect;
 mod http2;
 mod interim;
-#[cfg(test)]
-mod interim_tests;
-#[cfg(test)]
-mod limit_tests;
 pub(crate) mod limits;
 mod linger;
 mod listen;
@@ -19,16 +15,14 @@ mod observer;
 pub(crate) mod pace;
 mod presence;
 pub(crate) mod proxy_protocol;
-#[cfg(test)]
-mod proxy_protocol_tests;
 mod replying;
 pub(crate) mod room;
 mod seats;
 pub(crate) mod signal;
-#[cfg(test)]
-mod tests;
 pub(crate) mod workers;
 
+#[cfg(test)]
+pub(crate) use activity::REST_AFTER;
 pub(crate) use limits::{ClientLimits, Limit, Limits};
 pub(crate) use listen::{Entrance, serve};
 pub(crate) use observer::{Observer, ReplyObserver};

@@ -153,4 +153,4 @@ fn hear_interim(request: &mut Request<RequestBody>) {
 /// Below the 5 s after which common app servers close an idle connection.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// No app server is known that closes an idle connection sooner than after a second.
-pub(super) const SHORT_IDLE_TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const SHORT_IDLE_TIMEOUT: Duration = Duration::from_millis(500);

@@ -20,17 +20,10 @@ mod pool;
 mod stream;
 mod upgrade;
 
-#[cfg(test)]
-mod reach_tests;
-#[cfg(test)]
-mod reuse_tests;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod upgrade_tests;
-
 pub(crate) use body::UpstreamBody;
 pub(crate) use client::{Exchange, UpstreamClient};
 pub(crate) use connect::{CertificateProblem, ConnectTimedOut, TlsFailed};
+#[cfg(test)]
+pub(crate) use connections::SHORT_IDLE_TIMEOUT;
 pub(crate) use failure::{Failure, UpstreamError};
 pub(crate) use parameters::UpstreamParameters;

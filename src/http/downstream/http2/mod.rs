@@ -4,8 +4,6 @@ mod hpack;
 mod interim;
 mod reply;
 mod targets;
-#[cfg(test)]
-mod tests;
 
 use std::future::Future;
 use std::pin::Pin;

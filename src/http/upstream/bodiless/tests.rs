@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::super::parameters::UpstreamParameters;
 use crate::http::interim::OnInterim;
-use crate::proxy::testing::{App, PATIENCE, Peer};
+use crate::http::testing::{App, PATIENCE, Peer};
 
 use super::super::body::UpstreamBody;
 use super::super::connect::Connector;

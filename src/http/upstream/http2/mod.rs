@@ -2,11 +2,11 @@
 //! interim replies over.
 
 mod alive;
+#[cfg(test)]
+mod alive_tests;
 mod connections;
 mod exchange;
 mod replay;
-#[cfg(test)]
-mod tests;
 mod upload;
 
 use std::sync::Arc;

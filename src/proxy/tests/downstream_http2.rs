@@ -6,10 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
-use crate::http::downstream::ClientLimits;
+use crate::http::downstream::{ClientLimits, Limits, REST_AFTER};
 
-use super::super::Limits;
-use super::super::activity::REST_AFTER;
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Peer, Proxy};
 
 /// RFC 9113 section 6.

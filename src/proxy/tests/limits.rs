@@ -7,10 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use crate::config::AppLimits;
-use crate::http::downstream::ClientLimits;
+use crate::http::downstream::{ClientLimits, Limits, REST_AFTER};
 
-use super::Limits;
-use super::activity::REST_AFTER;
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Peer, Proxy, tls};
 
 async fn proxy(app: &App, clients: ClientLimits, of_app: AppLimits) -> Proxy {

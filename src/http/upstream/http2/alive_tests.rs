@@ -10,7 +10,7 @@ use h2::client::Connection;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 
-use super::super::alive::{greet, stay_alive};
+use super::alive::{greet, stay_alive};
 
 const HOURS: Duration = Duration::from_secs(10_000);
 

@@ -1,7 +1,6 @@
 //! An app that speaks HTTP/2 and nothing else, frame by frame.
 #![allow(clippy::unwrap_used)]
 
-mod alive;
 mod replies;
 mod requests;
 

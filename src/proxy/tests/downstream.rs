@@ -7,8 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Limits;
-use crate::http::downstream::ClientLimits;
+use crate::http::downstream::{ClientLimits, Limits};
 
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Proxy};
 

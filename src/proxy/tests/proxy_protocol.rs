@@ -5,9 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, timeout};
 
 use crate::config::AppLimits;
-use crate::http::downstream::ClientLimits;
+use crate::http::downstream::{ClientLimits, Entrance, Limits};
 
-use super::{Entrance, Limits};
 use crate::proxy::testing::{App, PATIENCE, PATIENT, Proxy, tls};
 
 const V2_IPV4: &[u8] =

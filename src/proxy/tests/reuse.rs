@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::proxy::testing::{App, PATIENCE, Peer, Proxy};
 
-use super::connections::SHORT_IDLE_TIMEOUT;
+use crate::http::upstream::SHORT_IDLE_TIMEOUT;
 
 const REPLY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

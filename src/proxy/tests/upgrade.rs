@@ -1,7 +1,7 @@
 //! Changes of protocol, and what comes of those that are not agreed to.
 #![allow(clippy::unwrap_used)]
 
-use super::tests::{chain, header};
+use super::upstream::{chain, header};
 
 #[tokio::test]
 async fn an_upgrade_is_tunnelled_once_the_app_agreed() {
