@@ -131,7 +131,7 @@ pub(super) async fn now_and_then(core: &Core) {
                 );
             }
             Err(error) => {
-                tracing::info!(%error, "what DWS has could not be compared with what is known of it")
+                tracing::info!(%error, "what DWS has could not be compared with what is known of it");
             }
         }
     }

@@ -59,7 +59,8 @@ async fn kills_at_random_moments_lose_and_double_nothing() {
         accepted.extend(uploads.await.unwrap().into_iter().flatten());
         world.start_again().await;
     }
-    world.settled().await;
+    world.dws.has_documents_at_least(accepted.len()).await;
+    world.spool_is_empty_in_the_end().await;
     world.stop().await;
     let config = world.config_path.display().to_string();
     let left = process::run(&["outbox", "--config", &config, "list"]).await;
