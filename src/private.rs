@@ -36,6 +36,18 @@ pub(crate) fn content(dir: &Path) {
     }
 }
 
+/// A file of mode 0600, empty.
+///
+/// # Errors
+/// It can't be made.
+pub(crate) fn file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// A file without a name, which goes with its handle.
 ///
 /// # Errors

@@ -76,10 +76,10 @@ enum Command {
     Mappings(mappings::MappingsArgs),
     /// Show deliveries to DWS that are waiting or parked, and decide on them
     Outbox(outbox::OutboxArgs),
-    /// Compare what DWS has with what is known of it, and put it right
-    Settle(settle::SettleArgs),
     /// Verify, repair, back up or restore what Transom keeps on the disk
     Store(store_care::StoreCareArgs),
+    /// Compare what DWS has with what is known of it, and put it right
+    Settle(settle::SettleArgs),
     /// Check the record of the sessions that were handed out
     Audit(audit::AuditArgs),
     /// Print every key of the configuration: type, default, meaning, example
@@ -104,8 +104,8 @@ impl Cli {
             Command::Status(args) => args.run(),
             Command::Mappings(args) => args.run(),
             Command::Outbox(args) => args.run(),
-            Command::Settle(args) => args.run(),
             Command::Store(args) => args.run(),
+            Command::Settle(args) => args.run(),
             Command::Audit(args) => args.run(),
             Command::Reference(args) => args.run(),
             Command::Schema => reference::schema(),

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::private;
+
 /// Whether new attempts are made. Rests as a file in the spool, so that a restart does not end it.
 #[derive(Debug)]
 pub(crate) struct Pause {
@@ -30,7 +32,7 @@ impl Pause {
     pub(crate) fn set(&self, on: bool) -> io::Result<()> {
         self.is_on.store(on, Ordering::Release);
         if on {
-            File::create(&self.file)?;
+            private::file(&self.file)?;
         } else if let Err(error) = fs::remove_file(&self.file)
             && error.kind() != io::ErrorKind::NotFound
         {

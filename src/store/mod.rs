@@ -19,11 +19,11 @@ mod migrate;
 mod mirror;
 mod names;
 mod provenance;
-mod sent;
 #[cfg(feature = "store-sled")]
 pub(crate) mod rescue;
 #[cfg(feature = "store-sled")]
 mod scrub;
+mod sent;
 #[cfg(feature = "store-sled")]
 mod sled_cache;
 #[cfg(all(test, feature = "store-sled"))]

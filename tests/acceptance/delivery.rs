@@ -288,4 +288,4 @@ async fn a_gateways_4xx_throws_no_document_away() {
 }
 
 /// What was not found is looked for again after two seconds.
-const SETTLE_SOON: &str = "upload_idle = \"1s\"";
+pub(crate) const SETTLE_SOON: &str = "upload_idle = \"1s\"";

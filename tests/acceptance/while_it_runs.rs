@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::delivery::SETTLE_SOON;
 use crate::support::{Form, World, process};
 
 /// A command of `transom` with the world's configuration: exit code, standard output and standard error.
@@ -28,22 +29,24 @@ async fn lines(world: &World, line: &[&str]) -> Vec<Value> {
 /// A document whose upload is parked, as its bytes are not in the spool any more: the app's id, the job's number,
 /// where the file was, and what was in it.
 async fn parked(world: &World) -> (String, String, PathBuf, Vec<u8>) {
-    world.dws.fault("any", json!({ "fault": "status", "status": 503 })).await;
+    world.spool_is_empty_in_the_end().await;
+    lines(world, &["outbox", "pause"]).await;
     let id = world.upload_as("ann", "a.pdf").await;
     let name = world.spooled().into_iter().find(|name| name.len() == 32).unwrap();
     let file = world.dir().join("data/spool").join(name);
     let bytes = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    world.dws.clear_faults().await;
-    for _ in 0..300 {
+    lines(world, &["outbox", "resume"]).await;
+    for _ in 0..150 {
         let jobs = lines(world, &["outbox", "list"]).await;
         if let Some(job) = jobs.iter().find(|job| job["state"] == "parked") {
             assert_eq!((&job["kind"], &job["document"]), (&json!("files"), &json!(id)), "{job}");
             return (id, job["id"].as_u64().unwrap().to_string(), file, bytes);
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    panic!("it was never parked:\n{}", world.log());
+    let jobs = lines(world, &["outbox", "list"]).await;
+    panic!("it was never parked: {jobs:?}\n{}", world.log());
 }
 
 async fn post(world: &World, path: &str, headers: &[(&str, &str)]) -> u16 {
@@ -56,7 +59,7 @@ async fn post(world: &World, path: &str, headers: &[(&str, &str)]) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_upload_is_sent_again_while_transom_runs() {
-    let world = World::usual().start(Form::Binary).await;
+    let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let (id, job, file, bytes) = parked(&world).await;
     let shown = lines(&world, &["outbox", "show", &job]).await;
     assert_eq!(shown.len(), 1);
@@ -74,7 +77,7 @@ async fn a_parked_upload_is_sent_again_while_transom_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_upload_is_given_up_while_transom_runs() {
-    let world = World::usual().start(Form::Binary).await;
+    let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let (id, job, ..) = parked(&world).await;
     lines(&world, &["outbox", "drop", &job]).await;
     assert!(lines(&world, &["outbox", "list"]).await.is_empty());
@@ -84,7 +87,7 @@ async fn a_parked_upload_is_given_up_while_transom_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_upload_that_was_found_at_dws_is_bound_to_it() {
-    let world = World::usual().start(Form::Binary).await;
+    let world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let other = world.upload_as("ann", "b.pdf").await;
     let found = world.session_in_the_end("ann", &other).await["document_id"].clone();
     let found = found.as_str().unwrap();
@@ -105,7 +108,7 @@ async fn a_parked_upload_that_was_found_at_dws_is_bound_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_document_says_so_everywhere() {
-    let mut world = World::usual().start(Form::Binary).await;
+    let mut world = World::usual().dws_settings(SETTLE_SOON).start(Form::Binary).await;
     let (id, job, ..) = parked(&world).await;
     let (status, problem) = world.session_as("ann", &id).await;
     assert_eq!((status, &problem["code"]), (503, &json!("document_parked")), "{problem}");

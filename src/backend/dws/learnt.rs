@@ -1,6 +1,6 @@
 //! What the replies of this DWS tell of it, remembered for its address and key.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -75,7 +75,7 @@ fn write(file: &Path, told: Told) -> io::Result<()> {
         private::folder(folder)?;
     }
     let partial = file.with_extension("partial");
-    let mut content = File::create(&partial)?;
+    let mut content = private::file(&partial)?;
     content.write_all(&serde_json::to_vec(&told)?)?;
     content.sync_all()?;
     fs::rename(partial, file)
