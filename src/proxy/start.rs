@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::forward::Forwarder;
 use crate::Transom;
@@ -27,7 +27,7 @@ use super::sockets::Sockets;
 use super::stack::Stack;
 use crate::http::downstream::signal::{self, Hangups, Shutdown, Trigger};
 use crate::http::downstream::workers::{self, Workers};
-use crate::http::downstream::{Entrance, Limits, serve};
+use crate::http::downstream::{Entrance, FIRST_REQUEST, Limits, serve};
 use crate::proxy::tls::{Certificate, TlsError};
 
 /// Starts everything that `config` describes on these sockets, whatever it says of addresses.
@@ -167,15 +167,22 @@ impl RunningProxy {
 
     /// Makes room for another process on the same sockets and the same store. Returns when nothing that needs the
     /// store is under way, after `server.drain` at the latest; other requests go on, for as long as that allows.
-    pub(crate) async fn release(self) -> Released {
+    pub(crate) async fn release(mut self) -> Released {
         let drain = self.stacks.entrance.limits().drain;
         self.stop_proxy.pull();
         self.stop_admin.pull();
         let transom = self.stacks.transom.clone();
         let in_flight = transom.engine().in_flight.clone();
-        if timeout(drain, in_flight.none()).await.is_err() {
-            let requests = in_flight.count();
-            tracing::warn!(requests, "uploads or views did not end in time, and lose the store");
+        let quiet = async {
+            sleep(FIRST_REQUEST).await;
+            in_flight.none().await;
+        };
+        tokio::select! {
+            () = self.proxy.drained() => {}
+            quiet = timeout(drain, quiet) => if quiet.is_err() {
+                let requests = in_flight.count();
+                tracing::warn!(requests, "uploads or views did not end in time, and lose the store");
+            },
         }
         transom.stop(DELIVERY_AT_MOST).await;
         transom.engine().store.close().await;
@@ -195,8 +202,8 @@ impl RunningProxy {
 
     /// What has no part in an answer any more.
     async fn end(self) {
-        if let Some(admin) = self.admin {
-            ended("admin", admin).await;
+        if let Some(mut admin) = self.admin {
+            ended("admin", &mut admin).await;
         }
         if let Serving::Workers(workers) = self.proxy {
             workers.end();
@@ -224,8 +231,9 @@ impl Serving {
         match self {
             Self::Workers(workers) => workers.drained().await,
             Self::Tasks(tasks) => {
-                for task in tasks.drain(..) {
+                while let Some(task) = tasks.last_mut() {
                     ended("proxy", task).await;
+                    tasks.pop();
                 }
             }
         }
@@ -279,7 +287,7 @@ fn remedy(error: &io::Error) -> String {
     format!("{error}{advice}")
 }
 
-async fn ended(name: &str, task: JoinHandle<()>) {
+async fn ended(name: &str, task: &mut JoinHandle<()>) {
     if let Err(error) = task.await {
         tracing::error!(%error, "the {name} listener ended by a fault");
     }

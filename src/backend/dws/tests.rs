@@ -327,7 +327,7 @@ async fn huge_errors_are_cut() {
     let bench = Bench::new().await;
     bench.fault(json!({ "route": "session", "fault": "huge_error" })).await;
     let error = bench.session("D1").await.unwrap_err();
-    assert_eq!(error.kind, BackendErrorKind::Refused);
+    assert_eq!(error.kind, BackendErrorKind::Gateway);
     assert!(error.detail.len() < 400, "{}", error.detail.len());
 }
 

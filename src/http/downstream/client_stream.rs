@@ -56,17 +56,20 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ClientStream<I> {
         end.closing && end.io.is_unheard()
     }
 
-    /// Waits for the next request; `false`: it will not come, and the connection is closed.
+    /// Waits for the next request; `false`: it will not come, and the connection is closed. `is_new`: no request has come
+    /// yet, so that the first may be on its way when a shutdown begins.
     pub(super) async fn rest(
         &self,
+        is_new: bool,
         activity: &ConnectionActivity,
         client: ClientInfo,
         observer: &dyn Observer,
         shutdown: &mut Shutdown,
     ) -> bool {
-        loop {
+        let mut first_by = None;
+        while first_by.is_none_or(|time| Instant::now() < time) {
             let check = match activity.check(Instant::now()) {
-                Ok(check) => check,
+                Ok(check) => check.min(first_by.unwrap_or(check)),
                 Err(limit) => {
                     observer.limit_reached(limit, Some(client.peer));
                     break;
@@ -80,7 +83,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ClientStream<I> {
                     None => break,
                 },
                 () = sleep_until(check) => {}
-                () = shutdown.requested() => break,
+                () = shutdown.requested(), if first_by.is_none() => match is_new {
+                    true => first_by = Some(Instant::now() + FIRST_REQUEST),
+                    false => break,
+                },
                 () = activity.left() => {
                     observer.evicted(client.peer);
                     return false;
@@ -197,6 +203,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<I> {
 }
 
 const FAREWELL: Duration = Duration::from_secs(1);
+/// For the first request of a new connection, after a shutdown has begun: a client that has just connected is about to
+/// send it.
+pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// Bytes; most requests are shorter.
 const AHEAD: usize = 4096;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -231,7 +240,7 @@ mod tests {
         drop(activity.request(http::Version::HTTP_11));
         let client = ClientInfo { peer: CLIENT.into(), tls: false };
         let (_trigger, mut shutdown) = signal::shutdown();
-        stream.rest(&activity, client, &*unheard(), &mut shutdown).await
+        stream.rest(false, &activity, client, &*unheard(), &mut shutdown).await
     }
 
     #[tokio::test]
@@ -246,6 +255,31 @@ mod tests {
         theirs.write_all(b" HTTP/1.1\r\nHost: d\r\n\r\n").await.unwrap();
         assert_eq!(stream.read(&mut read).await.unwrap(), 22);
         assert!(stream.may_rest());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_on_its_way_on_a_new_connection_outruns_a_shutdown() {
+        for (is_new, sends, heard) in
+            [(true, true, true), (true, false, false), (false, true, false)]
+        {
+            let (stream, mut theirs) = stream();
+            let limits = Limits { of_clients: ClientLimits::default(), drain: Duration::ZERO };
+            let activity = ConnectionActivity::new(&limits);
+            let client = ClientInfo { peer: CLIENT.into(), tls: false };
+            let (trigger, mut shutdown) = signal::shutdown();
+            trigger.pull();
+            let says = async {
+                tokio::time::sleep(FIRST_REQUEST / 2).await;
+                if sends {
+                    // Fails where the connection is closed by now.
+                    let _ = theirs.write_all(b"GET /").await;
+                }
+            };
+            let observer = unheard();
+            let rest = stream.rest(is_new, &activity, client, &*observer, &mut shutdown);
+            let (rested, ()) = tokio::join!(rest, says);
+            assert_eq!(rested, heard, "new: {is_new}, sends: {sends}");
+        }
     }
 
     #[tokio::test]

@@ -100,12 +100,14 @@ impl<'e, I: AsyncRead + AsyncWrite + Unpin + Send + 'static> ClientConnection<'e
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let mut is_new = true;
         // It begins with a rest, since it is not known yet what it will speak.
         while self
             .stream
-            .rest(&self.activity, self.client, &**self.observer, &mut self.shutdown)
+            .rest(is_new, &self.activity, self.client, &**self.observer, &mut self.shutdown)
             .await
         {
+            is_new = false;
             // Boxed, so that nothing of it is left while the connection rests.
             if let Spoken::All = Box::pin(self.connection(make.clone())).await {
                 break;

@@ -23,6 +23,7 @@ pub(crate) mod workers;
 
 #[cfg(test)]
 pub(crate) use activity::REST_AFTER;
+pub(crate) use client_stream::FIRST_REQUEST;
 pub(crate) use limits::{ClientLimits, Limit, Limits};
 pub(crate) use listen::{Entrance, serve};
 pub(crate) use observer::{Observer, ReplyObserver};

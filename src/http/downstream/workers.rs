@@ -59,12 +59,14 @@ impl Workers {
 
     /// Waits until every worker has served its last connection.
     pub(crate) async fn drained(&mut self) {
-        for (number, worker) in self.serving.iter_mut().enumerate() {
-            if worker.await.is_err() {
-                tracing::error!("worker {number} ended by a fault");
+        while let Some(worker) = self.serving.last_mut() {
+            let served = worker.await;
+            // Forgotten at once: this may be given up, and asked for again.
+            self.serving.pop();
+            if served.is_err() {
+                tracing::error!("worker {} ended by a fault", self.serving.len());
             }
         }
-        self.serving.clear();
     }
 
     pub(crate) fn end(self) {
