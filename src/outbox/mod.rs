@@ -68,6 +68,7 @@ pub(crate) use self::parked::{discard, retry};
 use self::patience::{ANSWER_AT_MOST, Patience};
 #[cfg(feature = "cli")]
 pub(crate) use self::pause::{PAUSED, Pause};
+#[cfg(feature = "cli")]
 pub(crate) use self::reconcile::Finding;
 #[cfg(feature = "cli")]
 pub(crate) use self::reconcile::reconcile;
