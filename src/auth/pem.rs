@@ -1,6 +1,6 @@
 //! Public keys in PEM files (RFC 7468): SPKI, PKCS#1, or in an X.509 certificate. Pure.
 //!
-//! Of a certificate nothing but the key is looked at, so that one that nobody would verify is as good as another.
+//! Of a certificate only the key is read. Its signature and its dates are not checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -47,7 +47,7 @@ impl BackendError {
         Self { kind, status, retry_after: None, detail }
     }
 
-    /// Whether it tells of a backend that serves nobody at present, not of this request.
+    /// Whether the whole backend is in trouble, rather than this one request.
     pub(crate) fn says_away(&self) -> bool {
         use BackendErrorKind::{Busy, Overloaded, RateLimited, Unreachable};
         matches!(self.kind, Unreachable | Busy | Overloaded | RateLimited)

@@ -81,7 +81,7 @@ impl Backfill {
         Self { transom, app: Arc::new(app) }
     }
 
-    /// How these documents stand, in their order. Asks nobody.
+    /// How these documents stand, in their order. Neither the app nor the backend is asked.
     pub(crate) async fn look(&self, look: &Look) -> Result<Vec<Standing>, BackfillError> {
         let engine = self.transom.engine();
         let kind = kind(&engine, &look.kind)?;

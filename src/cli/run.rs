@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::runtime::{self, Runtime};
@@ -104,9 +105,20 @@ async fn serve(
             Err(why) => {
                 tracing::error!("the upgrade failed, this process goes on: {why}");
                 tokio::spawn(released.drained());
-                config = Config::load_for_proxy(&file)?;
+                config = load_again(&file).await;
             }
         }
+    }
+}
+
+/// A file that was good a moment ago: what is wrong with it now must not end the process.
+async fn load_again(file: &Path) -> Config {
+    loop {
+        match Config::load_for_proxy(file) {
+            Ok(config) => return config,
+            Err(problems) => tracing::error!("nothing is served until it is mended: {problems}"),
+        }
+        tokio::time::sleep(LOAD_EVERY).await;
     }
 }
 
@@ -155,6 +167,8 @@ async fn may_be_replaced(program: &Program, config: &Path) -> Result<(), String>
     }
     program.check(config).await
 }
+
+const LOAD_EVERY: Duration = Duration::from_secs(1);
 
 /// Where systemd has started this (`Type=notify`), and nothing elsewhere.
 fn tell_systemd(state: &[NotifyState<'_>]) {

@@ -18,7 +18,7 @@ pub(super) struct Hints {
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
     pub(super) jobs: BTreeMap<JobId, (LaneId, DocId)>,
-    /// Those that somebody waits for.
+    /// Jobs whose documents a view is waiting for.
     pub(super) preferred: BTreeMap<JobId, (LaneId, DocId)>,
     /// There were more than are kept here: only the journal knows them all.
     pub(super) overflowed: bool,

@@ -11,7 +11,7 @@ use crate::store::{DocId, JobId};
 #[derive(Debug)]
 pub(super) struct Lane {
     due: BTreeMap<JobId, DocId>,
-    /// Those of them that somebody waits for.
+    /// Those of them whose documents a view is waiting for.
     preferred: BTreeMap<JobId, DocId>,
     /// While the backend fails, others are tried before this one is again.
     last_tried: Option<JobId>,
