@@ -1,4 +1,5 @@
 //! What is written for another store, and read back.
+
 use std::io::{BufReader, Cursor};
 
 use super::*;

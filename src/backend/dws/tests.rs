@@ -280,6 +280,34 @@ async fn a_file_that_is_not_as_captured_is_not_sent() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_damaged_at_equal_size_is_not_stored() {
+    let bench = Bench::new().await;
+    let sum = |content: &[u8]| {
+        let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+        sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let upload = async |sha256: &str| {
+        let upload = Upload {
+            path: bench.file.path(),
+            title: None,
+            content_type: "application/pdf",
+            size: PDF.len() as u64,
+            document_id: None,
+            sha256,
+        };
+        bench.client.upload(upload).await
+    };
+    let mut other = PDF.to_vec();
+    other[0] ^= 1;
+    let error = upload(&sum(&other)).await.unwrap_err();
+    assert_eq!(error.kind, BackendErrorKind::File);
+    assert!(error.detail.contains("checksum"), "{}", error.detail);
+    assert_eq!(bench.documents().await, 0);
+    upload(&sum(PDF)).await.unwrap();
+    assert_eq!(bench.documents().await, 1);
+}
+
+#[tokio::test]
 async fn the_size_limit_reaches_the_client() {
     let options = SandboxOptions { size_limit: 10, ..SandboxOptions::default() };
     let sandbox = Sandbox::start(options).await.unwrap();
